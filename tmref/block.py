@@ -1,0 +1,229 @@
+"""TensorBlock: values with labels on every axis, and their explicit gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from .labels import Labels
+
+
+class TensorBlock:
+    """An array of shape ``(samples, *components, properties)`` with labels for every axis.
+
+    ``samples`` and ``properties`` label the first and the last axis, ``components`` (each of one
+    dimension, at least one entry, all of different names) the ones between. Values and labels are
+    on one device; the values are not copied.
+
+    Raises TypeError for something other than a tensor and labels, and ValueError where an axis
+    doesn't fit its labels, naming both.
+
+    Source: the interface of ``metatensor.torch.TensorBlock``.
+    """
+
+    __slots__ = ("_components", "_gradients", "_owned", "_properties", "_samples", "_values")
+
+    def __init__(
+        self,
+        values: torch.Tensor,
+        samples: Labels,
+        components: Sequence[Labels],
+        properties: Labels,
+    ) -> None:
+        if not isinstance(values, torch.Tensor):
+            raise TypeError(f"values must be a torch.Tensor, got {type(values).__name__}")
+        if not isinstance(components, (list, tuple)):
+            raise TypeError(f"components must be a list of Labels, got {type(components).__name__}")
+        axes = [("samples", samples), *((f"components[{i}]", c) for i, c in enumerate(components))]
+        axes.append(("properties", properties))
+        for name, labels in axes:
+            if not isinstance(labels, Labels):
+                raise TypeError(f"{name} must be Labels, got {type(labels).__name__}")
+            if labels.device != values.device:
+                raise ValueError(
+                    f"values are on {values.device} but {name} on {labels.device}; "
+                    f'move them with .to("{values.device}")'
+                )
+        expected = tuple(len(labels) for _, labels in axes)
+        if tuple(values.shape) != expected:
+            raise ValueError(
+                f"values have the shape {tuple(values.shape)}, but samples, components and properties "
+                f"have {expected} entries"
+            )
+        for name, labels in axes[1:-1]:
+            if len(labels.names) != 1 or len(labels) == 0:
+                raise ValueError(
+                    f"{name} must have one dimension and at least one entry, "
+                    f"got the dimensions {labels.names} and {len(labels)} entries"
+                )
+        names = [labels.names[0] for _, labels in axes[1:-1]]
+        if len(set(names)) != len(names):
+            raise ValueError(f"components must have different names, got {names}")
+        self._set(values, samples, tuple(components), properties)
+
+    def _set(
+        self,
+        values: torch.Tensor,
+        samples: Labels,
+        components: tuple[Labels, ...],
+        properties: Labels,
+    ) -> None:
+        self._values = values
+        self._samples = samples
+        self._components = components
+        self._properties = properties
+        self._gradients: dict[str, TensorBlock] = {}
+        self._owned = False
+
+    @classmethod
+    def _unchecked(
+        cls,
+        values: torch.Tensor,
+        samples: Labels,
+        components: tuple[Labels, ...],
+        properties: Labels,
+    ) -> TensorBlock:
+        """A block of labels that are known to fit."""
+        block = cls.__new__(cls)
+        block._set(values, samples, components, properties)
+        return block
+
+    @property
+    def values(self) -> torch.Tensor:
+        """The array, of shape ``(samples, *components, properties)``."""
+        return self._values
+
+    @property
+    def samples(self) -> Labels:
+        """Labels of the first axis: what is described."""
+        return self._samples
+
+    @property
+    def components(self) -> list[Labels]:
+        """Labels of the axes between: the components of vectors and tensors."""
+        return list(self._components)
+
+    @property
+    def properties(self) -> Labels:
+        """Labels of the last axis: how it is described."""
+        return self._properties
+
+    @property
+    def shape(self) -> torch.Size:
+        """The shape of ``values``."""
+        return self._values.shape
+
+    @property
+    def device(self) -> torch.device:
+        """The device of values and labels."""
+        return self._values.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of ``values``."""
+        return self._values.dtype
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def add_gradient(self, parameter: str, gradient: TensorBlock) -> None:
+        """Attach ∂values/∂``parameter``: its samples' first dimension is ``sample``, the row of the
+        values that is differentiated.
+
+        ``gradient`` has the block's properties, dtype and device, and components that end with the
+        block's own, so its values have the shape ``(gradient samples, *extra, *components,
+        properties)``.
+
+        Raises ValueError where it doesn't fit, where the parameter has a gradient already, or where
+        the block is part of a map.
+        """
+        if not isinstance(parameter, str):
+            raise TypeError(
+                f"parameter must be a string, got {parameter!r} of type {type(parameter).__name__}"
+            )
+        if not isinstance(gradient, TensorBlock):
+            raise TypeError(f"gradient must be a TensorBlock, got {type(gradient).__name__}")
+        if self._owned:
+            raise ValueError(
+                "this block is part of a TensorMap or a gradient, whose structure is fixed; "
+                "add the gradient before, or to a block.copy()"
+            )
+        if parameter in self._gradients:
+            raise ValueError(f"the block has a gradient with respect to {parameter!r} already")
+        if gradient.samples.names[0] != "sample":
+            raise ValueError(
+                "the first dimension of a gradient's samples must be 'sample', "
+                f"got {gradient.samples.names}"
+            )
+        rows = gradient.samples._rows[:, 0]
+        if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(self):
+            raise ValueError(
+                f"'sample' of the gradient must be rows of the {len(self)} samples of the values, "
+                f"got {int(rows.min())} to {int(rows.max())}"
+            )
+        extra = len(gradient._components) - len(self._components)
+        if extra < 0 or gradient._components[extra:] != self._components:
+            raise ValueError(
+                "the components of a gradient must end with the components of the values, "
+                f"got {[c.names for c in gradient._components]} for "
+                f"{[c.names for c in self._components]}"
+            )
+        if gradient.properties != self.properties:
+            raise ValueError("the properties of a gradient must be those of the values")
+        if (gradient.dtype, gradient.device) != (self.dtype, self.device):
+            raise ValueError(
+                f"the gradient is {gradient.dtype} on {gradient.device}, "
+                f"the values are {self.dtype} on {self.device}"
+            )
+        self._gradients[parameter] = gradient._adopted()
+
+    def _adopted(self) -> TensorBlock:
+        """The same data as part of something else: no gradient can be added any more."""
+        block = self.copy(deep=False)
+        block._owned = True
+        return block
+
+    def has_any_gradient(self) -> bool:
+        """Whether the block has gradients."""
+        return bool(self._gradients)
+
+    def gradients_list(self) -> list[str]:
+        """The parameters that the block has gradients for."""
+        return list(self._gradients)
+
+    def gradients(self) -> list[tuple[str, TensorBlock]]:
+        """The parameters with their gradients."""
+        return list(self._gradients.items())
+
+    def gradient(self, parameter: str) -> TensorBlock:
+        """The gradient with respect to ``parameter``. Raises ValueError where there is none."""
+        try:
+            return self._gradients[parameter]
+        except KeyError:
+            raise ValueError(
+                f"no gradient with respect to {parameter!r}, the block has {self.gradients_list()}"
+            ) from None
+
+    def copy(self, deep: bool = True) -> TensorBlock:
+        """The block with its gradients, values copied or, where not ``deep``, shared.
+
+        As in metatensor, copied values are detached from autograd's graph.
+        """
+        values = self._values.detach().clone() if deep else self._values
+        block = TensorBlock._unchecked(values, self._samples, self._components, self._properties)
+        for parameter, gradient in self._gradients.items():
+            copied = gradient.copy(deep)
+            copied._owned = True
+            block._gradients[parameter] = copied
+        return block
+
+    def __repr__(self) -> str:
+        lines = [f"TensorBlock with shape {tuple(self.shape)}"]
+        lines.append(f"    samples: {self._samples.names}")
+        if self._components:
+            lines.append(f"    components: {[c.names[0] for c in self._components]}")
+        lines.append(f"    properties: {self._properties.names}")
+        for parameter, gradient in self._gradients.items():
+            lines.append(f"    gradient of {parameter!r}: shape {tuple(gradient.shape)}")
+        return "\n".join(lines)

@@ -1,0 +1,73 @@
+"""Composition of modules on maps."""
+
+from __future__ import annotations
+
+import torch
+
+from ..labels import Labels
+from ..tensor_map import TensorMap
+from ._arguments import checked_keys
+from .module_map import ModuleMap, OfModuleMap
+
+
+class Sequential(torch.nn.Module):
+    """y = f_n(... f_2(f_1(x))), for whatever modules map a TensorMap to a TensorMap.
+
+    Layers made of a :class:`ModuleMap` are composed key by key, whatever the order of the keys that
+    each was made with: the parameters are ``module_map.module_list.<i>.<layer>.<name>`` with ``i``
+    counting ``in_keys``, and the properties are those of the last layer. Where some layer is another
+    module, they are called one after the other (``layers.<layer>...``). Without layers it is the
+    identity.
+
+    Raises TypeError where ``in_keys`` aren't labels or a layer is no module, and ValueError where a
+    layer has no module for one of ``in_keys``; the forward raises as :class:`ModuleMap`'s does.
+
+    Source: the documentation of ``metatensor.learn.nn.Sequential`` and of ``torch.nn.Sequential``.
+    """
+
+    def __init__(self, in_keys: Labels, *args: torch.nn.Module) -> None:
+        super().__init__()
+        checked_keys(in_keys)
+        for layer in args:
+            if not isinstance(layer, torch.nn.Module):
+                raise TypeError(
+                    "the layers of Sequential must be torch.nn.Module on TensorMaps, "
+                    f"got {type(layer).__name__}"
+                )
+        maps = [m for m in map(_module_map, args) if m is not None]
+        if args and len(maps) == len(args):
+            self.module_map = _composed(in_keys, maps)
+        else:
+            self.layers = torch.nn.ModuleList(args)
+
+    def forward(self, tensor: TensorMap) -> TensorMap:
+        """The map that the layers make of ``tensor``, one after the other."""
+        if "module_map" in self._modules:
+            return self.module_map(tensor)
+        for layer in self.layers:
+            tensor = layer(tensor)
+        return tensor
+
+
+def _module_map(layer: torch.nn.Module) -> ModuleMap | None:
+    """The ModuleMap that is all there is to a layer, or None: a subclass may do more than its own."""
+    if type(layer) is ModuleMap:
+        return layer
+    if type(layer).forward in (OfModuleMap.forward, Sequential.forward):
+        return getattr(layer, "module_map", None)
+    return None
+
+
+def _composed(in_keys: Labels, maps: list[ModuleMap]) -> ModuleMap:
+    """One ModuleMap of ``torch.nn.Sequential``, each with the modules of one key."""
+    positions = [layer._positions(in_keys) for layer in maps]
+    modules = [
+        torch.nn.Sequential(
+            *(layer.module_list[where[i]] for layer, where in zip(maps, positions, strict=True))
+        )
+        for i in range(len(in_keys))
+    ]
+    properties = maps[-1].out_properties
+    if properties is not None:
+        properties = [properties[position] for position in positions[-1]]
+    return ModuleMap(in_keys, modules, properties)

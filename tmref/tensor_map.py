@@ -1,0 +1,189 @@
+"""TensorMap: a block-sparse array, blocks by key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+
+from .block import TensorBlock
+from .labels import Labels, LabelsEntry
+
+Selection = int | Labels | LabelsEntry | Mapping[str, int]
+
+
+class TensorMap:
+    """Blocks, each of them with a key: ``blocks[i]`` belongs to the row ``i`` of ``keys``.
+
+    All blocks have the same names of dimensions on every axis, the same gradients (of the same
+    names), the same dtype and device; their labels and sizes differ. The values are not copied.
+
+    Raises TypeError for something other than labels and blocks, and ValueError where keys and
+    blocks are not equally many or blocks don't fit each other, naming both.
+
+    Source: the interface of ``metatensor.torch.TensorMap``.
+    """
+
+    __slots__ = ("_blocks", "_keys")
+
+    def __init__(self, keys: Labels, blocks: Sequence[TensorBlock]) -> None:
+        if not isinstance(keys, Labels):
+            raise TypeError(f"keys must be Labels, got {type(keys).__name__}")
+        if not isinstance(blocks, (list, tuple)):
+            raise TypeError(f"blocks must be a list of TensorBlock, got {type(blocks).__name__}")
+        for i, block in enumerate(blocks):
+            if not isinstance(block, TensorBlock):
+                raise TypeError(f"blocks[{i}] must be a TensorBlock, got {type(block).__name__}")
+        if len(keys) != len(blocks):
+            raise ValueError(f"keys have {len(keys)} entries, but there are {len(blocks)} blocks")
+        for key, block in zip(keys, blocks, strict=True):
+            what = _mismatch(blocks[0], block)
+            if what:
+                raise ValueError(
+                    f"all blocks of a TensorMap must have the same {what[0]}, got {what[1]} in the "
+                    f"block {keys[0].print()} and {what[2]} in the block {key.print()}"
+                )
+        if blocks and keys.device != blocks[0].device:
+            raise ValueError(
+                f"keys are on {keys.device} but the blocks on {blocks[0].device}; "
+                f'move them with .to("{blocks[0].device}")'
+            )
+        self._keys = keys
+        self._blocks = tuple(block._adopted() for block in blocks)
+
+    @classmethod
+    def _unchecked(cls, keys: Labels, blocks: Sequence[TensorBlock]) -> TensorMap:
+        """A map of blocks that are known to fit and are nobody else's."""
+        tensor = cls.__new__(cls)
+        tensor._keys = keys
+        tensor._blocks = tuple(blocks)
+        for block in tensor._blocks:
+            block._owned = True
+        return tensor
+
+    @property
+    def keys(self) -> Labels:
+        """Labels of the blocks."""
+        return self._keys
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def __iter__(self) -> Iterator[TensorBlock]:
+        return iter(self._blocks)
+
+    def items(self) -> list[tuple[LabelsEntry, TensorBlock]]:
+        """The keys with their blocks."""
+        return list(zip(self._keys, self._blocks, strict=True))
+
+    def __getitem__(self, selection: Selection) -> TensorBlock:
+        """One block; the same as :meth:`block`."""
+        return self.block(selection)
+
+    def block_by_id(self, index: int) -> TensorBlock:
+        """The block at a position. Raises IndexError where there is none."""
+        if not 0 <= index < len(self._blocks):
+            raise IndexError(f"no block {index} in a TensorMap of {len(self)} blocks")
+        return self._blocks[index]
+
+    def block(self, selection: Selection | None = None) -> TensorBlock:
+        """The one block that matches the selection: a position, or values of some key dimensions.
+
+        Raises IndexError for a position out of range, and ValueError where no block or more than one
+        matches, or a dimension isn't one of the keys'.
+        """
+        if isinstance(selection, int):
+            return self.block_by_id(selection)
+        found = self.blocks(selection)
+        if len(found) != 1:
+            wanted = "all blocks" if selection is None else _printed(_as_dict(selection))
+            raise ValueError(f"{wanted} must match one block, but {len(found)} of the {len(self)} do")
+        return found[0]
+
+    def blocks(self, selection: Selection | None = None) -> list[TensorBlock]:
+        """The blocks that match the selection; all of them without one. Raises as :meth:`block`."""
+        if selection is None:
+            return list(self._blocks)
+        if isinstance(selection, int):
+            return [self.block_by_id(selection)]
+        if isinstance(selection, LabelsEntry) and selection._names == self._keys._names:
+            position = self._keys.position(selection)
+            return [] if position is None else [self._blocks[position]]
+        wanted = _as_dict(selection)
+        unknown = [name for name in wanted if name not in self._keys._names]
+        if unknown:
+            raise ValueError(f"no dimension {unknown[0]!r} in the keys, which have {self._keys.names}")
+        return [b for key, b in self.items() if all(key[n] == v for n, v in wanted.items())]
+
+    @property
+    def sample_names(self) -> list[str]:
+        """Names of the samples' dimensions; empty where there are no blocks."""
+        return self._blocks[0].samples.names if self._blocks else []
+
+    @property
+    def component_names(self) -> list[str]:
+        """Names of the components; empty where there are no blocks."""
+        return [c.names[0] for c in self._blocks[0]._components] if self._blocks else []
+
+    @property
+    def property_names(self) -> list[str]:
+        """Names of the properties' dimensions; empty where there are no blocks."""
+        return self._blocks[0].properties.names if self._blocks else []
+
+    @property
+    def device(self) -> torch.device:
+        """The device of values and labels."""
+        return self._keys.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the values; torch's default where there are no blocks."""
+        return self._blocks[0].dtype if self._blocks else torch.get_default_dtype()
+
+    def copy(self, deep: bool = True) -> TensorMap:
+        """The map with values copied (and detached, as in metatensor) or, where not ``deep``, shared."""
+        return TensorMap._unchecked(self._keys, [block.copy(deep) for block in self._blocks])
+
+    def __repr__(self) -> str:
+        lines = [f"TensorMap with {len(self)} blocks", f"    keys: {self._keys.names}"]
+        lines += [f"    {key.print()}: shape {tuple(block.shape)}" for key, block in self.items()]
+        return "\n".join(lines)
+
+
+def _as_dict(selection: Labels | LabelsEntry | Mapping[str, int]) -> dict[str, int]:
+    if isinstance(selection, Mapping):
+        return dict(selection)
+    if isinstance(selection, Labels):
+        if len(selection) != 1:
+            raise ValueError(f"Labels that select blocks must have one entry, got {len(selection)}")
+        selection = selection[0]
+    if not isinstance(selection, LabelsEntry):
+        raise TypeError(
+            "a block is selected by an int, a LabelsEntry, Labels of one entry or a dictionary, "
+            f"got {type(selection).__name__}"
+        )
+    return dict(zip(selection._names, selection._row, strict=True))
+
+
+def _printed(values: Mapping[str, int]) -> str:
+    return "(" + ", ".join(f"{name}={value}" for name, value in values.items()) + ")"
+
+
+def _mismatch(first: TensorBlock, block: TensorBlock) -> tuple[str, object, object] | None:
+    """What keeps two blocks from being in one map: its name, and what each of them has."""
+    for what, of in (
+        ("dtype", lambda b: b.dtype),
+        ("device", lambda b: b.device),
+        ("sample names", lambda b: b.samples.names),
+        ("component names", lambda b: [c.names[0] for c in b._components]),
+        ("property names", lambda b: b.properties.names),
+        ("gradients", lambda b: sorted(b._gradients)),
+    ):
+        left, right = of(first), of(block)
+        if left != right:
+            return what, left, right
+    for parameter in first._gradients:
+        found = _mismatch(first._gradients[parameter], block._gradients[parameter])
+        if found:
+            return f"{found[0]} of the gradient {parameter!r}", *found[1:]
+    return None
