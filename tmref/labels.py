@@ -25,7 +25,8 @@ class LabelsEntry:
     __slots__ = ("_device", "_names", "_row")
 
     def __init__(self, names: Sequence[str], values: torch.Tensor) -> None:
-        labels = Labels(names, values.reshape(1, -1))
+        row = values.reshape(1, -1) if isinstance(values, torch.Tensor) else values
+        labels = Labels(names, row)
         self._names, self._row, self._device = labels._names, labels._tuples()[0], labels._device
 
     @classmethod
@@ -141,20 +142,25 @@ class Labels:
     def empty(names: str | Sequence[str]) -> Labels:
         """No entries in the dimensions ``names``. Raises as the constructor does."""
         names = _checked_names(names)
-        return Labels(names, torch.empty((0, len(names)), dtype=torch.int32))
+        return Labels(names, torch.empty((0, len(names)), dtype=torch.int32, device="cpu"))
 
     @staticmethod
     def range(name: str, end: int) -> Labels:
         """The entries 0, 1, ..., ``end`` - 1 in one dimension.
 
-        Raises TypeError or ValueError where ``end`` isn't an integer of at least 0.
+        Raises TypeError or ValueError where ``end`` isn't an integer of at least 0, or ``name`` not a
+        name.
         """
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a string, got {name!r} of type {type(name).__name__}")
         if isinstance(end, bool) or not isinstance(end, int):
             raise TypeError(f"end must be an int, got {end!r} of type {type(end).__name__}")
         if end < 0:
             raise ValueError(f"end must be at least 0, got {end}")
-        rows = torch.arange(end, dtype=torch.int32).reshape(end, 1)
-        return Labels._unchecked(_checked_names(name), rows, rows.device)
+        names = _checked_names(name)
+        with torch.inference_mode(False):
+            rows = torch.arange(end, dtype=torch.int32, device="cpu").reshape(end, 1)
+        return Labels._unchecked(names, rows, rows.device)
 
     @property
     def names(self) -> list[str]:

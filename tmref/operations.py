@@ -57,7 +57,7 @@ def equal_metadata(
         if not isinstance(tensor, TensorMap):
             raise TypeError(f"{name} must be a TensorMap, got {type(tensor).__name__}")
     parts = _PARTS if check == "all" else check
-    if isinstance(parts, str) or not all(part in _PARTS for part in parts):
+    if not isinstance(parts, (list, tuple)) or not all(part in _PARTS for part in parts):
         raise ValueError(f'check must be "all" or a list of {list(_PARTS)}, got {check!r}')
     if tensor_1.keys.names != tensor_2.keys.names or len(tensor_1) != len(tensor_2):
         return False

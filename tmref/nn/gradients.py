@@ -15,6 +15,8 @@ _PER_SAMPLE = (
     torch.nn.Tanh,
 )
 
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
 
 def why_no_gradients(module: torch.nn.Module) -> str | None:
     """The reason why explicit gradients can't go through ``module``, or None where they can.
@@ -25,7 +27,7 @@ def why_no_gradients(module: torch.nn.Module) -> str | None:
     module says it of itself by an attribute ``per_sample = True``.
     """
     for part in module.modules():
-        if part._forward_hooks or part._forward_pre_hooks or part._backward_hooks:
+        if any(getattr(part, hooks) for hooks in _HOOKS):
             return f"{type(part).__name__} has hooks, which would be called twice"
         if getattr(part, "inplace", False):
             return f"{type(part).__name__} changes its input in place"

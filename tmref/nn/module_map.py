@@ -39,7 +39,8 @@ class ModuleMap(torch.nn.Module):
     ) -> None:
         super().__init__()
         self._in_keys = checked_keys(in_keys)
-        modules = list(modules)
+        if not isinstance(modules, (list, tuple, torch.nn.ModuleList)):
+            raise TypeError(f"modules must be a list of torch.nn.Module, got {type(modules).__name__}")
         for module in modules:
             if not isinstance(module, torch.nn.Module):
                 raise TypeError(
@@ -76,14 +77,14 @@ class ModuleMap(torch.nn.Module):
         """The map of ``modules[k](x[k])``, keys in the order of ``tensor``."""
         if not isinstance(tensor, TensorMap):
             raise TypeError(f"the input must be a TensorMap, got {type(tensor).__name__}")
-        blocks = [
-            self._forward_block(position, block)
-            for position, block in zip(self._positions(tensor.keys), tensor, strict=True)
-        ]
+        pairs = list(zip(self._positions(tensor.keys), tensor, strict=True))
+        for position, block in pairs:
+            self._check_gradients(position, block)
+        blocks = [self._forward_block(position, block) for position, block in pairs]
         return TensorMap._unchecked(tensor.keys, blocks)
 
-    def _positions(self, keys: Labels) -> Sequence[int]:
-        """The module of every key. Raises ValueError for a key that has none."""
+    def _positions(self, keys: Labels, given: str = "the map has a block") -> Sequence[int]:
+        """The module of every key. Raises ValueError for a key that has none, ``given`` as it says."""
         if keys == self._in_keys:
             return range(len(keys))
         positions = []
@@ -92,13 +93,13 @@ class ModuleMap(torch.nn.Module):
             if position is None:
                 known = ", ".join(k.print() for k in self._in_keys)
                 raise ValueError(
-                    f"the map has a block {key.print()}, but there is no module for it; "
+                    f"{given} {key.print()}, but there is no module for it; "
                     f"there are modules for {known or 'no keys'}"
                 )
             positions.append(position)
         return positions
 
-    def _forward_block(self, position: int, block: TensorBlock) -> TensorBlock:
+    def _check_gradients(self, position: int, block: TensorBlock) -> None:
         module, key = self.module_list[position], self._in_keys[position]
         for parameter, gradient in block.gradients():
             reason = why_no_gradients(module)
@@ -110,6 +111,9 @@ class ModuleMap(torch.nn.Module):
                     f"through the module: {reason}. Remove the gradients from the map, or compute "
                     "them from the output by autograd"
                 )
+
+    def _forward_block(self, position: int, block: TensorBlock) -> TensorBlock:
+        module, key = self.module_list[position], self._in_keys[position]
         values = module(block.values)
         self._check_shape(values, block, key)
         properties = self._properties(position, values, key)

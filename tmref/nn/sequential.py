@@ -50,7 +50,9 @@ class Sequential(torch.nn.Module):
 
 
 def _module_map(layer: torch.nn.Module) -> ModuleMap | None:
-    """The ModuleMap that is all there is to a layer, or None: a subclass may do more than its own."""
+    """The ModuleMap that is all there is to a layer, or None: a subclass or a hook may do more."""
+    if layer._forward_hooks or layer._forward_pre_hooks:
+        return None
     if type(layer) is ModuleMap:
         return layer
     if type(layer).forward in (OfModuleMap.forward, Sequential.forward):
@@ -60,7 +62,7 @@ def _module_map(layer: torch.nn.Module) -> ModuleMap | None:
 
 def _composed(in_keys: Labels, maps: list[ModuleMap]) -> ModuleMap:
     """One ModuleMap of ``torch.nn.Sequential``, each with the modules of one key."""
-    positions = [layer._positions(in_keys) for layer in maps]
+    positions = [layer._positions(in_keys, "in_keys have the entry") for layer in maps]
     modules = [
         torch.nn.Sequential(
             *(layer.module_list[where[i]] for layer, where in zip(maps, positions, strict=True))

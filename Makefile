@@ -1,0 +1,64 @@
+# The jobs of this project, each with all the set-up it needs: Python >= 3.10, pip and make are enough.
+# The first one makes the virtual environment .venv as constraints.txt pins it; later ones use it as it is,
+# and need no network. After a change of PYTHON delete .venv.
+
+PYTHON ?= python3
+# More arguments for the command that a target runs: make test ARGS="-k linear"
+ARGS ?=
+
+VENV := .venv
+READY := $(VENV)/.ready
+RUN := $(VENV)/bin/python -m
+
+# For PIP_CONSTRAINT, which is a list: a path with a space in it would be two, a URL is one.
+space := $() $()
+CONSTRAINTS := 'file://$(subst $(space),%20,$(CURDIR))/constraints.txt'
+ASV := PIP_CONSTRAINT=$(CONSTRAINTS) $(RUN) asv --config asv_benchmarks/asv.conf.json
+
+help: ## list the targets (this is the default)
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+
+check: $(READY) ## check all implementations against all laws, verdicts in build/check.jsonl
+	mkdir -p build
+	$(RUN) tmref check all -n auto --report build/check.jsonl $(ARGS)
+
+test: $(READY) ## run the tests, without the slow ones
+	$(RUN) pytest -m "not slow" $(ARGS)
+
+test-all: $(READY) ## run all the tests
+	$(RUN) pytest $(ARGS)
+
+lint: $(READY) ## check style, format and types
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	rm -rf build/typing/tmref
+	mkdir -p build/typing/tmref
+	ln -s $(addprefix ../../../,$(filter-out %/__pycache__,$(wildcard tmref/*)) strategies) build/typing/tmref
+	cd build/typing && ../../$(RUN) mypy --config-file ../../pyproject.toml -p tmref
+
+format: $(READY) ## bring the code into shape
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+bench: $(READY) ## time the commit that is checked out, by asv (what is not committed does not count)
+	$(ASV) machine --yes
+	$(ASV) run --show-stderr $(ARGS) 'HEAD^!'
+
+clean: ## delete what the other targets made, but not .venv
+	rm -rf build dist .asv .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# A virtual environment whose making was cut short is made anew; one that was in use is never deleted.
+# The setuptools that builds is pinned, too: by PIP_CONSTRAINT for older versions of pip, else by the other.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python >= 3.10 is needed, " + \
+	    sys.executable + " is older: name another one by make PYTHON=...")'
+	@if test -e $(VENV)/.unfinished || ! $(VENV)/bin/python -c '' 2>/dev/null; then \
+	    set -ex; rm -rf $(VENV); mkdir $(VENV); touch $(VENV)/.unfinished; $(PYTHON) -m venv $(VENV); \
+	fi
+	@$(RUN) pip --version >/dev/null 2>&1 || $(RUN) ensurepip
+	PIP_CONSTRAINT=$(CONSTRAINTS) PIP_BUILD_CONSTRAINT=$(CONSTRAINTS) $(RUN) pip install -e '.[dev]'
+	@rm -f $(VENV)/.unfinished
+	@touch $(READY)
+
+.PHONY: help check test test-all lint format bench clean

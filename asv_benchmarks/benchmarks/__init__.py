@@ -1,0 +1,1 @@
+"""How fast the modules of every implementation are, beside plain torch."""

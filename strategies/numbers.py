@@ -1,0 +1,94 @@
+"""Strategies for values: multiples of 1/8, small enough for sums and products of them to be exact."""
+
+from __future__ import annotations
+
+import functools
+from math import gcd, prod
+
+import torch
+from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
+
+#: Values are multiples of 1 / UNITS.
+UNITS = 8
+
+#: A law may scale and add what a module returns; it has this factor for it.
+HEADROOM = 64
+
+#: Sums of whole units stay below this, the first number that float32 can't tell from its successor.
+EXACT = 2**24
+
+MAX_FEATURES = 4
+MAX_DEPTH = 2
+
+
+def unit_bound(*, features: int = MAX_FEATURES, depth: int = MAX_DEPTH) -> int:
+    """The largest B such that values, weights and biases of up to B / 8 stay exact through ``depth``
+    Linear layers of up to ``features`` features each, with a factor of 64 to spare.
+
+    After a layer, values are multiples of 1/8 of the unit before: the bound in units follows
+    ``m -> features * m * B + B * 8**layer``, and must stay below 2**24 / 64 (float32's mantissa).
+    """
+
+    def largest(bound: int) -> int:
+        magnitude = bound
+        for layer in range(1, depth + 1):
+            magnitude = features * magnitude * bound + bound * UNITS**layer
+        return magnitude
+
+    bound = 1
+    while bound < 127 and largest(bound + 1) * HEADROOM < EXACT:
+        bound += 1
+    return bound
+
+
+@functools.cache
+def _units(bound: int) -> torch.Tensor:
+    """The multiples of 1/8 up to bound/8, simplest first: whole before half, small before large."""
+    units = sorted(range(-bound, bound + 1), key=lambda u: (UNITS // gcd(u, UNITS), abs(u), u < 0))
+    return torch.tensor(units, dtype=torch.float64) / UNITS
+
+
+@functools.cache
+def _default_bound() -> int:
+    return unit_bound()
+
+
+@functools.cache
+def _bytes(count: int) -> st.SearchStrategy[bytes]:
+    return st.binary(min_size=count, max_size=count)
+
+
+def _checked_bound(bound: int | None) -> int:
+    if bound is None:
+        return _default_bound()
+    if not isinstance(bound, int) or not 1 <= bound <= 127:
+        raise InvalidArgument(f"bound={bound!r} must be an int from 1 to 127, in units of 1/8")
+    return bound
+
+
+def dyadic_numbers(*, bound: int | None = None) -> st.SearchStrategy[float]:
+    """Multiples of 1/8 of at most ``bound``/8 in magnitude (without one: :func:`unit_bound`).
+
+    Shrinks towards 0, then 1, -1, 2, ... before fractions. Raises InvalidArgument for a bound that is
+    no int from 1 to 127.
+    """
+    return st.sampled_from(_units(_checked_bound(bound)).tolist())
+
+
+def dyadic_tensors(
+    shape: tuple[int, ...], *, dtype: torch.dtype = torch.float64, bound: int | None = None
+) -> st.SearchStrategy[torch.Tensor]:
+    """Tensors of multiples of 1/8 as :func:`dyadic_numbers` gives, each value shrinking by itself.
+
+    They are drawn in one piece, a byte a value.
+    """
+    units = _units(_checked_bound(bound))
+
+    def tensor(data: bytes) -> torch.Tensor:
+        if not data:
+            return torch.zeros(shape, dtype=dtype)
+        indices = torch.frombuffer(bytearray(data), dtype=torch.uint8).to(torch.int64)
+        return units[indices % len(units)].to(dtype).reshape(shape)
+
+    return _bytes(prod(shape)).map(tensor)

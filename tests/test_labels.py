@@ -1,0 +1,505 @@
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from tmref import Labels, LabelsEntry
+
+INT = torch.zeros((0, 1), dtype=torch.int32)
+
+
+def rows(*values):
+    return torch.tensor(values, dtype=torch.int32)
+
+
+# --- construction
+
+
+def test_names_and_values():
+    labels = Labels(["system", "atom"], rows([0, 1], [0, 5]))
+    assert labels.names == ["system", "atom"]
+    assert labels.values.tolist() == [[0, 1], [0, 5]]
+    assert labels.values.dtype == torch.int32
+    assert labels.device == torch.device("cpu")
+    assert len(labels) == 2
+
+
+def test_one_name_may_be_a_string():
+    assert Labels("atom", rows([3])) == Labels(["atom"], rows([3]))
+    assert Labels(("a", "b"), rows([3, 4])).names == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64], ids=str
+)
+def test_any_integers_become_32_bit_ones(dtype):
+    labels = Labels("a", torch.tensor([[3], [7]], dtype=dtype))
+    assert labels.values.dtype == torch.int32
+    assert labels == Labels("a", rows([3], [7]))
+
+
+@pytest.mark.parametrize(
+    ("names", "values", "error", "message"),
+    [
+        (5, INT, TypeError, "names must be a string or a list of strings, got 5 of type int"),
+        ([1], INT, TypeError, "names must be a string or a list of strings, got [1] of type list"),
+        (None, INT, TypeError, "names must be a string or a list of strings, got None of type NoneType"),
+        ([], INT, ValueError, "names must have at least one dimension, got an empty list"),
+        *(
+            (
+                bad,
+                INT,
+                ValueError,
+                f"names must be identifiers of ASCII letters, digits and _, got {bad!r}",
+            )
+            for bad in ("", "1a", "a b", "a.b", "é", "a\n")
+        ),
+        (
+            ["a", "b", "a"],
+            rows([0, 0, 0]),
+            ValueError,
+            "names must be distinct, got 'a' twice in ['a', 'b', 'a']",
+        ),
+        (
+            "a",
+            [[0]],
+            TypeError,
+            "values must be a torch.Tensor of integers, got list; make one with torch.tensor(values)",
+        ),
+        (
+            "a",
+            np.array([[0]]),
+            TypeError,
+            "values must be a torch.Tensor of integers, got ndarray; make one with torch.tensor(values)",
+        ),
+        *(
+            ("a", torch.zeros(1, 1, dtype=d), TypeError, f"values must be integers, got a tensor of {d}")
+            for d in (torch.bool, torch.float32, torch.complex64)
+        ),
+        (
+            ["a", "b"],
+            rows([0]),
+            ValueError,
+            "values must have the shape (entries, 2), a column for each of ['a', 'b'], got (1, 1)",
+        ),
+        (
+            "a",
+            rows(0, 1),
+            ValueError,
+            "values must have the shape (entries, 1), a column for each of ['a'], got (2,)",
+        ),
+        (
+            "a",
+            torch.zeros((2, 1), dtype=torch.int32, device="meta"),
+            ValueError,
+            "values on the meta device have no rows to read; build Labels on the cpu and move them "
+            'with .to("meta")',
+        ),
+        (
+            ["a", "b"],
+            rows([0, 0], [1, 0], [2, 0], [1, 0], [2, 0]),
+            ValueError,
+            "the rows of Labels must be distinct, but the row [1, 0] of ['a', 'b'] stands at 1 and "
+            "again at 3",
+        ),
+    ],
+)
+def test_what_makes_no_labels_is_refused(names, values, error, message, refused):
+    with refused(error, message):
+        Labels(names, values)
+
+
+@pytest.mark.parametrize("value", [2**31, 2**32, 2**32 + 5, -(2**31) - 1, 2**63 - 1, -(2**63)])
+def test_values_beyond_32_bits_are_refused_never_wrapped(value, refused):
+    message = f"values must fit in 32 bits, from -2147483648 to 2147483647, got {value}"
+    with refused(ValueError, message):
+        Labels("a", torch.tensor([[0], [value]]))
+
+
+def test_values_beyond_32_bits_are_refused_on_both_sides(refused):
+    message = f"values must fit in 32 bits, from -2147483648 to 2147483647, got {-(2**40)}"
+    with refused(ValueError, message):
+        Labels("a", torch.tensor([[2**31], [-(2**40)]]))
+
+
+@pytest.mark.parametrize("value", [2**31 - 1, -(2**31)])
+def test_the_outermost_32_bit_values_are_kept(value):
+    labels = Labels("a", torch.tensor([[value]]))
+    assert labels.values.tolist() == [[value]]
+    assert labels[0]["a"] == value
+    assert labels.position([value]) == 0
+
+
+def test_single_empty_range():
+    assert Labels.single() == Labels(["_"], rows([0]))
+    assert Labels.range("p", 3) == Labels(["p"], rows([0], [1], [2]))
+    assert Labels.range("p", 0) == Labels.empty("p")
+    assert Labels.empty(["a", "b"]).names == ["a", "b"]
+    assert Labels.empty(["a", "b"]).values.shape == (0, 2)
+    assert Labels.empty(["a", "b"]).values.dtype == torch.int32
+
+
+@pytest.mark.parametrize(
+    ("name", "end", "error", "message"),
+    [
+        ("a", 2.0, TypeError, "end must be an int, got 2.0 of type float"),
+        ("a", True, TypeError, "end must be an int, got True of type bool"),
+        ("a", -1, ValueError, "end must be at least 0, got -1"),
+        ("1a", 2, ValueError, "names must be identifiers of ASCII letters, digits and _, got '1a'"),
+        (3, 2, TypeError, "name must be a string, got 3 of type int"),
+        (["a", "b"], 2, TypeError, "name must be a string, got ['a', 'b'] of type list"),
+    ],
+)
+def test_what_makes_no_range_is_refused(name, end, error, message, refused):
+    with refused(error, message):
+        Labels.range(name, end)
+
+
+def test_empty_checks_its_names(refused):
+    with refused(ValueError, "names must be distinct, got 'a' twice in ['a', 'a']"):
+        Labels.empty(["a", "a"])
+
+
+# --- immutability
+
+
+def test_labels_keep_their_rows_when_their_source_changes():
+    source = rows([0], [1])
+    labels = Labels("a", source)
+    before = hash(labels)
+    source += 7
+    assert labels.values.tolist() == [[0], [1]]
+    assert labels == Labels.range("a", 2)
+    assert hash(labels) == before
+    assert labels.position([1]) == 1
+    assert labels.position([7]) is None
+
+
+def test_labels_keep_their_rows_when_a_numpy_array_behind_their_source_changes():
+    source = np.array([[0], [1]], dtype=np.int32)
+    labels = Labels("a", torch.from_numpy(source))
+    source += 7
+    assert labels.values.tolist() == [[0], [1]]
+
+
+def test_labels_keep_their_rows_when_what_they_gave_out_changes():
+    labels = Labels(["a", "b"], rows([0, 1], [2, 3]))
+    labels.values.fill_(9)
+    labels.column("a").fill_(9)
+    labels.names.append("c")
+    labels[0].values.fill_(9)
+    labels[0].names.append("c")
+    assert labels.values.tolist() == [[0, 1], [2, 3]]
+    assert labels.column("a").tolist() == [0, 2]
+    assert labels.names == ["a", "b"]
+    assert labels[0].values.tolist() == [0, 1]
+    assert labels[0].names == ["a", "b"]
+    assert labels == Labels(["a", "b"], rows([0, 1], [2, 3]))
+
+
+def test_the_list_of_names_is_copied():
+    names = ["a", "b"]
+    labels = Labels(names, rows([0, 1]))
+    names[0] = "z"
+    assert labels.names == ["a", "b"]
+
+
+def test_values_are_copied_once():
+    labels = Labels("a", rows([0], [1]))
+    assert labels.values is labels.values
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Labels("a", torch.tensor([[0], [1], [2]])),
+        lambda: Labels("a", rows([0], [1], [2])),
+        lambda: Labels.range("a", 3),
+    ],
+    ids=["int64", "int32", "range"],
+)
+@pytest.mark.parametrize("read_in_inference_mode", [True, False])
+def test_labels_of_inference_mode_are_ordinary_ones(make, read_in_inference_mode):
+    with torch.inference_mode():
+        labels = make()
+        if read_in_inference_mode:
+            labels.values.fill_(9)
+    assert labels.values.tolist() == [[0], [1], [2]]
+    labels.values.fill_(9)
+    assert labels.values.tolist() == [[0], [1], [2]]
+    assert labels.values is labels.values
+    assert not labels.values.is_inference()
+    assert labels == Labels.range("a", 3)
+    assert hash(labels) == hash(Labels.range("a", 3))
+    assert labels.position([2]) == 2
+
+
+def test_inference_mode_reads_labels_made_outside():
+    labels = Labels("a", rows([0], [1]))
+    with torch.inference_mode():
+        first = labels.values
+        assert labels.values is first
+        first.fill_(9)
+        assert labels.values.tolist() == [[0], [1]]
+        assert labels.position([1]) == 1
+
+
+# --- devices
+
+
+def test_rows_stay_on_the_host():
+    labels = Labels(["a", "b"], rows([0, 1], [2, 3]))
+    moved = labels.to("meta")
+    assert moved.device == moved.values.device == moved[0].device == torch.device("meta")
+    assert moved.values.shape == (2, 2)
+    assert moved == labels
+    assert hash(moved) == hash(labels)
+    assert moved.position([2, 3]) == 1
+    assert moved.print() == labels.print()
+    assert moved.to("cpu").values.tolist() == [[0, 1], [2, 3]]
+    assert labels.to("cpu") is labels
+
+
+def test_a_default_device_has_no_say_where_rows_are():
+    with torch.device("meta"):
+        made = Labels.range("a", 2), Labels.empty("a"), Labels.single()
+    for labels in made:
+        assert labels.device == torch.device("cpu")
+        assert labels.values.device == torch.device("cpu")
+    assert made[0].position([1]) == 1
+
+
+# --- entries
+
+
+def test_entries_by_position():
+    labels = Labels(["a", "b"], rows([0, 1], [2, 3], [4, 5]))
+    assert tuple(labels[1]) == (2, 3)
+    assert labels.entry(2) == labels[-1] == labels[2]
+    assert labels[0] == labels[-3]
+    assert labels[0].device == labels.device
+
+
+@pytest.mark.parametrize("index", [2, -3, 10])
+def test_no_entry_beyond_the_ends(index, refused):
+    with refused(IndexError, f"no entry {index} in Labels with 2 entries"):
+        Labels.range("a", 2)[index]
+
+
+def test_an_entry_is_at_an_integer():
+    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+        Labels.range("a", 2)[1.0]
+
+
+def test_columns_by_name():
+    labels = Labels(["a", "b"], rows([0, 1], [2, 3]))
+    assert labels["b"].tolist() == labels.column("b").tolist() == [1, 3]
+    assert labels["b"].dtype == torch.int32
+
+
+def test_iteration_gives_entries_in_order():
+    labels = Labels(["a", "b"], rows([4, 1], [2, 3]))
+    assert [tuple(entry) for entry in labels] == [(4, 1), (2, 3)]
+    assert all(isinstance(entry, LabelsEntry) for entry in labels)
+    assert list(labels) == [labels[0], labels[1]]
+    assert list(Labels.empty("a")) == []
+
+
+def test_an_entry_is_a_named_tuple():
+    entry = LabelsEntry(["a", "b"], rows(5, 6))
+    assert entry.names == ["a", "b"]
+    assert entry.values.tolist() == [5, 6]
+    assert entry.values.dtype == torch.int32
+    assert entry.device == torch.device("cpu")
+    assert len(entry) == 2
+    assert list(entry) == [5, 6]
+    assert entry["b"] == entry[1] == entry[-1] == 6
+    assert entry == Labels(["a", "b"], rows([5, 6]))[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        (
+            [5],
+            TypeError,
+            "values must be a torch.Tensor of integers, got list; make one with torch.tensor(values)",
+        ),
+        (
+            rows(5, 6),
+            ValueError,
+            "values must have the shape (entries, 1), a column for each of ['a'], got (1, 2)",
+        ),
+        (
+            torch.tensor([2**31]),
+            ValueError,
+            "values must fit in 32 bits, from -2147483648 to 2147483647, got 2147483648",
+        ),
+    ],
+)
+def test_what_makes_no_entry_is_refused(values, error, message, refused):
+    with refused(error, message):
+        LabelsEntry("a", values)
+
+
+@pytest.mark.parametrize("of", [Labels(["a", "b"], rows([0, 1])), LabelsEntry(["a", "b"], rows(0, 1))])
+def test_unknown_dimensions_are_refused_by_name(of, refused):
+    with refused(ValueError, "no dimension 'c' in these labels, which have ['a', 'b']"):
+        of["c"]
+
+
+def test_an_entry_has_no_value_beyond_its_end():
+    with pytest.raises(IndexError):
+        LabelsEntry(["a", "b"], rows(0, 1))[2]
+
+
+# --- lookup
+
+
+def test_position_of_values():
+    labels = Labels(["a", "b"], rows([0, 1], [1, 0], [-2, 3]))
+    assert labels.position([1, 0]) == 1
+    assert labels.position((-2, 3)) == 2
+    assert labels.position(torch.tensor([0, 1])) == 0
+    assert labels.position([9, 9]) is None
+    assert labels.position([2**40, 0]) is None
+    assert [1, 0] in labels
+    assert [9, 9] not in labels
+    assert Labels.empty("a").position([0]) is None
+
+
+def test_position_of_an_entry_goes_by_the_names():
+    labels = Labels(["a", "b"], rows([0, 1], [1, 0]))
+    assert labels.position(labels[1]) == 1
+    permuted = LabelsEntry(["b", "a"], rows(1, 0))
+    assert labels.position(permuted) == 0
+    assert permuted in labels
+
+
+@pytest.mark.parametrize("names", [["a", "c"], ["c", "d"], ["a"], ["a", "b", "c"]])
+def test_an_entry_with_other_dimensions_is_nowhere(names):
+    labels = Labels(["a", "b"], rows([0, 0]))
+    entry = LabelsEntry(names, torch.zeros(len(names), dtype=torch.int32))
+    assert labels.position(entry) is None
+    assert entry not in labels
+
+
+@pytest.mark.parametrize("values", [[1], [1, 2, 3], []])
+def test_position_needs_a_value_for_each_dimension(values, refused):
+    labels = Labels(["a", "b"], rows([0, 0]))
+    message = f"an entry of these Labels has 2 values ['a', 'b'], got {len(values)}: {values}"
+    with refused(ValueError, message):
+        labels.position(values)
+
+
+# --- equality
+
+
+def test_labels_are_equal_by_names_and_rows_in_order():
+    labels = Labels(["a", "b"], rows([0, 1], [2, 3]))
+    same = Labels(["a", "b"], torch.tensor([[0, 1], [2, 3]]))
+    assert labels == same
+    assert hash(labels) == hash(same)
+    assert len({labels, same}) == 1
+    for other in (
+        Labels(["a", "c"], rows([0, 1], [2, 3])),
+        Labels(["b", "a"], rows([1, 0], [3, 2])),
+        Labels(["a", "b"], rows([2, 3], [0, 1])),
+        Labels(["a", "b"], rows([0, 1])),
+        Labels(["a", "b"], rows([0, 1], [2, 4])),
+        Labels.empty(["a", "b"]),
+        "labels",
+        [[0, 1], [2, 3]],
+        None,
+    ):
+        assert labels != other
+
+
+def test_entries_are_equal_by_names_and_values():
+    entry = LabelsEntry(["a", "b"], rows(0, 1))
+    same = Labels(["a", "b"], rows([5, 5], [0, 1]))[1]
+    assert entry == same
+    assert hash(entry) == hash(same)
+    assert {entry: "found"}[same] == "found"
+    for other in (
+        LabelsEntry(["a", "c"], rows(0, 1)),
+        LabelsEntry(["b", "a"], rows(1, 0)),
+        LabelsEntry(["a", "b"], rows(0, 2)),
+        (0, 1),
+    ):
+        assert entry != other
+
+
+# --- print and copies
+
+
+def test_print():
+    labels = Labels(["atom", "l"], rows([0, 100], [1, 2], [2, -3], [3, 4]))
+    assert labels.print() == "atom   l\n 0    100\n 1     2\n 2     -3\n 3     4"
+    assert labels.print(3) == "atom   l\n 0    100\n 1     2\n...\n 3     4"
+    assert labels.print(1, indent=2) == "atom   l\n   0    100\n  ..."
+    assert labels.print(0) == "atom  l\n..."
+    assert labels.print(4) == labels.print(9) == labels.print(-1) == labels.print()
+    assert Labels.empty(["a", "b"]).print() == "a  b"
+    assert repr(Labels.range("p", 2)) == "Labels\n    p\n    0\n    1"
+    assert repr(Labels.range("p", 30)).count("\n") == 22
+
+
+def test_print_of_an_entry():
+    entry = LabelsEntry(["a", "b"], rows(0, -1))
+    assert entry.print() == "(a=0, b=-1)"
+    assert repr(entry) == "LabelsEntry(a=0, b=-1)"
+
+
+@pytest.mark.parametrize(
+    "duplicate",
+    [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+@pytest.mark.parametrize(
+    "original",
+    [Labels(["a", "b"], rows([0, 1], [2, 3])), LabelsEntry(["a", "b"], rows(0, 1)), Labels.empty("a")],
+    ids=["Labels", "LabelsEntry", "empty"],
+)
+def test_copies_are_equal(original, duplicate):
+    hash(original)
+    again = duplicate(original)
+    assert again == original
+    assert hash(again) == hash(original)
+    assert again.values.tolist() == original.values.tolist()
+    assert again.names == original.names
+    if isinstance(again, Labels) and len(again):
+        assert again.position([2, 3]) == 1
+
+
+# --- agreement with metatensor.torch
+
+
+@pytest.mark.parametrize(
+    ("names", "values"),
+    [
+        (["a"], [[0], [1]]),
+        (["a", "b"], [[0, 1], [1, 0]]),
+        (["a"], [[-5], [2**31 - 1]]),
+        (["_x1"], [[1]]),
+        (["a"], [[1], [1]]),
+        (["a", "a"], [[1, 1]]),
+        (["1a"], [[1]]),
+        (["a b"], [[1]]),
+        ([""], [[1]]),
+        (["a", "b"], [[1]]),
+        (["a"], [1]),
+        (["a"], [[1.0]]),
+    ],
+)
+def test_labels_are_refused_where_metatensor_refuses_them(names, values, mts):
+    def outcome(kind):
+        try:
+            labels = kind(names, torch.tensor(values))
+        except (ValueError, TypeError, RuntimeError):
+            return "refused"
+        return labels.names, labels.values.tolist(), [labels.position(row) for row in labels.values]
+
+    assert outcome(Labels) == outcome(mts.Labels)
