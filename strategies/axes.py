@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from tmref import Labels
+
+from .numbers import enough_bytes
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
@@ -18,129 +22,144 @@ COMPONENT_NAMES = ("xyz", "o3_mu", "_")
 PROPERTY_NAMES = ("n", "l", "center_type", "_")
 
 
-def _check_sizes(**bounds: int | None) -> None:
-    for name, value in bounds.items():
-        if not isinstance(value, int) or value < 0:
-            raise InvalidArgument(f"{name}={value!r} must be an int of at least 0")
-    (low_name, low), (high_name, high) = bounds.items()
+def _value(byte: int) -> int:
+    """Digits for half of the bytes, then numbers of all magnitudes and signs, the extremes included."""
+    if byte < 128:
+        return byte % 10
+    power, sign, offset = (byte - 128) // 4, byte & 1, (byte >> 1) & 1
+    value = 2**power - offset
+    return max(-value - 1, INT32_MIN) if sign else min(value, INT32_MAX)
+
+
+_VALUES = tuple(map(_value, range(256)))
+
+
+def check_sizes(minimum: str, low: object, maximum: str, high: object) -> None:
+    """InvalidArgument unless both are ints, and 0 <= ``low`` <= ``high``."""
+    for name, size in ((minimum, low), (maximum, high)):
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            raise InvalidArgument(f"{name}={size!r} must be an int of at least 0")
     if low > high:  # type: ignore[operator]
-        raise InvalidArgument(f"{low_name}={low} must be at most {high_name}={high}")
+        raise InvalidArgument(f"{minimum}={low} must be at most {maximum}={high}")
+
+
+@functools.cache
+def sizes(low: int, high: int) -> st.SearchStrategy[int]:
+    """Sizes from ``low`` to ``high``, 0 half as often as others. Shrinks towards ``low``."""
+    return st.sampled_from([*range(low, high + 1), *range(max(low, 1), high + 1)] or [0])
+
+
+@functools.cache
+def _names(alphabet: tuple[str, ...], low: int, high: int) -> st.SearchStrategy[tuple[str, ...]]:
+    return st.sampled_from(
+        [names for size in range(low, high + 1) for names in itertools.permutations(alphabet, size)]
+    )
 
 
 def names(
     *, alphabet: Sequence[str] = KEY_NAMES, min_size: int = 1, max_size: int = 3
-) -> st.SearchStrategy[list[str]]:
-    """Lists of distinct names of dimensions out of ``alphabet``.
+) -> st.SearchStrategy[tuple[str, ...]]:
+    """Distinct names of dimensions out of ``alphabet``, in any order.
 
-    Shrinks towards few names, and the first ones. Raises InvalidArgument for sizes that the alphabet
-    can't give.
+    Shrinks towards few names, and the first ones. Raises InvalidArgument for sizes that contradict
+    each other or the alphabet.
     """
-    _check_sizes(min_size=min_size, max_size=max_size)
-    if min_size < 1 or min_size > len(alphabet):
+    check_sizes("min_size", min_size, "max_size", max_size)
+    if max_size > len(alphabet):
         raise InvalidArgument(
-            f"min_size={min_size} must be from 1 to the {len(alphabet)} names of the alphabet"
+            f"max_size={max_size} must be at most the {len(alphabet)} names of the alphabet"
         )
-    most = min(max_size, len(alphabet))
-    return st.lists(st.sampled_from(alphabet), unique=True, min_size=min_size, max_size=most)
+    return _names(tuple(alphabet), min_size, max_size)
 
 
 def label_values() -> st.SearchStrategy[int]:
-    """32-bit integers, half of them of one digit; the largest and the smallest occur.
-
-    Shrinks towards 0.
+    """32-bit integers: digits half of the time, else numbers near powers of two, the largest and the
+    smallest among them. Shrinks towards 0.
     """
-    return st.one_of(st.integers(0, 9), st.integers(INT32_MIN, INT32_MAX))
+    return st.sampled_from(sorted(set(_VALUES), key=lambda v: (abs(v), v < 0)))
 
 
-_VALUES = label_values()
+def draw_labels(draw: st.DrawFn, names: Sequence[str], low: int, high: int) -> Labels:
+    """Labels of ``low`` to ``high`` entries, drawn in two pieces: their number, and a byte a value.
+
+    A row that stands there already counts its last value up, so that zeros are 0, 1, 2, ...
+    """
+    size = draw(sizes(low, high))
+    width = len(names)
+    values = [_VALUES[byte] for byte in draw(enough_bytes(size * width))]
+    rows: dict[tuple[int, ...], None] = {}
+    for i in range(size):
+        *first, last = values[i * width : (i + 1) * width]
+        while (*first, last) in rows:
+            last = last + 1 if last < INT32_MAX else INT32_MIN
+        rows[(*first, last)] = None
+    tensor = torch.tensor(list(rows), dtype=torch.int32).reshape(size, width)
+    return Labels._unchecked(tuple(names), tensor, tensor.device)
 
 
 @st.composite
 def _labels(
-    draw: st.DrawFn,
-    names: st.SearchStrategy[list[str]],
-    values: st.SearchStrategy[int],
-    min_size: int,
-    max_size: int,
+    draw: st.DrawFn, names: st.SearchStrategy[Sequence[str]], min_size: int, max_size: int
 ) -> Labels:
-    dimensions = tuple(draw(names))
-    rows = draw(
-        st.lists(
-            st.tuples(*[values] * len(dimensions)),
-            unique=True,
-            min_size=min_size,
-            max_size=max_size,
-        )
-    )
-    tensor = torch.tensor(rows, dtype=torch.int32).reshape(len(rows), len(dimensions))
-    return Labels._unchecked(dimensions, tensor, tensor.device)
+    return draw_labels(draw, draw(names), min_size, max_size)
 
 
 def labels(
     *,
-    names: st.SearchStrategy[list[str]] | None = None,
-    values: st.SearchStrategy[int] | None = None,
+    names: st.SearchStrategy[Sequence[str]] | None = None,
     min_size: int = 0,
     max_size: int = 4,
 ) -> st.SearchStrategy[Labels]:
-    """Labels of ``min_size`` to ``max_size`` entries, in any order, of the drawn names and values.
+    """Labels of ``min_size`` to ``max_size`` entries in any order, with values as
+    :func:`label_values` gives.
 
-    Shrinks towards few entries of few dimensions with values near 0. Raises InvalidArgument for sizes
+    Shrinks towards few entries of few dimensions, and 0, 1, 2, ... Raises InvalidArgument for sizes
     that contradict each other.
     """
-    _check_sizes(min_size=min_size, max_size=max_size)
-    return _labels(_NAMES if names is None else names, values or _VALUES, min_size, max_size)
-
-
-_NAMES = names()
-_OF_KEYS = names(alphabet=KEY_NAMES)
-_OF_SAMPLES = names(alphabet=SAMPLE_NAMES, max_size=2)
-_OF_PROPERTIES = names(alphabet=PROPERTY_NAMES, max_size=2)
+    check_sizes("min_size", min_size, "max_size", max_size)
+    return _labels(_names(KEY_NAMES, 1, 3) if names is None else names, min_size, max_size)
 
 
 def keys(*, min_size: int = 0, max_size: int = 4) -> st.SearchStrategy[Labels]:
     """Keys of a map: up to three dimensions, sorted or not. Raises as :func:`labels` does."""
-    return labels(names=_OF_KEYS, min_size=min_size, max_size=max_size)
+    return labels(min_size=min_size, max_size=max_size)
 
 
-def samples(
-    *,
-    names: st.SearchStrategy[list[str]] | None = None,
-    min_size: int = 0,
-    max_size: int = 4,
-) -> st.SearchStrategy[Labels]:
+def sample_names() -> st.SearchStrategy[tuple[str, ...]]:
+    """Names of one or two dimensions of samples."""
+    return _names(SAMPLE_NAMES, 1, 2)
+
+
+def samples(*, min_size: int = 0, max_size: int = 4) -> st.SearchStrategy[Labels]:
     """Samples of a block. Raises as :func:`labels` does."""
-    return labels(names=names or _OF_SAMPLES, min_size=min_size, max_size=max_size)
+    return labels(names=sample_names(), min_size=min_size, max_size=max_size)
 
 
-def properties(
-    *,
-    names: st.SearchStrategy[list[str]] | None = None,
-    min_size: int = 0,
-    max_size: int = 4,
-) -> st.SearchStrategy[Labels]:
+def property_names() -> st.SearchStrategy[tuple[str, ...]]:
+    """Names of one or two dimensions of properties."""
+    return _names(PROPERTY_NAMES, 1, 2)
+
+
+def properties(*, min_size: int = 0, max_size: int = 4) -> st.SearchStrategy[Labels]:
     """Properties of a block. Raises as :func:`labels` does."""
-    return labels(names=names or _OF_PROPERTIES, min_size=min_size, max_size=max_size)
+    return labels(names=property_names(), min_size=min_size, max_size=max_size)
+
+
+def component_names(*, max_size: int = 2) -> st.SearchStrategy[tuple[str, ...]]:
+    """Names of up to ``max_size`` components."""
+    return names(alphabet=COMPONENT_NAMES, min_size=0, max_size=max_size)
 
 
 @st.composite
-def _components(draw: st.DrawFn, names: st.SearchStrategy[list[str]], max_size: int) -> list[Labels]:
-    return [draw(_labels(st.just([name]), _VALUES, 1, max_size)) for name in draw(names)]
+def _components(draw: st.DrawFn, names: st.SearchStrategy[Sequence[str]], max_size: int) -> list[Labels]:
+    return [draw_labels(draw, [name], 1, max_size) for name in draw(names)]
 
 
-def components(
-    *,
-    names: st.SearchStrategy[list[str]] | None = None,
-    max_components: int = 2,
-    max_size: int = 3,
-) -> st.SearchStrategy[list[Labels]]:
+def components(*, max_components: int = 2, max_size: int = 3) -> st.SearchStrategy[list[Labels]]:
     """Components of a block: up to ``max_components`` axes of different names, of 1 to ``max_size``
     entries each.
 
     Shrinks towards none. Raises InvalidArgument for bounds that can't be met.
     """
-    _check_sizes(max_components=max_components, alphabet=len(COMPONENT_NAMES))
-    _check_sizes(min_size=1, max_size=max_size)
-    if names is None:
-        names = st.lists(st.sampled_from(COMPONENT_NAMES), unique=True, max_size=max_components)
-    return _components(names, max_size)
+    check_sizes("min_size", 1, "max_size", max_size)
+    return _components(component_names(max_size=max_components), max_size)

@@ -8,35 +8,36 @@ from hypothesis.errors import InvalidArgument
 
 from tmref import Labels, TensorBlock, TensorMap
 
-from . import axes as of
+from . import axes
 from .numbers import MAX_FEATURES, dyadic_tensors
 
 GRADIENT_NAMES = ("positions", "cell")
-GRADIENT_SAMPLE_NAMES = ("sample", "atom")
-GRADIENT_COMPONENT_NAMES = ("direction_1", "direction_2")
+
+_EXTRA = st.sampled_from([(), ("direction_1",), ("direction_1", "direction_2")])
+_GRADIENT_SAMPLES = st.sampled_from([("sample",), ("sample", "atom")])
 
 _DTYPES = st.sampled_from([torch.float64, torch.float32])
 
 
-@st.composite
-def _gradient(
-    draw: st.DrawFn, values: TensorBlock, extra: list[str], names: list[str], bound: int | None
+def _draw_values(
+    draw: st.DrawFn, axes: list[Labels], dtype: torch.dtype, bound: int | None
 ) -> TensorBlock:
-    """A gradient of ``values``, with a sample dimension more where ``names`` have two."""
-    rows = st.integers(0, max(len(values) - 1, 0))
-    samples = draw(
-        st.lists(
-            st.tuples(rows, *[st.integers(0, 9)] * (len(names) - 1)),
-            unique=True,
-            max_size=3 if len(values) else 0,
-        )
-    )
-    directions = [Labels.range(name, draw(st.integers(1, 3))) for name in extra]
-    labelled = Labels(names, torch.tensor(samples, dtype=torch.int32).reshape(len(samples), len(names)))
-    components = [*directions, *values.components]
-    shape = (len(labelled), *map(len, components), len(values.properties))
-    tensor = draw(dyadic_tensors(shape, dtype=values.dtype, bound=bound))
-    return TensorBlock(tensor, labelled, components, values.properties)
+    """A block of these labels."""
+    values = draw(dyadic_tensors(tuple(map(len, axes)), dtype=dtype, bound=bound))
+    return TensorBlock(values, axes[0], axes[1:-1], axes[-1])
+
+
+def _draw_gradient(
+    draw: st.DrawFn, of: TensorBlock, extra: tuple[str, ...], names: tuple[str, ...], bound: int | None
+) -> TensorBlock:
+    """A gradient of the block ``of``, with a component more for each name in ``extra``."""
+    most = min(3, len(of)) if len(names) == 1 else 3
+    samples = axes.draw_labels(draw, names, 0, most if len(of) else 0)
+    rows = [(draw(axes.sizes(0, len(of) - 1)), *row) for row in samples.values[:, 1:].tolist()]
+    rows = sorted(set(rows))
+    labelled = Labels(names, torch.tensor(rows, dtype=torch.int32).reshape(len(rows), len(names)))
+    directions = [Labels.range(name, draw(axes.sizes(1, 3))) for name in extra]
+    return _draw_values(draw, [labelled, *directions, *of.components, of.properties], of.dtype, bound)
 
 
 @st.composite
@@ -48,10 +49,8 @@ def _block(
     dtypes: st.SearchStrategy[torch.dtype],
     bound: int | None,
 ) -> TensorBlock:
-    axes = [draw(samples), *draw(components), draw(properties)]
-    shape = tuple(map(len, axes))
-    values = draw(dyadic_tensors(shape, dtype=draw(dtypes), bound=bound))
-    return TensorBlock(values, axes[0], axes[1:-1], axes[-1])
+    labels = [draw(samples), *draw(components), draw(properties)]
+    return _draw_values(draw, labels, draw(dtypes), bound)
 
 
 def tensor_blocks(
@@ -68,9 +67,9 @@ def tensor_blocks(
     components, no properties, and zeros.
     """
     return _block(
-        of.samples() if samples is None else samples,
-        of.components() if components is None else components,
-        of.properties() if properties is None else properties,
+        axes.samples() if samples is None else samples,
+        axes.components() if components is None else components,
+        axes.properties() if properties is None else properties,
         _DTYPES if dtypes is None else dtypes,
         bound,
     )
@@ -80,10 +79,8 @@ def tensor_blocks(
 def _map(
     draw: st.DrawFn,
     keys: st.SearchStrategy[Labels],
-    min_samples: int,
-    max_samples: int,
-    min_properties: int,
-    max_properties: int,
+    samples: tuple[int, int],
+    properties: tuple[int, int],
     dtypes: st.SearchStrategy[torch.dtype],
     max_gradients: int,
     bound: int | None,
@@ -91,30 +88,24 @@ def _map(
     drawn_keys = draw(keys)
     if not len(drawn_keys):
         return TensorMap(drawn_keys, [])
-    samples = of.samples(names=st.just(draw(of._OF_SAMPLES)), min_size=min_samples, max_size=max_samples)
-    components = of.components(names=st.just(draw(_COMPONENT_NAMES)))
-    properties = of.properties(
-        names=st.just(draw(of._OF_PROPERTIES)), min_size=min_properties, max_size=max_properties
-    )
-    dtype = st.just(draw(dtypes))
-    parameters = {}
-    if max_gradients:
-        for name in draw(
-            st.lists(st.sampled_from(GRADIENT_NAMES), unique=True, min_size=1, max_size=max_gradients)
-        ):
-            extra = GRADIENT_COMPONENT_NAMES[: draw(st.integers(0, 2))]
-            sample_names = GRADIENT_SAMPLE_NAMES[: draw(st.integers(1, 2))]
-            parameters[name] = (list(extra), list(sample_names))
+    sample_names = draw(axes.sample_names())
+    component_names = draw(axes.component_names())
+    property_names = draw(axes.property_names())
+    dtype = draw(dtypes)
+    gradients = [
+        (parameter, draw(_EXTRA), draw(_GRADIENT_SAMPLES))
+        for parameter in GRADIENT_NAMES[: draw(axes.sizes(1, max_gradients)) if max_gradients else 0]
+    ]
     blocks = []
     for _ in range(len(drawn_keys)):
-        block = draw(_block(samples, components, properties, dtype, bound))
-        for name, (extra, sample_names) in parameters.items():
-            block.add_gradient(name, draw(_gradient(block, extra, sample_names, bound)))
+        labels = [axes.draw_labels(draw, sample_names, *samples)]
+        labels += [axes.draw_labels(draw, [name], 1, 3) for name in component_names]
+        labels += [axes.draw_labels(draw, property_names, *properties)]
+        block = _draw_values(draw, labels, dtype, bound)
+        for parameter, extra, names in gradients:
+            block.add_gradient(parameter, _draw_gradient(draw, block, extra, names, bound))
         blocks.append(block)
     return TensorMap(drawn_keys, blocks)
-
-
-_COMPONENT_NAMES = st.lists(st.sampled_from(of.COMPONENT_NAMES), unique=True, max_size=2)
 
 
 def tensor_maps(
@@ -138,18 +129,16 @@ def tensor_maps(
     Shrinks towards no blocks, or few small ones. Raises InvalidArgument for bounds that contradict
     each other.
     """
-    of._check_sizes(min_samples=min_samples, max_samples=max_samples)
-    of._check_sizes(min_properties=min_properties, max_properties=max_properties)
+    axes.check_sizes("min_samples", min_samples, "max_samples", max_samples)
+    axes.check_sizes("min_properties", min_properties, "max_properties", max_properties)
     if max_gradients not in range(len(GRADIENT_NAMES) + 1):
         raise InvalidArgument(
             f"max_gradients={max_gradients!r} must be an int from 0 to {len(GRADIENT_NAMES)}"
         )
     return _map(
-        of.keys() if keys is None else keys,
-        min_samples,
-        max_samples,
-        min_properties,
-        max_properties,
+        axes.keys() if keys is None else keys,
+        (min_samples, max_samples),
+        (min_properties, max_properties),
         _DTYPES if dtypes is None else dtypes,
         max_gradients,
         bound,

@@ -55,8 +55,16 @@ def _default_bound() -> int:
 
 
 @functools.cache
-def _bytes(count: int) -> st.SearchStrategy[bytes]:
-    return st.binary(min_size=count, max_size=count)
+def enough_bytes(count: int) -> st.SearchStrategy[bytes]:
+    """At least ``count`` bytes in one draw.
+
+    Their number is 16, 64, 256, ...: Hypothesis mutates one draw at a time, and where a changed size
+    asked for another number of bytes, it would replace them all by zeros.
+    """
+    size = 16
+    while size < count:
+        size *= 4
+    return st.binary(min_size=size, max_size=size)
 
 
 def _checked_bound(bound: int | None) -> int:
@@ -84,11 +92,12 @@ def dyadic_tensors(
     They are drawn in one piece, a byte a value.
     """
     units = _units(_checked_bound(bound))
+    count = prod(shape)
+    if not count:
+        return st.builds(torch.zeros, st.just(shape), dtype=st.just(dtype))
 
     def tensor(data: bytes) -> torch.Tensor:
-        if not data:
-            return torch.zeros(shape, dtype=dtype)
-        indices = torch.frombuffer(bytearray(data), dtype=torch.uint8).to(torch.int64)
+        indices = torch.frombuffer(bytearray(data), dtype=torch.uint8, count=count).to(torch.int64)
         return units[indices % len(units)].to(dtype).reshape(shape)
 
-    return _bytes(prod(shape)).map(tensor)
+    return enough_bytes(count).map(tensor)

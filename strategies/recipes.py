@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from math import prod
 from typing import Any
 
@@ -11,10 +13,10 @@ from hypothesis import strategies as st
 from tmref import Labels, TensorMap
 from tmref.catalog import Call, Layer, Recipe, Row
 
-from . import axes as of
+from . import axes
 from .numbers import MAX_FEATURES, dyadic_tensors
 
-_WIDTHS = st.integers(0, MAX_FEATURES)
+_WIDTHS = axes.sizes(0, MAX_FEATURES)
 _MAYBE = st.booleans()
 
 
@@ -82,11 +84,19 @@ def recipes(draw: st.DrawFn, row: Row, tensor: TensorMap) -> Recipe:
     )
 
 
+@functools.cache
+def _permutations(size: int) -> st.SearchStrategy[tuple[int, ...]]:
+    if size > 5:  # too many to list
+        return st.permutations(range(size)).map(tuple)
+    return st.sampled_from(list(itertools.permutations(range(size))))
+
+
 @st.composite
 def _orders(draw: st.DrawFn, keys: Labels) -> Labels:
     """The entries of ``keys`` in any order."""
-    order = draw(st.permutations(range(len(keys))))
-    return Labels(keys.names, keys.values[list(order)]) if len(keys) > 1 else keys
+    if len(keys) < 2:
+        return keys
+    return Labels._unchecked(keys._names, keys._rows[list(draw(_permutations(len(keys))))], keys.device)
 
 
 def _reordered(items: list[Any], keys: Labels, in_keys: Labels) -> list[Any]:
@@ -99,8 +109,8 @@ def _properties(draw: st.DrawFn, widths: list[int]) -> list[Labels] | None:
     """Properties of these many entries, all of the same names, or None for the default."""
     if not widths or not draw(_MAYBE):
         return None
-    names = st.just(draw(of._OF_PROPERTIES))
-    return [draw(of.properties(names=names, min_size=width, max_size=width)) for width in widths]
+    names = draw(axes.property_names())
+    return [axes.draw_labels(draw, names, width, width) for width in widths]
 
 
 @st.composite

@@ -20,6 +20,7 @@ TRAITS: dict[str, str] = {
     "keyed": "every key has a module of its own, and other keys have none",
     "linear": "linear up to a bias: f(ax + by) - f(0) = a(f(x) - f(0)) + b(f(y) - f(0))",
     "pointwise": "every value of the output depends on the one value in its place",
+    "deterministic": "one input gives one output: a forward draws no random numbers and changes no state",
     "seeded": "the initial parameters are those that torch.nn.Linear draws for one key after the other",
 }
 
@@ -138,7 +139,15 @@ class Recipe:
     seed: int = 0
 
 
-_ANY_MODULE_MAP = {"keeps_keys", "keeps_samples", "keeps_components", "per_block", "per_sample", "keyed"}
+_ANY_MODULE_MAP = {
+    "keeps_keys",
+    "keeps_samples",
+    "keeps_components",
+    "per_block",
+    "per_sample",
+    "keyed",
+    "deterministic",
+}
 
 
 def _row(name: str, module: str, layers: Sequence[Layer], *traits: str) -> Row:

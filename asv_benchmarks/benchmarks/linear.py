@@ -1,11 +1,9 @@
 """Linear layers: many small blocks, and few."""
 
-from typing import Any
-
 import torch
 
 import tmref
-from tmref.implementations import load
+from tmref.implementations import Implementation, UnknownImplementation, load
 
 PLAIN_TORCH = "plain torch"
 NAMES = ("reference", "metatensor-learn", "metatensor-torch")
@@ -14,13 +12,13 @@ SAMPLES = (1, 100)
 FEATURES = 32
 
 
-def _loaded() -> dict[str, Any]:
+def _loaded() -> dict[str, Implementation]:
     """The implementations that are there. Imported here, once: asv forks for every measurement."""
     found = {}
     for name in NAMES:
         try:
             found[name] = load(name)
-        except ImportError:
+        except UnknownImplementation:
             continue
     return found
 

@@ -1,0 +1,177 @@
+"""Implementations under test: what an adapter offers, and how one is loaded by its name."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from ..block import TensorBlock
+from ..catalog import Recipe
+from ..labels import Labels
+from ..tensor_map import TensorMap
+
+ENTRY_POINTS = "tmref.implementations"
+
+#: The implementations that come with tmref: their modules, and how to install what they need.
+_OWN = {
+    "reference": ("tmref.implementations.reference", "tmref"),
+    "metatensor-learn": ("tmref.implementations.metatensor_learn", "tmref[metatensor]"),
+    "metatensor-torch": ("tmref.implementations.metatensor_torch", "tmref[metatensor]"),
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A pinned input: a recipe, a map that it fits, and what the law draws besides, by label."""
+
+    recipe: Recipe
+    x: TensorMap
+    draws: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Known:
+    """A failure that is known: ``law`` is broken for ``rows`` on the inputs that ``when`` is true for.
+
+    ``example(row)`` must still break it; the law is searched for other failures wherever ``when`` is
+    false. ``reason`` says what is wrong with the implementation, and the source that says so.
+    """
+
+    law: str
+    rows: Sequence[str]
+    when: Callable[[Recipe, TensorMap], bool]
+    example: Callable[[str], Example]
+    reason: str
+
+
+class Implementation:
+    """Something under test: how maps get into it and out of it again, and how its modules are made.
+
+    A subclass has a ``name``, a ``version``, the constructors ``Labels``, ``TensorBlock`` and
+    ``TensorMap``, called as metatensor's are, and ``nn``, where the classes of modules are. It may
+    have ``known`` failures. ``imports`` are the lines of code that its names come from, for the
+    scripts that show a failure. What deviates from metatensor's interface is overridden.
+    """
+
+    name: str
+    version: str
+    Labels: Any
+    TensorBlock: Any
+    TensorMap: Any
+    nn: Any
+    imports: Sequence[str] = ("import torch",)
+    known: Sequence[Known] = ()
+    #: The call that makes the values of labels, in the code of scripts.
+    labels_array: ClassVar[str] = "torch.tensor"
+
+    def array(self, rows: torch.Tensor) -> Any:
+        """The values of labels as the constructor of their Labels takes them."""
+        return rows
+
+    def labels(self, labels: Labels) -> Any:
+        """Their labels."""
+        return self.Labels(labels.names, self.array(labels.values.clone()))
+
+    def encode(self, tensor: TensorMap) -> Any:
+        """Their map with the same labels and the very same values."""
+        blocks = [self._encoded(block) for block in tensor]
+        return self.TensorMap(self.labels(tensor.keys), blocks)
+
+    def _encoded(self, block: TensorBlock) -> Any:
+        components = [self.labels(component) for component in block.components]
+        labels = self.labels(block.samples), components, self.labels(block.properties)
+        encoded = self.TensorBlock(block.values, *labels)
+        for parameter, gradient in block.gradients():
+            encoded.add_gradient(parameter, self._encoded(gradient))
+        return encoded
+
+    def decode(self, tensor: Any) -> TensorMap:
+        """The map with the labels of theirs and the very same values."""
+        blocks = [self._decoded(tensor.block_by_id(i)) for i in range(len(tensor.keys))]
+        return TensorMap(self._decoded_labels(tensor.keys), blocks)
+
+    def _decoded(self, block: Any) -> TensorBlock:
+        decoded = TensorBlock(
+            block.values,
+            self._decoded_labels(block.samples),
+            [self._decoded_labels(component) for component in block.components],
+            self._decoded_labels(block.properties),
+        )
+        for parameter, gradient in block.gradients():
+            decoded.add_gradient(parameter, self._decoded(gradient))
+        return decoded
+
+    def _decoded_labels(self, labels: Any) -> Labels:
+        return Labels(list(labels.names), torch.as_tensor(labels.values))
+
+    def build(self, recipe: Recipe) -> torch.nn.Module:
+        """Their module, or their error; its parameters are set afterwards."""
+        return recipe.call.make(self.nn, self._converted)
+
+    def _converted(self, value: Any) -> Any:
+        if isinstance(value, Labels):
+            return self.labels(value)
+        return self.encode(value) if isinstance(value, TensorMap) else value
+
+    def parameters(self, module: torch.nn.Module) -> list[torch.nn.Parameter]:
+        """The module's parameters, key by key in the order of the keys that it was made with."""
+        return list(module.parameters())
+
+
+class UnknownImplementation(LookupError):
+    """There is no implementation of this name, or it can't be imported; the message has the remedy."""
+
+
+def names() -> list[str]:
+    """The names of all implementations: tmref's own, and those of entry points."""
+    found = importlib.metadata.entry_points(group=ENTRY_POINTS)
+    return [*_OWN, *sorted({point.name for point in found} - set(_OWN))]
+
+
+def load(name: str) -> Implementation:
+    """The implementation of this name, or at this path: ``package.module:attribute``.
+
+    Raises UnknownImplementation where there is none, or what it needs is not installed.
+    """
+    if name in _OWN:
+        module, package = _OWN[name]
+        try:
+            return importlib.import_module(module).implementation  # type: ignore[no-any-return]
+        except ImportError as error:
+            raise UnknownImplementation(
+                f"{name} is not installed ({error}); install it with: pip install '{package}'"
+            ) from error
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        if point.name == name:
+            return _checked(name, point.load())
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise UnknownImplementation(
+            f"there is no implementation {name!r}; there are {', '.join(names())}, and those of your "
+            "own by their path: package.module:attribute"
+        )
+    try:
+        found = importlib.import_module(module)
+    except ImportError as error:
+        raise UnknownImplementation(
+            f"{name!r}: the module {module} can't be imported ({error})"
+        ) from error
+    try:
+        return _checked(name, getattr(found, attribute))
+    except AttributeError:
+        raise UnknownImplementation(f"{name!r}: the module {module} has no {attribute!r}") from None
+
+
+def _checked(name: str, found: Any) -> Implementation:
+    missing = [a for a in ("name", "version", "encode", "decode", "build") if not hasattr(found, a)]
+    if missing:
+        raise UnknownImplementation(
+            f"{name!r} is no implementation: it has no {', '.join(missing)}; "
+            "make it an instance of a subclass of tmref.implementations.Implementation"
+        )
+    return found  # type: ignore[no-any-return]

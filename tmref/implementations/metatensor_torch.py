@@ -1,0 +1,32 @@
+"""metatensor-learn on metatensor-torch's TensorMaps, as they are installed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import metatensor.learn
+import metatensor.torch
+import metatensor.torch.learn
+
+from . import Implementation
+from .known import METATENSOR
+
+
+class MetatensorTorch(Implementation):
+    """metatensor.torch.learn.nn. The version is metatensor-torch's; its nn is metatensor-learn's."""
+
+    name = "metatensor-torch"
+    version = importlib.metadata.version("metatensor-torch")
+    Labels = metatensor.torch.Labels
+    TensorBlock = metatensor.torch.TensorBlock
+    TensorMap = metatensor.torch.TensorMap
+    nn = metatensor.torch.learn.nn
+    imports = (
+        "import torch",
+        "from metatensor.torch import Labels, TensorBlock, TensorMap",
+        "from metatensor.torch.learn import nn",
+    )
+    known = METATENSOR
+
+
+implementation = MetatensorTorch()

@@ -1,0 +1,49 @@
+"""The smoke law: it comes first, and without it no other law says anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, seed, settings
+
+from ..compare import Difference, compare
+from ..implementations import Implementation
+from ..strategies import tensor_maps
+
+NAME = "what_is_encoded_comes_back_decoded"
+DEMAND = (
+    "A map goes into the implementation's own form and comes back as it was: keys, labels, values, "
+    "dtype, device, gradients. [maths] decode is the inverse of encode; where it isn't, the adapter is "
+    "wrong and no verdict on its modules means anything."
+)
+
+
+class Lost(Exception):
+    """A map didn't come back as it was."""
+
+    def __init__(self, x: Any, problem: Difference | Exception) -> None:
+        super().__init__(problem)
+        self.x = x
+        self.problem = problem
+
+
+def search(implementation: Implementation, examples: int, hypothesis_seed: int) -> int:
+    """Try the law on maps with gradients; returns how many. Raises Lost with the smallest that is."""
+    tried = 0
+
+    @seed(hypothesis_seed)
+    @settings(max_examples=examples, deadline=None, database=None, report_multiple_bugs=False)
+    @given(tensor_maps(max_gradients=2))
+    def test(x: Any) -> None:
+        nonlocal tried
+        tried += 1
+        before = x.copy()
+        try:
+            difference = compare(implementation.decode(implementation.encode(x)), before)
+        except Exception as error:
+            raise Lost(before, error) from error
+        if difference:
+            raise Lost(before, difference)
+
+    test()
+    return tried

@@ -1,0 +1,47 @@
+"""What a law is: a short function of ``(f, x, draw)`` that returns its two sides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..catalog import TRAITS, Row
+
+#: How many examples a law is tried on for every row.
+EXAMPLES = 40
+
+
+@dataclass(frozen=True)
+class Law:
+    """A property that every module with the ``traits`` has. ``sides(f, x, draw)`` returns what must be
+    equal, or None where nothing is left to compare (a refusal that is allowed).
+
+    ``maps`` are options of :func:`tmref.strategies.tensor_maps` for ``x``.
+    """
+
+    sides: Callable[..., tuple[Any, Any] | None]
+    traits: frozenset[str]
+    maps: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The law as a sentence, with underscores."""
+        return self.sides.__name__
+
+    @property
+    def demand(self) -> str:
+        """What it demands, and its source: the docstring."""
+        return " ".join((self.sides.__doc__ or "").split())
+
+    def applies_to(self, row: Row) -> bool:
+        """Whether the row has the traits that the law is about."""
+        return self.traits <= row.traits
+
+
+def law(*traits: str, **maps: Any) -> Callable[[Callable[..., Any]], Law]:
+    """Make a function a law on modules with these traits, for maps of these options."""
+    unknown = set(traits) - set(TRAITS)
+    if unknown:
+        raise ValueError(f"no trait {sorted(unknown)}, there are {list(TRAITS)}")
+    return lambda sides: Law(sides, frozenset(traits), maps)

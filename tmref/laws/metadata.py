@@ -1,0 +1,39 @@
+"""Laws of metadata: what becomes of labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .law import law
+from .subject import Subject
+
+
+@law("keeps_keys")
+def keys_survive_in_order(f: Subject, x: Any, draw: Any) -> Any:
+    """The output has the keys of the input, in their order; a map of no blocks gives one of no blocks.
+    [doc] ModuleMap applies a module to every block of the map; [maths] an empty loop is no exception."""
+    return f(x).keys, x.keys
+
+
+@law("keeps_samples")
+def samples_survive(f: Subject, x: Any, draw: Any) -> Any:
+    """Every block has the samples that it had, in their order. [doc] ModuleMap: only the properties
+    can't be preserved."""
+    return [block.samples for block in f(x)], [block.samples for block in x]
+
+
+@law("keeps_components")
+def components_survive(f: Subject, x: Any, draw: Any) -> Any:
+    """Every block has the components that it had, in their order. [doc] ModuleMap: only the
+    properties can't be preserved."""
+    return [block.components for block in f(x)], [block.components for block in x]
+
+
+@law("keyed")
+def properties_are_those_asked_for(f: Subject, x: Any, draw: Any) -> Any:
+    """Every block has the out_properties of its key, by default one dimension "_" counting from 0.
+    [doc] "By default the output properties are relabeled using Labels.range with '_' as key"."""
+    y = f(x)
+    where = {key: f.recipe.in_keys.position(key) for key in x.keys}
+    expected = [f.properties[where[key]] for key in y.keys]
+    return [block.properties for block in y], expected

@@ -1,0 +1,302 @@
+"""The runner: tries a law on a row of an implementation, and says what became of it."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.database import DirectoryBasedExampleDatabase
+from hypothesis.errors import Flaky
+
+from ..catalog import Recipe, Row
+from ..compare import Difference, Tolerance, compare
+from ..implementations import Example, Implementation, Known
+from ..reports.source import Source, tensor_source
+from ..strategies import recipes, tensor_maps
+from ..tensor_map import TensorMap
+from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
+from . import encoding
+from .law import EXAMPLES, Law
+from .subject import Raised, Subject, Twin, Untested
+
+Recipes = Callable[[Row, TensorMap], "st.SearchStrategy[Recipe]"]
+
+#: The row of the smoke law, which is about no module.
+NO_ROW = "-"
+
+_SMOKE_EXAMPLES = 100
+
+
+@dataclass
+class Draw:
+    """What a law draws with: from Hypothesis, or from what is pinned; remembered by label."""
+
+    source: Callable[[st.SearchStrategy[Any], str], Any]
+    drawn: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, strategy: st.SearchStrategy[Any], label: str) -> Any:
+        self.drawn[label] = self.source(strategy, label)
+        return self.drawn[label]
+
+
+class Broken(Exception):
+    """A law is broken on an example: everything there is to say about it."""
+
+    def __init__(
+        self,
+        kind: str,
+        words: str,
+        example: Example,
+        subject: Subject | None,
+        difference: Difference | None = None,
+        left: Any = None,
+        tolerance: Tolerance | None = None,
+    ) -> None:
+        super().__init__(words)
+        self.kind = kind
+        self.words = words
+        self.example = example
+        self.subject = subject
+        self.difference = difference
+        self.left = left
+        self.tolerance = tolerance
+
+
+def try_example(
+    law: Law, implementation: Implementation, recipe: Recipe, x: TensorMap, draw: Draw
+) -> Broken | None:
+    """What breaks the law on one example, or None where it holds. Raises Untested where it can't be tried."""
+    before = x.copy()
+    subject = None
+    try:
+        subject = Subject(implementation, recipe)
+        sides = law.sides(subject, x, draw)
+    except Raised as raised:
+        error = raised.__cause__
+        words = f"{raised}: {type(error).__name__}: {_first_line(error)}" if error else str(raised)
+        return Broken(ERROR, words, Example(recipe, before, draw.drawn), subject)
+    if sides is None:
+        return None
+    tolerance = None
+    difference = compare(*sides)
+    if difference and not recipe.row.exact:
+        tolerance = _tolerance(subject, sides, draw.drawn)
+        difference = compare(*sides, tolerance)
+    if not difference:
+        return None
+    example = Example(recipe, before, draw.drawn)
+    return Broken(FAIL, difference.words, example, subject, difference, sides[0], tolerance)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [""])[0]
+
+
+def _tolerance(subject: Subject, sides: Any, drawn: dict[str, Any]) -> Tolerance:
+    """The one tolerance there is: from plain torch's own error, and the magnitude of what is summed.
+
+    The magnitude is that of the twin on absolute values with absolute parameters, times that of the
+    sides and of what was drawn: an upper bound for sums of their products.
+    """
+    terms = max(1.0, _magnitude(sides)) * max(1.0, _magnitude(list(drawn.values())))
+    inputs = [step.argument for step in subject.steps]
+    if subject.recipe.twins is None:
+        return Tolerance(0.0, terms * max(1.0, _magnitude(inputs)))
+    error, largest = 0.0, 1.0
+    with torch.no_grad():
+        twin = subject.twin
+        exact, absolute = copy.deepcopy(twin), copy.deepcopy(twin)
+        exact.modules.double()
+        absolute.modules.double()
+        for parameter in absolute.modules.parameters():
+            parameter.abs_()
+        for x in inputs:
+            for key, block in x.items():
+                if twin.in_keys.position(key) is None:
+                    continue
+                values = block.values.double()
+                there = twin.module(key)(block.values).double() - exact.module(key)(values)
+                error = max(error, _magnitude(there))
+                largest = max(largest, _magnitude(absolute.module(key)(values.abs())))
+    return Tolerance(error, terms * largest)
+
+
+def _magnitude(value: Any) -> float:
+    """The largest finite number in a nest of maps, tensors and lists."""
+    if isinstance(value, torch.Tensor):
+        finite = value.detach().double().abs()
+        finite = finite[finite.isfinite()]
+        return float(finite.max()) if finite.numel() else 0.0
+    if isinstance(value, TensorMap):
+        value = [[b.values, *(g.values for _, g in b.gradients())] for b in value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return max(map(_magnitude, value), default=0.0)
+    return abs(float(value)) if isinstance(value, (int, float)) else 0.0
+
+
+def check(
+    law: Law,
+    row: Row,
+    implementation: Implementation,
+    *,
+    recipes: Recipes = recipes,
+    examples: int = EXAMPLES,
+    hypothesis_seed: int = 0,
+    database: Path | None = None,
+) -> Verdict:
+    """The verdict on one law for one row. Global random state is left as it was."""
+    verdict = Verdict(law.name, row.name, implementation.name, str(implementation.version), PASS)
+    started = time.perf_counter()
+    with torch.random.fork_rng(devices=[]):
+        known = [k for k in getattr(implementation, "known", ()) if _concerns(k, law, row)]
+        _search(verdict, law, row, implementation, known, recipes, examples, hypothesis_seed, database)
+        if verdict.verdict in (PASS, UNTESTED):
+            _replay(verdict, law, row, implementation, known)
+    verdict.seconds = round(time.perf_counter() - started, 3)
+    return verdict
+
+
+def _concerns(known: Known, law: Law, row: Row) -> bool:
+    return known.law == law.name and row.name in known.rows
+
+
+def _search(
+    verdict: Verdict,
+    law: Law,
+    row: Row,
+    implementation: Implementation,
+    known: Sequence[Known],
+    recipes: Recipes,
+    examples: int,
+    hypothesis_seed: int,
+    database: Path | None,
+) -> None:
+    """Look for an example that breaks the law, where no known failure is to be expected."""
+    found = False
+
+    @seed(hypothesis_seed)
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=database and DirectoryBasedExampleDatabase(database),
+        phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
+        report_multiple_bugs=False,
+        print_blob=False,
+        # a verdict must not depend on the speed of the machine
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    @given(st.data())
+    def test(data: st.DataObject) -> None:
+        nonlocal found
+        x = data.draw(tensor_maps(**law.maps), label="x")
+        recipe = data.draw(recipes(row, x), label="recipe")
+        if any(entry.when(recipe, x) for entry in known):
+            return
+        broken = try_example(law, implementation, recipe, x, Draw(lambda s, label: data.draw(s, label)))
+        if not found:
+            verdict.examples += 1
+        if broken:
+            found = True
+            raise broken
+
+    try:
+        test()
+    except Broken as broken:
+        _describe(verdict, broken, implementation)
+    except Untested as reason:
+        verdict.verdict, verdict.examples, verdict.message = UNTESTED, 0, str(reason)
+    except Flaky as error:
+        verdict.verdict = ERROR
+        verdict.message = (
+            f"the same example gave different verdicts when it was repeated: {_first_line(error)}"
+        )
+    else:
+        if not verdict.examples and not known:
+            verdict.verdict, verdict.message = UNTESTED, "no example exercised the law"
+
+
+def _replay(
+    verdict: Verdict, law: Law, row: Row, implementation: Implementation, known: Sequence[Known]
+) -> None:
+    """See whether the known failures are still there."""
+    for entry in known:
+        example = entry.example(row.name)
+        pinned = Draw(lambda strategy, label, example=example: example.draws[label])
+        if not entry.when(example.recipe, example.x):
+            verdict.verdict = FAIL
+            verdict.message = f"the example of a known failure is none by its own `when`: {entry.reason}"
+            return
+        broken = try_example(law, implementation, example.recipe, example.x, pinned)
+        verdict.examples += 1
+        if broken is None:
+            verdict.verdict = FAIL
+            verdict.message = f"mended: delete the entry of the known failure: {entry.reason}"
+            return
+        _describe(verdict, broken, implementation)
+        verdict.known = entry.reason
+
+
+def _describe(verdict: Verdict, broken: Broken, implementation: Implementation) -> None:
+    source = Source(implementation)
+    example = broken.example
+    verdict.verdict = broken.kind
+    verdict.message = broken.words
+    lines = [*source.map("x", example.x), *source.module(example.recipe)]
+    for label, value in example.draws.items():
+        if isinstance(value, TensorMap):
+            value = "[" + ", ".join(tensor_source(b.values) for b in value) + "]"
+        lines.append(f"{label} = {source.value(value) if not isinstance(value, str) else value}")
+    verdict.counterexample = "\n".join(lines)
+    title = (
+        f"{implementation.name} {implementation.version}, {verdict.row}: {verdict.law}\n{broken.words}"
+    )
+    steps = broken.subject.steps if broken.subject else []
+    verdict.reproducer = source.script(title, example.recipe, example.x, steps, _shown(broken))
+
+
+def _shown(broken: Broken) -> tuple[int, bool, str, Any, float] | None:
+    """The step whose result, or whose input, the left side of the law is."""
+    if broken.subject is None or broken.difference is None:
+        return None
+    expected = broken.difference.right
+    tolerance = 0.0
+    if broken.tolerance is not None and isinstance(expected, torch.Tensor):
+        tolerance = broken.tolerance.of(expected.dtype)
+    for i, step in enumerate(broken.subject.steps):
+        for of_input, value in ((False, step.result), (True, step.after)):
+            if value is broken.left:
+                return i, of_input, broken.difference.path, expected, tolerance
+    return None
+
+
+@functools.lru_cache(maxsize=64)
+def smoke(implementation: Implementation, hypothesis_seed: int = 0) -> Verdict:
+    """The verdict on the smoke law; it is found once in a process."""
+    verdict = Verdict(encoding.NAME, NO_ROW, implementation.name, str(implementation.version), PASS)
+    started = time.perf_counter()
+    try:
+        verdict.examples = encoding.search(implementation, _SMOKE_EXAMPLES, hypothesis_seed)
+    except encoding.Lost as lost:
+        raised = isinstance(lost.problem, Exception)
+        verdict.verdict = ERROR if raised else FAIL
+        verdict.message = (
+            f"{type(lost.problem).__name__}: {_first_line(lost.problem)}"
+            if isinstance(lost.problem, Exception)
+            else lost.problem.words
+        )
+        verdict.counterexample = "\n".join(Source(implementation).map("x", lost.x))
+    verdict.seconds = round(time.perf_counter() - started, 3)
+    return verdict
+
+
+__all__ = ["NO_ROW", "Broken", "Draw", "Twin", "check", "smoke", "try_example"]

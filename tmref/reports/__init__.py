@@ -1,0 +1,1 @@
+"""What people read: code that shows a failure, and tables of verdicts."""

@@ -1,0 +1,143 @@
+"""Counterexamples as Python: the code that builds an input, and the script that shows a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..block import TensorBlock
+from ..catalog import Call, Recipe
+from ..implementations import Implementation
+from ..labels import Labels
+from ..tensor_map import TensorMap
+
+if TYPE_CHECKING:
+    from ..laws.subject import Step
+
+
+def tensor_source(tensor: torch.Tensor) -> str:
+    """The code that makes a tensor."""
+    tensor = tensor.detach().cpu()
+    dtype = "" if tensor.dtype == torch.float32 else f", dtype={tensor.dtype}"
+    if tensor.numel() == 0:
+        return f"torch.empty({tuple(tensor.shape)}{dtype})"
+    return f"torch.tensor({tensor.tolist()}{dtype})"
+
+
+class Source:
+    """Code for one implementation: labels, maps and calls as its users write them."""
+
+    def __init__(self, implementation: Implementation) -> None:
+        self._array = getattr(implementation, "labels_array", "torch.tensor")
+        self._imports = getattr(implementation, "imports", ("import torch",))
+
+    def labels(self, labels: Labels) -> str:
+        """The code that makes labels."""
+        names = repr(labels.names[0] if len(labels.names) == 1 else labels.names)
+        if len(labels):
+            return f"Labels({names}, {self._array}({labels.values.tolist()}))"
+        module, _, _ = self._array.partition(".")
+        return f"Labels({names}, {module}.empty((0, {len(labels.names)}), dtype={module}.int32))"
+
+    def block(self, block: TensorBlock) -> str:
+        """The code that makes a block, without its gradients."""
+        components = ", ".join(map(self.labels, block.components))
+        return (
+            f"TensorBlock({tensor_source(block.values)}, {self.labels(block.samples)}, "
+            f"[{components}], {self.labels(block.properties)})"
+        )
+
+    def map(self, name: str, tensor: TensorMap) -> list[str]:
+        """The lines that make a map under this name."""
+        lines, blocks = [], []
+        for i, block in enumerate(tensor):
+            if not block.has_any_gradient():
+                blocks.append(self.block(block))
+                continue
+            blocks.append(f"block_{i}")
+            lines.append(f"block_{i} = {self.block(block)}")
+            for parameter, gradient in block.gradients():
+                lines.append(f'block_{i}.add_gradient("{parameter}", {self.block(gradient)})')
+        return [*lines, f"{name} = TensorMap({self.labels(tensor.keys)}, [{', '.join(blocks)}])"]
+
+    def value(self, value: Any) -> str:
+        """The code that makes an argument of a call."""
+        if isinstance(value, Call):
+            return self.call(value)
+        if isinstance(value, Labels):
+            return self.labels(value)
+        if isinstance(value, TensorMap):
+            return "x"
+        if isinstance(value, list):
+            return "[" + ", ".join(map(self.value, value)) + "]"
+        return str(value) if isinstance(value, torch.dtype) else repr(value)
+
+    def call(self, call: Call) -> str:
+        """The code of a call."""
+        arguments = [*map(self.value, call.args)]
+        arguments += [f"{name}={self.value(value)}" for name, value in call.kwargs.items()]
+        prefix = "" if call.name.startswith("torch.nn.") else "nn."
+        return f"{prefix}{call.name}({', '.join(arguments)})"
+
+    def module(self, recipe: Recipe) -> list[str]:
+        """The lines that make the module, with its parameters."""
+        lines = [f"module = {self.call(recipe.call)}"]
+        if recipe.parameters:
+            values = ", ".join(tensor_source(p) for p in recipe.parameters.values())
+            lines.append(f"for parameter, value in zip(module.parameters(), [{values}]):")
+            lines.append("    parameter.data = value")
+        return lines
+
+    def script(
+        self,
+        title: str,
+        recipe: Recipe,
+        x: TensorMap,
+        steps: Sequence[Step],
+        shown: tuple[int, bool, str, Any, float] | None,
+    ) -> str:
+        """A script that builds the module, does what the law did, and asserts what must be.
+
+        ``shown`` is the step that the difference is in, whether it is in its input, the path to the
+        difference, what must be there, and how far apart it may be.
+        """
+        lines = [*(f"# {line}" for line in title.splitlines()), *self._imports, ""]
+        names = [f"x{i}" if len(steps) > 1 else "x" for i in range(len(steps))]
+        needs_x = any(isinstance(arg, TensorMap) for arg in recipe.call.args)
+        if needs_x or not steps:
+            lines += self.map("x", x)
+        lines += self.module(recipe)
+        for i, (step, name) in enumerate(zip(steps, names, strict=True)):
+            if not (needs_x and name == "x"):
+                lines += self.map(name, step.argument)
+            out = name.replace("x", "y")
+            if step.cotangents is not None:
+                lines += [
+                    f"inputs = [{name}.block(i).values.requires_grad_() for i in range(len({name}.keys))]"
+                ]
+            lines.append(f"{out} = module({name})")
+            if step.cotangents is not None:
+                cotangents = ", ".join(tensor_source(b.values) for b in step.cotangents)
+                lines += [
+                    f"torch.autograd.backward([{out}.block(i).values for i in range(len({out}.keys))], "
+                    f"[{cotangents}])",
+                    "print([v.grad for v in inputs], [p.grad for p in module.parameters()])",
+                ]
+        if shown is not None:
+            step, of_input, path, expected, tolerance = shown
+            variable = names[step] if of_input else names[step].replace("x", "y")
+            lines += self._assertion(variable + path, expected, tolerance)
+        return "\n".join(lines) + "\n"
+
+    def _assertion(self, path: str, expected: Any, tolerance: float) -> list[str]:
+        lines = [f"print({path})"]
+        if isinstance(expected, torch.Tensor):
+            options = f"rtol=0, atol={tolerance:.3g}"
+            lines.append(f"expected = {tensor_source(expected)}")
+            lines.append(f"torch.testing.assert_close({path}, expected, {options})")
+        elif isinstance(expected, Labels):
+            names, values = expected.names, expected.values.tolist()
+            lines.append(f"assert ({path}.names, {path}.values.tolist()) == ({names}, {values})")
+        return lines
