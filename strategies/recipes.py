@@ -4,90 +4,57 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 import torch
 from hypothesis import strategies as st
 
 from tmref import Labels, TensorMap
-from tmref.catalog import Call, Layer, Recipe, Row
+from tmref.catalog import Recipe, Row, Written, recipe
 
 from . import axes
 from .numbers import MAX_FEATURES, dyadic_tensors
 
 _WIDTHS = axes.sizes(0, MAX_FEATURES)
 _MAYBE = st.booleans()
+_WRITTEN = st.builds(Written, *[st.sampled_from([True, False])] * 4)
 
 
 @st.composite
-def recipes(draw: st.DrawFn, row: Row, tensor: TensorMap) -> Recipe:
+def recipes(draw: st.DrawFn, row: Row, tensor: TensorMap, *, shuffled_layers: bool = False) -> Recipe:
     """Recipes of the row for modules that fit ``tensor``: its keys in any order, its features and dtype.
 
     Arguments are written or left out, given once or as a list, sizes as numbers or by
-    ``out_properties``; the layers of a Sequential have their keys in orders of their own. Parameters
-    are multiples of 1/8 as :func:`dyadic_tensors` gives. Shrinks towards the order of the map and as
-    few arguments as possible.
+    ``out_properties``; where ``shuffled_layers``, the layers of a Sequential have their keys in orders
+    of their own. Parameters are multiples of 1/8 as :func:`dyadic_tensors` gives. Shrinks towards the
+    order of the map.
     """
     keys = tensor.keys
     in_keys = draw(_orders(keys))
+    orders = [draw(_orders(keys)) if shuffled_layers else in_keys for _ in row.layers]
     widths = [[len(block.properties)] for block in tensor]
     for layer in row.layers:
         for width in widths:
             width.append(draw(_WIDTHS) if layer.resizes else width[-1])
-    properties = draw(_properties([width[-1] for width in widths]))
-    dtype = tensor.dtype
-    if row.module == "Sequential":
-        last = len(row.layers) - 1
-        layers = tuple(
-            draw(
-                _layer(
-                    layer, keys, [w[i : i + 2] for w in widths], properties if i == last else None, dtype
-                )
-            )
-            for i, layer in enumerate(row.layers)
-        )
-        call = Call("Sequential", (in_keys, *layers))
-    elif row.module == "ModuleMap":
-        twins = [row.twin(width, dtype) for width in _reordered(widths, keys, in_keys)]
-        kwargs = {} if properties is None else {"out_properties": _reordered(properties, keys, in_keys)}
-        call = Call("ModuleMap", (in_keys, twins), kwargs)
-    else:
-        call = draw(
-            _layer(
-                row.layers[0],
-                in_keys,
-                _reordered(widths, keys, in_keys),
-                properties and _reordered(properties, keys, in_keys),
-                dtype,
-                False,
-            )
-        )
-    widths = _reordered(widths, keys, in_keys)
-    expected = (
-        [Labels.range("_", width[-1]) for width in widths]
-        if properties is None
-        else _reordered(properties, keys, in_keys)
-    )
-    shapes = {
-        f"{i}.{name}": shape
-        for i, width in enumerate(widths)
-        for name, shape in row.parameter_shapes(width).items()
-    }
-    return Recipe(
+    written = [draw(_WRITTEN) if layer.resizes else Written() for layer in row.layers]
+    return recipe(
         row,
-        call,
-        in_keys,
-        tuple(row.twin(width, dtype) for width in widths),
-        tuple(expected),
-        draw(_parameters(shapes, dtype)),
+        keys,
+        tensor.dtype,
+        widths,
+        draw(_parameters(row, widths, tensor.dtype)),
+        in_keys=in_keys,
+        orders=orders,
+        properties=draw(_properties([width[-1] for width in widths])),
+        written=written,
     )
 
 
 @functools.cache
-def _permutations(size: int) -> st.SearchStrategy[tuple[int, ...]]:
+def _permutations(size: int) -> st.SearchStrategy[Sequence[int]]:
     if size > 5:  # too many to list
-        return st.permutations(range(size)).map(tuple)
+        return st.permutations(range(size))
     return st.sampled_from(list(itertools.permutations(range(size))))
 
 
@@ -96,12 +63,8 @@ def _orders(draw: st.DrawFn, keys: Labels) -> Labels:
     """The entries of ``keys`` in any order."""
     if len(keys) < 2:
         return keys
-    return Labels._unchecked(keys._names, keys._rows[list(draw(_permutations(len(keys))))], keys.device)
-
-
-def _reordered(items: list[Any], keys: Labels, in_keys: Labels) -> list[Any]:
-    """``items``, one for each of ``keys``, in the order of ``in_keys``."""
-    return [items[keys.position(key)] for key in in_keys]
+    order = list(draw(_permutations(len(keys))))
+    return Labels._unchecked(keys._names, keys._rows[order], keys.device)
 
 
 @st.composite
@@ -114,44 +77,21 @@ def _properties(draw: st.DrawFn, widths: list[int]) -> list[Labels] | None:
 
 
 @st.composite
-def _layer(
-    draw: st.DrawFn,
-    layer: Layer,
-    keys: Labels,
-    widths: list[list[int]],
-    properties: list[Labels] | None,
-    dtype: torch.dtype,
-    shuffled: bool = True,
-) -> Call:
-    """The call that makes one layer on maps, with its keys in an order of its own where ``shuffled``."""
-    in_keys = draw(_orders(keys)) if shuffled else keys
-    kwargs: dict[str, Any] = {"in_keys": in_keys}
-    if layer.resizes:
-        before, after = ([w[i] for w in _reordered(widths, keys, in_keys)] for i in (0, -1))
-        kwargs["in_features"] = draw(_once_or_each(before))
-        if properties is None or draw(_MAYBE):
-            kwargs["out_features"] = draw(_once_or_each(after))
-        if dtype != torch.get_default_dtype() or draw(_MAYBE):
-            kwargs["dtype"] = dtype
-        kwargs.update(layer.options)
-    if properties is not None:
-        kwargs["out_properties"] = _reordered(properties, keys, in_keys)
-    return Call(layer.name, (), kwargs)
-
-
-@st.composite
-def _once_or_each(draw: st.DrawFn, values: list[int]) -> int | list[int]:
-    """The values as a list, or as a number where they are all the same."""
-    if len(set(values)) > 1 or (values and draw(_MAYBE)):
-        return values
-    return values[0] if values else 1
-
-
-@st.composite
 def _parameters(
-    draw: st.DrawFn, shapes: dict[str, tuple[int, ...]], dtype: torch.dtype
-) -> dict[str, torch.Tensor]:
-    """Parameters of these shapes, drawn in one piece."""
-    sizes = [prod(shape) for shape in shapes.values()]
-    parts = draw(dyadic_tensors((sum(sizes),), dtype=dtype)).split(sizes) if sizes else ()
-    return {name: part.reshape(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+    draw: st.DrawFn, row: Row, widths: list[list[int]], dtype: torch.dtype
+) -> list[list[tuple[torch.Tensor, ...]]]:
+    """The parameters of every key and layer, drawn in one piece."""
+    shapes = [
+        [
+            layer.parameter_shapes(*sizes)
+            for layer, *sizes in zip(row.layers, width, width[1:], strict=False)
+        ]
+        for width in widths
+    ]
+    flat = [shape for of_key in shapes for of_layer in of_key for shape in of_layer]
+    numbers = draw(dyadic_tensors((sum(map(prod, flat)),), dtype=dtype))
+    pieces = iter(numbers.split([prod(shape) for shape in flat])) if flat else iter(())
+    return [
+        [tuple(next(pieces).reshape(shape) for shape in of_layer) for of_layer in of_key]
+        for of_key in shapes
+    ]

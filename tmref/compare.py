@@ -35,6 +35,13 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """A side that is no result: the implementation raised ``error``, or should have raised something."""
+
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
 class Difference:
     """Where two sides differ first: ``path`` is Python that leads there from the left side."""
 
@@ -144,6 +151,8 @@ def _labels(labels: Labels) -> str:
 
 
 def _article(value: Any) -> str:
+    if isinstance(value, Refused):
+        return "a refusal"
     return "nothing" if value is None else f"a {type(value).__name__}"
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 
 from ..block import TensorBlock
-from ..catalog import Recipe
+from ..catalog import Call, Recipe, make_torch, set_parameters
 from ..labels import Labels
 from ..tensor_map import TensorMap
 
@@ -110,10 +110,24 @@ class Implementation:
         return Labels(list(labels.names), torch.as_tensor(labels.values))
 
     def build(self, recipe: Recipe) -> torch.nn.Module:
-        """Their module, or their error; its parameters are set afterwards."""
-        return recipe.call.make(self.nn, self._converted)
+        """Their module with the parameters of the recipe, or their error."""
+        return self.make(recipe.call)
 
-    def _converted(self, value: Any) -> Any:
+    def make(self, call: Call) -> torch.nn.Module:
+        """What a call makes, with their labels and maps for its arguments."""
+        if call.is_torch:
+            return make_torch(call)
+        kwargs = {name: self._argument(value) for name, value in call.kwargs.items()}
+        module: torch.nn.Module = getattr(self.nn, call.name)(*map(self._argument, call.args), **kwargs)
+        if call.parameters is not None:
+            set_parameters(self.parameters(module), call.parameters)
+        return module
+
+    def _argument(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._argument(item) for item in value]
+        if isinstance(value, Call):
+            return self.make(value)
         if isinstance(value, Labels):
             return self.labels(value)
         return self.encode(value) if isinstance(value, TensorMap) else value

@@ -7,14 +7,14 @@ from typing import Any
 import torch
 
 from ..block import TensorBlock
+from ..compare import Refused
 from ..labels import Labels
-from ..strategies import keys
 from ..tensor_map import TensorMap
 from .law import law
-from .subject import Refused, Subject
+from .subject import Subject
 
 
-@law("per_block", "per_sample", keys=keys(min_size=1), max_gradients=2)
+@law("per_block", "per_sample", maps={"max_gradients": 2})
 def explicit_gradients_are_refused_or_right_by_the_chain_rule(f: Subject, x: Any, draw: Any) -> Any:
     """A map with explicit gradients is refused, or the gradients of the output are the derivatives of
     its values: at every sample, the module's Jacobian (by autograd) times the gradient of the input.

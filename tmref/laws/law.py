@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ..catalog import TRAITS, Row
+from ..strategies import keys
 
 #: How many examples a law is tried on for every row.
-EXAMPLES = 40
+EXAMPLES = 20
 
 
 @dataclass(frozen=True)
@@ -17,12 +18,14 @@ class Law:
     """A property that every module with the ``traits`` has. ``sides(f, x, draw)`` returns what must be
     equal, or None where nothing is left to compare (a refusal that is allowed).
 
-    ``maps`` are options of :func:`tmref.strategies.tensor_maps` for ``x``.
+    ``maps`` are options of :func:`tmref.strategies.tensor_maps` for ``x``, ``recipes`` those of
+    :func:`tmref.strategies.recipes` for ``f``.
     """
 
     sides: Callable[..., tuple[Any, Any] | None]
     traits: frozenset[str]
-    maps: Mapping[str, Any] = field(default_factory=dict)
+    maps: Mapping[str, Any]
+    recipes: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -39,9 +42,17 @@ class Law:
         return self.traits <= row.traits
 
 
-def law(*traits: str, **maps: Any) -> Callable[[Callable[..., Any]], Law]:
-    """Make a function a law on modules with these traits, for maps of these options."""
+def law(
+    *traits: str,
+    maps: Mapping[str, Any] | None = None,
+    recipes: Mapping[str, Any] | None = None,
+) -> Callable[[Callable[..., Any]], Law]:
+    """Make a function a law on modules with these traits, for maps and recipes of these options.
+
+    Unless ``maps`` say something else of keys, maps have at least one block.
+    """
     unknown = set(traits) - set(TRAITS)
     if unknown:
         raise ValueError(f"no trait {sorted(unknown)}, there are {list(TRAITS)}")
-    return lambda sides: Law(sides, frozenset(traits), maps)
+    options = {"keys": keys(min_size=1), **(maps or {})}
+    return lambda sides: Law(sides, frozenset(traits), options, recipes or {})

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..strategies import keys
 from .law import law
 from .subject import Subject
 
 
 @law("keeps_keys")
 def keys_survive_in_order(f: Subject, x: Any, draw: Any) -> Any:
-    """The output has the keys of the input, in their order; a map of no blocks gives one of no blocks.
-    [doc] ModuleMap applies a module to every block of the map; [maths] an empty loop is no exception."""
+    """The output has the keys of the input, in their order. [doc] ModuleMap applies a module to every
+    block of the map."""
     return f(x).keys, x.keys
+
+
+@law("keeps_keys", maps={"keys": keys(max_size=0)})
+def a_map_without_blocks_gives_one_without_blocks(f: Subject, x: Any, draw: Any) -> Any:
+    """A map of no blocks gives a map of no blocks, under the same keys. [maths] for every block is for
+    none, too."""
+    return f(x), x
 
 
 @law("keeps_samples")

@@ -27,7 +27,7 @@ from . import encoding
 from .law import EXAMPLES, Law
 from .subject import Raised, Subject, Twin, Untested
 
-Recipes = Callable[[Row, TensorMap], "st.SearchStrategy[Recipe]"]
+Recipes = Callable[..., "st.SearchStrategy[Recipe]"]
 
 #: The row of the smoke law, which is about no module.
 NO_ROW = "-"
@@ -73,7 +73,10 @@ class Broken(Exception):
 def try_example(
     law: Law, implementation: Implementation, recipe: Recipe, x: TensorMap, draw: Draw
 ) -> Broken | None:
-    """What breaks the law on one example, or None where it holds. Raises Untested where it can't be tried."""
+    """What breaks the law on one example, or None where it holds.
+
+    Raises Untested where it can't be tried.
+    """
     before = x.copy()
     subject = None
     try:
@@ -199,7 +202,7 @@ def _search(
     def test(data: st.DataObject) -> None:
         nonlocal found
         x = data.draw(tensor_maps(**law.maps), label="x")
-        recipe = data.draw(recipes(row, x), label="recipe")
+        recipe = data.draw(recipes(row, x, **law.recipes), label="recipe")
         if any(entry.when(recipe, x) for entry in known):
             return
         broken = try_example(law, implementation, recipe, x, Draw(lambda s, label: data.draw(s, label)))

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from ..catalog import Recipe
+from ..catalog import Recipe, make_torch
+from ..compare import Refused
 from ..implementations import Implementation
 from ..labels import Labels, LabelsEntry
 from ..tensor_map import TensorMap
@@ -17,13 +18,6 @@ from ..tensor_map import TensorMap
 
 class Raised(Exception):
     """The implementation raised where it must not; ``__cause__`` is what it raised."""
-
-
-@dataclass(frozen=True)
-class Refused:
-    """The implementation raised where it may."""
-
-    error: Exception
 
 
 @dataclass(frozen=True)
@@ -45,9 +39,7 @@ class Twin:
         self.in_keys = recipe.in_keys
         with _quiet():
             torch.manual_seed(recipe.seed)
-            self.modules = torch.nn.ModuleList(twin.make() for twin in recipe.twins)
-        if recipe.parameters is not None:
-            self.modules.load_state_dict(recipe.parameters)
+            self.modules = torch.nn.ModuleList(map(make_torch, recipe.twins))
 
     def module(self, key: LabelsEntry) -> torch.nn.Module:
         """The module of a key."""
@@ -86,23 +78,9 @@ class Subject:
         torch.manual_seed(self.recipe.seed)
         try:
             with _quiet():
-                module = self.implementation.build(self.recipe)
+                return self.implementation.build(self.recipe)
         except Exception as error:
             raise Raised("the module can't be made") from error
-        if self.recipe.parameters is not None:
-            self._set(module, self.recipe.parameters)
-        return module
-
-    def _set(self, module: torch.nn.Module, parameters: Mapping[str, torch.Tensor]) -> None:
-        theirs = self.implementation.parameters(module)
-        if [tuple(p.shape) for p in theirs] != [tuple(p.shape) for p in parameters.values()]:
-            raise Raised(
-                f"the module's parameters have the shapes {[tuple(p.shape) for p in theirs]}, those of "
-                f"plain torch, key by key, {[tuple(p.shape) for p in parameters.values()]}"
-            )
-        with torch.no_grad():
-            for parameter, value in zip(theirs, parameters.values(), strict=True):
-                parameter.copy_(value)
 
     @property
     def properties(self) -> tuple[Labels, ...]:
@@ -148,8 +126,11 @@ class Subject:
         """The parameters by the names of the twin's, or by their own where there is no twin."""
         if self.recipe.twins is None:
             return dict(self.module.named_parameters())
+        names = self.twin.parameters()
         theirs = self.implementation.parameters(self.module)
-        return dict(zip(self.twin.parameters(), theirs, strict=True))
+        if len(names) != len(theirs):
+            raise Raised(f"the module has {len(theirs)} parameters, its twins together {len(names)}")
+        return dict(zip(names, theirs, strict=True))
 
     def derivatives(self, x: TensorMap, cotangents: TensorMap) -> dict[str, torch.Tensor | None]:
         """∂(sum of f(x) times ``cotangents``) by the input's values, ``x[i]``, and by the parameters."""

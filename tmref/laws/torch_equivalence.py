@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from hypothesis import strategies as st
@@ -38,5 +37,5 @@ def one_seed_gives_the_initial_parameters_of_torch(f: Subject, x: Any, draw: Any
     """After the same seed, the initial parameters are those that torch.nn.Linear draws for one key
     after the other. [torch] modules are initialised when they are made, from the global random state."""
     seed = draw(st.integers(0, 2**31), label="seed")
-    recipe = dataclasses.replace(f.recipe, parameters=None, seed=seed)
+    recipe = f.recipe.with_initial_parameters(seed)
     return f.again(recipe).parameters(), Twin(recipe).parameters()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import warnings
+
 import torch
 
 from ..block import TensorBlock
@@ -56,5 +59,19 @@ def push_forward(module: torch.nn.Module, block: TensorBlock, gradient: TensorBl
     rows = gradient.samples._rows[:, 0].to(block.device, torch.long)
     primal = block.values[rows].repeat_interleave(directions, dim=0)
     tangent = gradient.values.reshape(primal.shape)
-    _, pushed = torch.func.jvp(module, (primal,), (tangent,))
+    _load_jvp()
+    if torch.is_inference_mode_enabled():
+        # before torch 2.13, tangents are lost in inference mode
+        with torch.inference_mode(False), torch.no_grad():
+            _, pushed = torch.func.jvp(module, (primal.clone(),), (tangent.clone(),))
+    else:
+        _, pushed = torch.func.jvp(module, (primal,), (tangent,))
     return pushed.reshape(*gradient.shape[:-1], pushed.shape[-1])
+
+
+@functools.cache
+def _load_jvp() -> None:
+    """Have torch load its forward derivatives, for which it uses what it deprecates itself."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"`torch\.jit\.", category=DeprecationWarning)
+        torch.func.jvp(torch.sin, (torch.zeros(1),), (torch.ones(1),))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..block import TensorBlock
 from ..catalog import Call, Recipe
+from ..compare import Refused
 from ..implementations import Implementation
 from ..labels import Labels
 from ..tensor_map import TensorMap
@@ -24,6 +27,13 @@ def tensor_source(tensor: torch.Tensor) -> str:
     if tensor.numel() == 0:
         return f"torch.empty({tuple(tensor.shape)}{dtype})"
     return f"torch.tensor({tensor.tolist()}{dtype})"
+
+
+@dataclass(frozen=True)
+class Name:
+    """What has a name in the code already."""
+
+    name: str
 
 
 class Source:
@@ -64,6 +74,8 @@ class Source:
 
     def value(self, value: Any) -> str:
         """The code that makes an argument of a call."""
+        if isinstance(value, Name):
+            return value.name
         if isinstance(value, Call):
             return self.call(value)
         if isinstance(value, Labels):
@@ -78,15 +90,30 @@ class Source:
         """The code of a call."""
         arguments = [*map(self.value, call.args)]
         arguments += [f"{name}={self.value(value)}" for name, value in call.kwargs.items()]
-        prefix = "" if call.name.startswith("torch.nn.") else "nn."
-        return f"{prefix}{call.name}({', '.join(arguments)})"
+        return f"{'' if call.is_torch else 'nn.'}{call.name}({', '.join(arguments)})"
 
     def module(self, recipe: Recipe) -> list[str]:
         """The lines that make the module, with its parameters."""
-        lines = [f"module = {self.call(recipe.call)}"]
-        if recipe.parameters:
-            values = ", ".join(tensor_source(p) for p in recipe.parameters.values())
-            lines.append(f"for parameter, value in zip(module.parameters(), [{values}]):")
+        return self._made("module", recipe.call)
+
+    def _made(self, name: str, call: Call) -> list[str]:
+        """The lines that give a name to what a call makes, and before it to what it takes."""
+        lines: list[str] = []
+
+        def named(value: Any) -> Any:
+            if isinstance(value, list):
+                return [named(item) for item in value]
+            if not isinstance(value, Call) or not value.parameters:
+                return value
+            part = f"layer_{sum(' = ' in line for line in lines)}"
+            lines.extend(self._made(part, value))
+            return Name(part)
+
+        call = dataclasses.replace(call, args=tuple(map(named, call.args)))
+        lines.append(f"{name} = {self.call(call)}")
+        if call.parameters:
+            values = ", ".join(map(tensor_source, call.parameters))
+            lines.append(f"for parameter, value in zip({name}.parameters(), [{values}]):")
             lines.append("    parameter.data = value")
         return lines
 
@@ -109,20 +136,19 @@ class Source:
         if needs_x or not steps:
             lines += self.map("x", x)
         lines += self.module(recipe)
-        for i, (step, name) in enumerate(zip(steps, names, strict=True)):
+        for step, name in zip(steps, names, strict=True):
             if not (needs_x and name == "x"):
                 lines += self.map(name, step.argument)
             out = name.replace("x", "y")
             if step.cotangents is not None:
-                lines += [
-                    f"inputs = [{name}.block(i).values.requires_grad_() for i in range(len({name}.keys))]"
-                ]
+                lines.append(f"blocks = range(len({name}.keys))")
+                lines.append(f"inputs = [{name}.block(i).values.requires_grad_() for i in blocks]")
             lines.append(f"{out} = module({name})")
             if step.cotangents is not None:
                 cotangents = ", ".join(tensor_source(b.values) for b in step.cotangents)
                 lines += [
-                    f"torch.autograd.backward([{out}.block(i).values for i in range(len({out}.keys))], "
-                    f"[{cotangents}])",
+                    f"outputs = [{out}.block(i).values for i in blocks]",
+                    f"torch.autograd.backward(outputs, [{cotangents}])",
                     "print([v.grad for v in inputs], [p.grad for p in module.parameters()])",
                 ]
         if shown is not None:
@@ -132,6 +158,8 @@ class Source:
         return "\n".join(lines) + "\n"
 
     def _assertion(self, path: str, expected: Any, tolerance: float) -> list[str]:
+        if isinstance(expected, Refused):
+            return ['raise AssertionError("this must be refused")']
         lines = [f"print({path})"]
         if isinstance(expected, torch.Tensor):
             options = f"rtol=0, atol={tolerance:.3g}"
