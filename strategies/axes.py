@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from tmref import Labels
+from tmref.labels import _checked_names
 
-from .numbers import enough_bytes
+from .numbers import check_size, enough_bytes
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
@@ -34,12 +35,11 @@ def _value(byte: int) -> int:
 _VALUES = tuple(map(_value, range(256)))
 
 
-def check_sizes(minimum: str, low: object, maximum: str, high: object) -> None:
+def check_sizes(minimum: str, low: int, maximum: str, high: int) -> None:
     """InvalidArgument unless both are ints, and 0 <= ``low`` <= ``high``."""
-    for name, size in ((minimum, low), (maximum, high)):
-        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-            raise InvalidArgument(f"{name}={size!r} must be an int of at least 0")
-    if low > high:  # type: ignore[operator]
+    check_size(minimum, low)
+    check_size(maximum, high)
+    if low > high:
         raise InvalidArgument(f"{minimum}={low} must be at most {maximum}={high}")
 
 
@@ -61,9 +61,11 @@ def names(
 ) -> st.SearchStrategy[tuple[str, ...]]:
     """Distinct names of dimensions out of ``alphabet``, in any order.
 
-    Shrinks towards few names, and the first ones. Raises InvalidArgument for sizes that contradict
-    each other or the alphabet.
+    Shrinks towards few names, and the first ones. Raises InvalidArgument for an alphabet that has a
+    name twice, and sizes that contradict each other or the alphabet.
     """
+    if len(set(alphabet)) != len(alphabet):
+        raise InvalidArgument(f"alphabet={alphabet!r} must have distinct names")
     check_sizes("min_size", min_size, "max_size", max_size)
     if max_size > len(alphabet):
         raise InvalidArgument(
@@ -76,7 +78,7 @@ def label_values() -> st.SearchStrategy[int]:
     """32-bit integers: digits half of the time, else numbers near powers of two, the largest and the
     smallest among them. Shrinks towards 0.
     """
-    return st.sampled_from(sorted(set(_VALUES), key=lambda v: (abs(v), v < 0)))
+    return st.sampled_from(sorted(_VALUES, key=lambda v: (abs(v), v < 0)))
 
 
 def draw_labels(draw: st.DrawFn, names: Sequence[str], low: int, high: int) -> Labels:
@@ -101,7 +103,7 @@ def draw_labels(draw: st.DrawFn, names: Sequence[str], low: int, high: int) -> L
 def _labels(
     draw: st.DrawFn, names: st.SearchStrategy[Sequence[str]], min_size: int, max_size: int
 ) -> Labels:
-    return draw_labels(draw, draw(names), min_size, max_size)
+    return draw_labels(draw, _checked_names(draw(names)), min_size, max_size)
 
 
 def labels(
@@ -145,9 +147,9 @@ def properties(*, min_size: int = 0, max_size: int = 4) -> st.SearchStrategy[Lab
     return labels(names=property_names(), min_size=min_size, max_size=max_size)
 
 
-def component_names(*, max_size: int = 2) -> st.SearchStrategy[tuple[str, ...]]:
-    """Names of up to ``max_size`` components."""
-    return names(alphabet=COMPONENT_NAMES, min_size=0, max_size=max_size)
+def component_names(max_components: int = 2) -> st.SearchStrategy[tuple[str, ...]]:
+    """Names of up to ``max_components`` components."""
+    return _names(COMPONENT_NAMES, 0, max_components)
 
 
 @st.composite
@@ -161,5 +163,6 @@ def components(*, max_components: int = 2, max_size: int = 3) -> st.SearchStrate
 
     Shrinks towards none. Raises InvalidArgument for bounds that can't be met.
     """
-    check_sizes("min_size", 1, "max_size", max_size)
-    return _components(component_names(max_size=max_components), max_size)
+    check_size("max_components", max_components, 0, len(COMPONENT_NAMES))
+    check_size("max_size", max_size, 1)
+    return _components(component_names(max_components), max_size)

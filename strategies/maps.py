@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import torch
 from hypothesis import strategies as st
-from hypothesis.errors import InvalidArgument
 
 from tmref import Labels, TensorBlock, TensorMap
 
 from . import axes
-from .numbers import MAX_FEATURES, dyadic_tensors
+from .numbers import MAX_FEATURES, check_size, checked_bound, dyadic_tensors
 
 GRADIENT_NAMES = ("positions", "cell")
 
@@ -64,14 +63,15 @@ def tensor_blocks(
     """Blocks without gradients, of the drawn labels and dtype (float64 or float32).
 
     Values are multiples of 1/8 as :func:`dyadic_tensors` gives. Shrinks towards no samples, no
-    components, no properties, and zeros.
+    components, no properties, and zeros. Raises InvalidArgument for a bound that is no int from 1 to
+    127.
     """
     return _block(
         axes.samples() if samples is None else samples,
         axes.components() if components is None else components,
         axes.properties() if properties is None else properties,
         _DTYPES if dtypes is None else dtypes,
-        bound,
+        checked_bound(bound),
     )
 
 
@@ -124,30 +124,35 @@ def tensor_maps(
     No blocks, no samples, no properties and up to two components all occur, and so do two dtypes,
     float64 and float32. Where ``max_gradients`` isn't 0, every map that has blocks has gradients with
     respect to that many parameters or fewer, with up to two components more than the values and any
-    number of rows. Values are multiples of 1/8 as :func:`dyadic_tensors` gives.
+    number of rows. Values are multiples of 1/8 as :func:`dyadic_tensors` gives, without a bound those
+    of :func:`unit_bound` for ``max_properties`` features.
 
     Shrinks towards no blocks, or few small ones. Raises InvalidArgument for bounds that contradict
     each other.
     """
     axes.check_sizes("min_samples", min_samples, "max_samples", max_samples)
     axes.check_sizes("min_properties", min_properties, "max_properties", max_properties)
-    if max_gradients not in range(len(GRADIENT_NAMES) + 1):
-        raise InvalidArgument(
-            f"max_gradients={max_gradients!r} must be an int from 0 to {len(GRADIENT_NAMES)}"
-        )
+    check_size("max_gradients", max_gradients, 0, len(GRADIENT_NAMES))
     return _map(
         axes.keys() if keys is None else keys,
         (min_samples, max_samples),
         (min_properties, max_properties),
         _DTYPES if dtypes is None else dtypes,
         max_gradients,
-        bound,
+        checked_bound(bound, max_properties),
     )
 
 
+def like(tensor: TensorMap, *, bound: int | None = None) -> st.SearchStrategy[TensorMap]:
+    """Maps with the metadata, dtype and device of ``tensor`` and other values, without gradients.
+
+    Raises InvalidArgument for a bound that is no int from 1 to 127.
+    """
+    return _like(tensor, checked_bound(bound))
+
+
 @st.composite
-def like(draw: st.DrawFn, tensor: TensorMap, *, bound: int | None = None) -> TensorMap:
-    """Maps with the metadata, dtype and device of ``tensor`` and other values, without gradients."""
+def _like(draw: st.DrawFn, tensor: TensorMap, bound: int) -> TensorMap:
     return TensorMap(
         tensor.keys,
         [

@@ -22,14 +22,29 @@ MAX_FEATURES = 4
 MAX_DEPTH = 2
 
 
+def check_size(name: str, size: object, least: int = 0, most: int | None = None) -> None:
+    """InvalidArgument unless it is an int from ``least`` to ``most``."""
+    is_int = isinstance(size, int) and not isinstance(size, bool)
+    if not is_int or size < least or (most is not None and size > most):  # type: ignore[operator]
+        bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise InvalidArgument(f"{name}={size!r} must be an int {bounds}")
+
+
 def unit_bound(*, features: int = MAX_FEATURES, depth: int = MAX_DEPTH) -> int:
-    """The largest B such that values, weights and biases of up to B / 8 stay exact through ``depth``
-    Linear layers of up to ``features`` features each, with a factor of 64 to spare.
+    """The largest B up to 127 such that values, weights and biases of up to B / 8 stay exact through
+    ``depth`` Linear layers of up to ``features`` features each, with a factor of 64 to spare.
 
     After a layer, values are multiples of 1/8 of the unit before: the bound in units follows
     ``m -> features * m * B + B * 8**layer``, and must stay below 2**24 / 64 (float32's mantissa).
+    Where that leaves none, it is 1. Raises InvalidArgument for sizes that are no ints, or negative.
     """
+    check_size("features", features)
+    check_size("depth", depth)
+    return _unit_bound(features, depth)
 
+
+@functools.cache
+def _unit_bound(features: int, depth: int) -> int:
     def largest(bound: int) -> int:
         magnitude = bound
         for layer in range(1, depth + 1):
@@ -50,11 +65,6 @@ def _units(bound: int) -> torch.Tensor:
 
 
 @functools.cache
-def _default_bound() -> int:
-    return unit_bound()
-
-
-@functools.cache
 def enough_bytes(count: int) -> st.SearchStrategy[bytes]:
     """At least ``count`` bytes in one draw.
 
@@ -67,11 +77,11 @@ def enough_bytes(count: int) -> st.SearchStrategy[bytes]:
     return st.binary(min_size=size, max_size=size)
 
 
-def _checked_bound(bound: int | None) -> int:
+def checked_bound(bound: int | None, features: int = MAX_FEATURES) -> int:
+    """The bound that is given, or that of so many features. InvalidArgument where it can't be met."""
     if bound is None:
-        return _default_bound()
-    if not isinstance(bound, int) or not 1 <= bound <= 127:
-        raise InvalidArgument(f"bound={bound!r} must be an int from 1 to 127, in units of 1/8")
+        return unit_bound(features=max(features, MAX_FEATURES))
+    check_size("bound", bound, 1, 127)
     return bound
 
 
@@ -81,7 +91,7 @@ def dyadic_numbers(*, bound: int | None = None) -> st.SearchStrategy[float]:
     Shrinks towards 0, then 1, -1, 2, ... before fractions. Raises InvalidArgument for a bound that is
     no int from 1 to 127.
     """
-    return st.sampled_from(_units(_checked_bound(bound)).tolist())
+    return st.sampled_from(_units(checked_bound(bound)).tolist())
 
 
 def dyadic_tensors(
@@ -89,9 +99,12 @@ def dyadic_tensors(
 ) -> st.SearchStrategy[torch.Tensor]:
     """Tensors of multiples of 1/8 as :func:`dyadic_numbers` gives, each value shrinking by itself.
 
-    They are drawn in one piece, a byte a value.
+    They are drawn in one piece, a byte a value. Raises InvalidArgument for a bound as there, and a
+    shape of anything but sizes.
     """
-    units = _units(_checked_bound(bound))
+    units = _units(checked_bound(bound))
+    for size in shape:
+        check_size("shape", size)
     count = prod(shape)
     if not count:
         return st.builds(torch.zeros, st.just(shape), dtype=st.just(dtype))

@@ -47,6 +47,10 @@ class Call:
         """Whether it is torch's own module that is made."""
         return self.name.startswith("torch.nn.")
 
+    def __call__(self) -> torch.nn.Module:
+        """Make the module, where it is torch's own."""
+        return make_torch(self)
+
     def with_initial_parameters(self) -> Call:
         """The same call, and the calls in its arguments, with no parameters set."""
         args = tuple(
@@ -139,15 +143,16 @@ class Row:
 class Recipe:
     """How a module is made, not yet made.
 
-    ``call`` makes it. ``twins`` make the plain torch module of every key of ``in_keys``, with the same
-    parameters (None where there is no twin), and ``properties`` are what each block of the output must
-    have (None where nobody knows). Initial parameters are drawn after ``torch.manual_seed(seed)``.
+    ``call`` makes it. ``twins``, when called, make the plain torch module of every key of ``in_keys``,
+    with the same parameters (None where there is no twin), and ``properties`` are what each block of
+    the output must have (None where nobody knows). Initial parameters are drawn after
+    ``torch.manual_seed(seed)``.
     """
 
     row: Row
     call: Call
     in_keys: Labels
-    twins: tuple[Call, ...] | None
+    twins: tuple[Any, ...] | None
     properties: tuple[Labels, ...] | None
     seed: int = 0
 

@@ -53,8 +53,14 @@ class Verdict:
         return self.verdict == PASS or (self.verdict in (FAIL, ERROR) and self.known is not None)
 
 
-def header(implementations: dict[str, str], seed: int, settings: dict[str, Any]) -> dict[str, Any]:
-    """What the verdicts depend on: versions, device, seed, settings."""
+def header(
+    implementations: dict[str, str],
+    laws: list[str],
+    rows: list[str],
+    seed: int,
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    """What the verdicts depend on: versions, device, seed, settings; and the order of laws and rows."""
     versions = {"python": platform.python_version()}
     for package in ("tmref", *_PACKAGES):
         try:
@@ -64,6 +70,8 @@ def header(implementations: dict[str, str], seed: int, settings: dict[str, Any])
     return {
         "header": {
             "implementations": implementations,
+            "laws": laws,
+            "rows": rows,
             "versions": versions,
             "device": "cpu",
             "processor": platform.processor() or platform.machine(),

@@ -155,7 +155,7 @@ def load(name: str) -> Implementation:
     if name in _OWN:
         module, package = _OWN[name]
         try:
-            return importlib.import_module(module).implementation  # type: ignore[no-any-return]
+            return importlib.import_module(module).implementation
         except ImportError as error:
             raise UnknownImplementation(
                 f"{name} is not installed ({error}); install it with: pip install '{package}'"
@@ -188,4 +188,4 @@ def _checked(name: str, found: Any) -> Implementation:
             f"{name!r} is no implementation: it has no {', '.join(missing)}; "
             "make it an instance of a subclass of tmref.implementations.Implementation"
         )
-    return found  # type: ignore[no-any-return]
+    return found

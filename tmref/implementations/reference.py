@@ -6,8 +6,6 @@ from typing import Any
 
 import tmref
 
-from ..labels import Labels
-from ..tensor_map import TensorMap
 from . import Implementation
 
 
@@ -20,14 +18,14 @@ class Reference(Implementation):
     nn = tmref.nn
     imports = ("import torch", "from tmref import Labels, TensorBlock, TensorMap, nn")
 
-    def labels(self, labels: Labels) -> Labels:
+    def labels(self, labels: tmref.Labels) -> tmref.Labels:
         return labels
 
-    def encode(self, tensor: TensorMap) -> TensorMap:
+    def encode(self, tensor: tmref.TensorMap) -> tmref.TensorMap:
         return tensor
 
-    def decode(self, tensor: Any) -> TensorMap:
-        if not isinstance(tensor, TensorMap):
+    def decode(self, tensor: Any) -> tmref.TensorMap:
+        if not isinstance(tensor, tmref.TensorMap):
             raise TypeError(f"a module must return a TensorMap, got {type(tensor).__name__}")
         return tensor
 

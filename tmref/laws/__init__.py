@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import calculus, metadata, purity, structure, torch_equivalence
+from .checks import check_implementation, check_module, parametrize_with_laws
 from .law import EXAMPLES, Law, law
 
 #: Every law, by family.
@@ -13,4 +14,12 @@ LAWS: tuple[Law, ...] = tuple(
     if isinstance(value, Law)
 )
 
-__all__ = ["EXAMPLES", "LAWS", "Law", "law"]
+__all__ = [
+    "EXAMPLES",
+    "LAWS",
+    "Law",
+    "check_implementation",
+    "check_module",
+    "law",
+    "parametrize_with_laws",
+]

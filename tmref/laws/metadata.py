@@ -42,6 +42,6 @@ def properties_are_those_asked_for(f: Subject, x: Any, draw: Any) -> Any:
     """Every block has the out_properties of its key, by default one dimension "_" counting from 0.
     [doc] "By default the output properties are relabeled using Labels.range with '_' as key"."""
     y = f(x)
-    where = {key: f.recipe.in_keys.position(key) for key in x.keys}
-    expected = [f.properties[where[key]] for key in y.keys]
+    properties = dict(zip(f.recipe.in_keys, f.properties, strict=True))
+    expected = [properties[key] for key in y.keys]
     return [block.properties for block in y], expected

@@ -14,7 +14,7 @@ import torch
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase
-from hypothesis.errors import Flaky
+from hypothesis.errors import Flaky, HypothesisException
 
 from ..catalog import Recipe, Row
 from ..compare import Difference, Tolerance, compare
@@ -86,6 +86,11 @@ def try_example(
         error = raised.__cause__
         words = f"{raised}: {type(error).__name__}: {_first_line(error)}" if error else str(raised)
         return Broken(ERROR, words, Example(recipe, before, draw.drawn), subject)
+    except (Untested, HypothesisException):
+        raise
+    except Exception as error:  # what came back has not even the shape that the law speaks of
+        words = f"the sides can't be compared: {type(error).__name__}: {_first_line(error)}"
+        return Broken(FAIL, words, Example(recipe, before, draw.drawn), subject)
     if sides is None:
         return None
     tolerance = None
@@ -156,17 +161,33 @@ def check(
     examples: int = EXAMPLES,
     hypothesis_seed: int = 0,
     database: Path | None = None,
+    shrink: bool = True,
 ) -> Verdict:
     """The verdict on one law for one row. Global random state is left as it was."""
     verdict = Verdict(law.name, row.name, implementation.name, str(implementation.version), PASS)
     started = time.perf_counter()
     with torch.random.fork_rng(devices=[]):
         known = [k for k in getattr(implementation, "known", ()) if _concerns(k, law, row)]
-        _search(verdict, law, row, implementation, known, recipes, examples, hypothesis_seed, database)
+        how = _settings(examples, database, shrink)
+        _search(verdict, law, row, implementation, known, recipes, how, hypothesis_seed)
         if verdict.verdict in (PASS, UNTESTED):
             _replay(verdict, law, row, implementation, known)
     verdict.seconds = round(time.perf_counter() - started, 3)
     return verdict
+
+
+def _settings(examples: int, database: Path | None, shrink: bool) -> settings:
+    phases = [Phase.explicit, Phase.reuse, Phase.generate]
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        database=database and DirectoryBasedExampleDatabase(database),
+        phases=[*phases, Phase.shrink] if shrink else phases,
+        report_multiple_bugs=False,
+        print_blob=False,
+        # a verdict must not depend on the speed of the machine
+        suppress_health_check=[HealthCheck.too_slow],
+    )
 
 
 def _concerns(known: Known, law: Law, row: Row) -> bool:
@@ -180,24 +201,14 @@ def _search(
     implementation: Implementation,
     known: Sequence[Known],
     recipes: Recipes,
-    examples: int,
+    how: settings,
     hypothesis_seed: int,
-    database: Path | None,
 ) -> None:
     """Look for an example that breaks the law, where no known failure is to be expected."""
     found = False
 
     @seed(hypothesis_seed)
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=database and DirectoryBasedExampleDatabase(database),
-        phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
-        report_multiple_bugs=False,
-        print_blob=False,
-        # a verdict must not depend on the speed of the machine
-        suppress_health_check=[HealthCheck.too_slow],
-    )
+    @how
     @given(st.data())
     def test(data: st.DataObject) -> None:
         nonlocal found
@@ -234,7 +245,7 @@ def _replay(
     """See whether the known failures are still there."""
     for entry in known:
         example = entry.example(row.name)
-        pinned = Draw(lambda strategy, label, example=example: example.draws[label])
+        pinned = Draw(functools.partial(_pinned, example))
         if not entry.when(example.recipe, example.x):
             verdict.verdict = FAIL
             verdict.message = f"the example of a known failure is none by its own `when`: {entry.reason}"
@@ -247,6 +258,10 @@ def _replay(
             return
         _describe(verdict, broken, implementation)
         verdict.known = entry.reason
+
+
+def _pinned(example: Example, strategy: st.SearchStrategy[Any], label: str) -> Any:
+    return example.draws[label]
 
 
 def _describe(verdict: Verdict, broken: Broken, implementation: Implementation) -> None:

@@ -81,11 +81,9 @@ def the_layers_of_a_sequential_go_by_key(f: Subject, x: Any, draw: Any) -> Any:
     """Layers that were made with their keys in another order are still applied by key, and so are
     their properties. [doc] Sequential applies its layers in order, and each of them goes by key."""
     y = f(x)
-    where = [f.recipe.in_keys.position(key) for key in x.keys]
-    twins = zip(f.twin(x), x, where, strict=True)
-    expected = [
-        TensorBlock(v, b.samples, b.components, f.properties[position]) for v, b, position in twins
-    ]
+    properties = dict(zip(f.recipe.in_keys, f.properties, strict=True))
+    twins = zip(f.twin(x), x.items(), strict=True)
+    expected = [TensorBlock(v, b.samples, b.components, properties[key]) for v, (key, b) in twins]
     return y, TensorMap(x.keys, expected)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..catalog import Recipe, make_torch
+from ..catalog import Recipe
 from ..compare import Refused
 from ..implementations import Implementation
 from ..labels import Labels, LabelsEntry
@@ -37,9 +37,9 @@ class Twin:
         if recipe.twins is None:
             raise Untested("there is no twin in plain torch to compare with")
         self.in_keys = recipe.in_keys
-        with _quiet():
+        with quiet():
             torch.manual_seed(recipe.seed)
-            self.modules = torch.nn.ModuleList(map(make_torch, recipe.twins))
+            self.modules = torch.nn.ModuleList(twin() for twin in recipe.twins)
 
     def module(self, key: LabelsEntry) -> torch.nn.Module:
         """The module of a key."""
@@ -77,7 +77,7 @@ class Subject:
     def _built(self) -> torch.nn.Module:
         torch.manual_seed(self.recipe.seed)
         try:
-            with _quiet():
+            with quiet():
                 return self.implementation.build(self.recipe)
         except Exception as error:
             raise Raised("the module can't be made") from error
@@ -167,9 +167,9 @@ def differentiate(
     }
 
 
-class _quiet(warnings.catch_warnings):
+class quiet(warnings.catch_warnings):
     """Without torch's warning that a Linear of no features has nothing to initialise."""
 
-    def __enter__(self) -> None:  # type: ignore[override]
+    def __enter__(self) -> None:
         super().__enter__()
         warnings.filterwarnings("ignore", message="Initializing zero-element tensors is a no-op")

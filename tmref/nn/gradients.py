@@ -63,9 +63,9 @@ def push_forward(module: torch.nn.Module, block: TensorBlock, gradient: TensorBl
     if torch.is_inference_mode_enabled():
         # before torch 2.13, tangents are lost in inference mode
         with torch.inference_mode(False), torch.no_grad():
-            _, pushed = torch.func.jvp(module, (primal.clone(),), (tangent.clone(),))
+            pushed = torch.func.jvp(module, (primal.clone(),), (tangent.clone(),))[1]
     else:
-        _, pushed = torch.func.jvp(module, (primal,), (tangent,))
+        pushed = torch.func.jvp(module, (primal,), (tangent,))[1]
     return pushed.reshape(*gradient.shape[:-1], pushed.shape[-1])
 
 

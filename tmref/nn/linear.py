@@ -55,7 +55,7 @@ class Linear(OfModuleMap):
                     )
         biases = per_key("bias", bias, bool, in_keys)
         modules = [
-            torch.nn.Linear(*sizes, bias=b, device=device, dtype=dtype)
-            for *sizes, b in zip(sizes_in, sizes_out, biases, strict=True)
+            torch.nn.Linear(before, after, bias=b, device=device, dtype=dtype)
+            for before, after, b in zip(sizes_in, sizes_out, biases, strict=True)
         ]
         self.module_map = ModuleMap(in_keys, modules, properties)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ class Source:
 
     def labels(self, labels: Labels) -> str:
         """The code that makes labels."""
-        names = repr(labels.names[0] if len(labels.names) == 1 else labels.names)
+        names = json.dumps(labels.names[0] if len(labels.names) == 1 else labels.names)
         if len(labels):
             return f"Labels({names}, {self._array}({labels.values.tolist()}))"
         module, _, _ = self._array.partition(".")
@@ -90,7 +91,8 @@ class Source:
         """The code of a call."""
         arguments = [*map(self.value, call.args)]
         arguments += [f"{name}={self.value(value)}" for name, value in call.kwargs.items()]
-        return f"{'' if call.is_torch else 'nn.'}{call.name}({', '.join(arguments)})"
+        prefix = "" if call.is_torch or call.name == "build" else "nn."
+        return f"{prefix}{call.name}({', '.join(arguments)})"
 
     def module(self, recipe: Recipe) -> list[str]:
         """The lines that make the module, with its parameters."""
@@ -130,6 +132,8 @@ class Source:
         ``shown`` is the step that the difference is in, whether it is in its input, the path to the
         difference, what must be there, and how far apart it may be.
         """
+        if shown is not None:
+            steps = steps[: shown[0] + 1]
         lines = [*(f"# {line}" for line in title.splitlines()), *self._imports, ""]
         names = [f"x{i}" if len(steps) > 1 else "x" for i in range(len(steps))]
         needs_x = any(isinstance(arg, TensorMap) for arg in recipe.call.args)
@@ -152,8 +156,8 @@ class Source:
                     "print([v.grad for v in inputs], [p.grad for p in module.parameters()])",
                 ]
         if shown is not None:
-            step, of_input, path, expected, tolerance = shown
-            variable = names[step] if of_input else names[step].replace("x", "y")
+            position, of_input, path, expected, tolerance = shown
+            variable = names[position] if of_input else names[position].replace("x", "y")
             lines += self._assertion(variable + path, expected, tolerance)
         return "\n".join(lines) + "\n"
 

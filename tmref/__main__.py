@@ -1,0 +1,160 @@
+"""The command line: ``tmref check``, ``tmref report``, ``tmref list``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__
+
+GOOD, BAD, UNUSABLE = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status: 0 for what is expected, 1 for what is not, 2 for
+    unusable arguments."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command is not check:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        import hypothesis  # noqa: F401
+        import pytest  # noqa: F401
+        import rich  # noqa: F401
+    except ImportError as error:
+        print(f"tmref: {error}; install what it needs with: pip install 'tmref[check]'", file=sys.stderr)
+        return UNUSABLE
+    if options.command is check:
+        options.pytest = rest
+    try:
+        status: int = options.command(options)
+    except BrokenPipeError:  # somebody read the first lines only
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BAD
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tmref", description="Laws for TensorMap modules.")
+    parser.add_argument("--version", action="version", version=f"tmref {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser(
+        "check",
+        help="try every law on implementations",
+        description="Try every law on implementations. Other options go to pytest: -k selects by the "
+        "names of rows and laws, -n runs in parallel.",
+        allow_abbrev=False,
+    )
+    command.add_argument("names", nargs="+", metavar="NAME", help="a name, a path, or all")
+    command.add_argument("--report", type=Path, metavar="FILE", help="keep the verdicts, as JSON lines")
+    amount = command.add_mutually_exclusive_group()
+    amount.add_argument("--quick", action="store_true", help="a quarter of the examples")
+    amount.add_argument("--thorough", action="store_true", help="ten times the examples")
+    command.add_argument("--hypothesis-seed", type=int, default=0, metavar="N", help="default: 0")
+    command.set_defaults(command=check)
+
+    command = commands.add_parser("report", help="show a file of verdicts")
+    command.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    command.set_defaults(command=report)
+
+    command = commands.add_parser("list", help="list what there is")
+    command.add_argument("what", choices=("laws", "rows", "implementations"))
+    command.set_defaults(command=list_)
+    return parser
+
+
+def check(options: argparse.Namespace) -> int:
+    """Run the laws by pytest, then show the file of verdicts that it wrote."""
+    import pytest
+
+    from .implementations import UnknownImplementation, load, names
+    from .laws import EXAMPLES
+
+    everything = options.names == ["all"]
+    chosen = []
+    for name in names() if everything else dict.fromkeys(options.names):
+        try:
+            load(name)
+        except UnknownImplementation as error:
+            print(f"tmref check: {error}", file=sys.stderr)
+            if not everything:
+                return UNUSABLE
+        else:
+            chosen.append(name)
+    examples = EXAMPLES * 10 if options.thorough else EXAMPLES // 4 if options.quick else EXAMPLES
+    with tempfile.TemporaryDirectory() as folder:
+        path = options.report or Path(folder) / "report.jsonl"
+        path.unlink(missing_ok=True)
+        status = pytest.main(
+            [
+                # nobody's configuration of pytest, so that verdicts don't depend on the folder
+                *("-c", os.devnull, "--rootdir", os.getcwd(), "-p", "no:cacheprovider"),
+                *("-p", "no:warnings", "-p", "tmref.plugin", "--import-mode=importlib"),
+                *("-q", "--no-header", "--no-summary", "--tb=no", "--timeout=300"),
+                *(f"--tmref-impl={name}" for name in chosen),
+                *(f"--tmref-report={path}", f"--tmref-examples={examples}"),
+                f"--hypothesis-seed={options.hypothesis_seed}",
+                *("--pyargs", "tmref.laws", *options.pytest),
+            ]
+        )
+        if status == pytest.ExitCode.USAGE_ERROR or not path.exists():
+            return UNUSABLE
+        return _show([path])
+
+
+def report(options: argparse.Namespace) -> int:
+    """Show files of verdicts."""
+    return _show(options.files)
+
+
+def _show(paths: Sequence[Path]) -> int:
+    from .reports.terminal import show
+    from .verdicts import read
+
+    status = GOOD
+    for path in paths:
+        try:
+            results = read(path)
+        except (OSError, ValueError) as error:
+            print(f"tmref: {error}", file=sys.stderr)
+            return UNUSABLE
+        show(results)
+        if not results.good:
+            status = BAD
+    return status
+
+
+def list_(options: argparse.Namespace) -> int:
+    """List laws with what they demand, rows with their traits, or implementations."""
+    from .catalog import ROWS, TRAITS
+    from .implementations import UnknownImplementation, load, names
+    from .laws import LAWS, encoding
+
+    if options.what == "laws":
+        print(f"{encoding.NAME}\n    {encoding.DEMAND}")
+        for law in LAWS:
+            traits = f" [{', '.join(sorted(law.traits))}]" if law.traits else ""
+            print(f"{law.name}{traits}\n    {law.demand}")
+    elif options.what == "rows":
+        for row in ROWS:
+            layers = ", ".join(layer.name for layer in row.layers)
+            print(f"{row.name}: {row.module} ({layers})\n    {', '.join(sorted(row.traits))}")
+        print("\ntraits")
+        for name, meaning in TRAITS.items():
+            print(f"    {name}: {meaning}")
+    else:
+        for name in names():
+            try:
+                print(f"{name} {load(name).version}")
+            except UnknownImplementation as error:
+                print(error)
+    return GOOD
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,265 @@
+"""Laws from Python: on a module of one's own, on an implementation, in a test-suite of one's own."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+
+from ..block import TensorBlock
+from ..catalog import ROWS, TRAITS, Call, Recipe, Row, set_parameters
+from ..implementations import Implementation, load
+from ..labels import LabelsEntry
+from ..strategies import dyadic_tensors
+from ..tensor_map import TensorMap
+from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
+from . import runner
+from .law import EXAMPLES, Law
+from .subject import quiet
+
+Twins = Callable[[LabelsEntry, TensorBlock], torch.nn.Module]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One law on one row of an implementation; the smoke law where there is no law."""
+
+    implementation: Implementation
+    law: Law | None
+    row: Row | None
+    examples: int = EXAMPLES
+    seed: int = 0
+    database: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """The case in one word: implementation, row and law."""
+        row = self.row.name if self.row else runner.NO_ROW
+        law = self.law.name if self.law else runner.encoding.NAME
+        return f"{self.implementation.name}-{row}-{law}"
+
+    def check(self) -> Verdict:
+        """The verdict; untested where the smoke law failed before."""
+        smoke = runner.smoke(self.implementation, self.seed)
+        if self.law is None or self.row is None:
+            return smoke
+        if smoke.verdict != PASS:
+            reason = f"the smoke law failed: {smoke.message}"
+            version = str(self.implementation.version)
+            return Verdict(
+                self.law.name, self.row.name, self.implementation.name, version, UNTESTED, message=reason
+            )
+        database = self.database and self.database / self.name.replace(":", ".")
+        return runner.check(
+            self.law,
+            self.row,
+            self.implementation,
+            examples=self.examples,
+            hypothesis_seed=self.seed,
+            database=database,
+        )
+
+
+def cases(
+    implementation: Implementation,
+    *,
+    examples: int = EXAMPLES,
+    seed: int = 0,
+    database: Path | None = None,
+) -> list[Case]:
+    """The smoke law, then every law on every row that has its traits."""
+    from . import LAWS
+
+    rest = (examples, seed, database)
+    found = [
+        Case(implementation, law, row, *rest) for row in ROWS for law in LAWS if law.applies_to(row)
+    ]
+    return [Case(implementation, None, None, *rest), *found]
+
+
+def check_implementation(
+    implementation: Implementation | str, *, examples: int = EXAMPLES, seed: int = 0
+) -> list[Verdict]:
+    """Try every law on every row of an implementation, given by itself or by name or path.
+
+    Returns the verdicts. Raises AssertionError where one is not as expected, with the scripts that
+    show it.
+    """
+    if isinstance(implementation, str):
+        implementation = load(implementation)
+    verdicts = [case.check() for case in cases(implementation, examples=examples, seed=seed)]
+    _raise(verdicts, [v for v in verdicts if not v.expected])
+    return verdicts
+
+
+def parametrize_with_laws(implementation: Implementation | str) -> Callable[[Any], Any]:
+    """A decorator for a pytest test of one argument, ``check``: calling it tries one law on one row.
+
+    It raises AssertionError as :func:`check_implementation` does.
+    """
+    import pytest
+
+    if isinstance(implementation, str):
+        implementation = load(implementation)
+
+    def checker(case: Case) -> Callable[[], Verdict]:
+        def check() -> Verdict:
+            verdict = case.check()
+            _raise([verdict], [] if verdict.expected else [verdict])
+            return verdict
+
+        return check
+
+    found = cases(implementation)
+    return pytest.mark.parametrize(
+        "check", [checker(case) for case in found], ids=[case.name for case in found]
+    )
+
+
+def check_module(
+    build: Callable[[Any], torch.nn.Module],
+    *,
+    twin: Twins | None = None,
+    traits: Sequence[str] = (),
+    implementation: Implementation | str = "reference",
+    maps: Mapping[str, Any] | None = None,
+    examples: int = EXAMPLES,
+    seed: int = 0,
+) -> list[Verdict]:
+    """Try the laws on a module of one's own.
+
+    ``build(x)`` makes the module for the keys and features of ``x``, a TensorMap of the
+    ``implementation``. ``twin(key, block)`` makes the plain torch module that does the same to one
+    block, with its parameters in the same order, key by key; without one, laws about torch are
+    untested. ``traits`` are what the module promises, out of :data:`tmref.catalog.TRAITS`; laws that
+    need none always apply. ``maps`` are options of :func:`tmref.strategies.tensor_maps`, for modules
+    that don't take every map.
+
+    Returns the verdicts, and prints which traits held but are not declared. Raises AssertionError
+    where a law is broken or a declared trait can't be tested, with the scripts that show it;
+    ValueError for a trait that doesn't exist.
+    """
+    from . import LAWS
+
+    unknown = sorted(set(traits) - set(TRAITS))
+    if unknown:
+        raise ValueError(f"there is no trait {unknown[0]!r}; there are {', '.join(TRAITS)}")
+    base = load(implementation) if isinstance(implementation, str) else implementation
+    subject = copy.copy(base)
+    subject.nn, subject.known = SimpleNamespace(build=build), ()
+    name = getattr(build, "__name__", type(build).__name__)
+    subject.imports = (*base.imports, *_import_of(build))
+    row = Row(name, "build", (), frozenset(traits))
+
+    def verdict_on(law: Law, shrink: bool = True) -> Verdict:
+        law = dataclasses.replace(law, maps={**law.maps, **(maps or {})}, recipes={})
+        return runner.check(
+            law,
+            row,
+            subject,
+            recipes=lambda row, x: _recipes(row, x, subject, twin),
+            examples=examples,
+            hypothesis_seed=seed,
+            shrink=shrink,
+        )
+
+    __tracebackhide__ = True
+    verdicts = [verdict_on(law) for law in LAWS if law.applies_to(row)]
+    failed = [v for v in verdicts if v.verdict in (FAIL, ERROR)]
+    of_trait = {law.name: law.traits for law in LAWS}
+    for trait in traits:
+        about = [v for v in verdicts if trait in of_trait[v.law]]
+        if not any(v.verdict != UNTESTED for v in about):
+            reason = about[0].message if about else "its laws need other traits, too"
+            failed.append(
+                Verdict(
+                    f"the trait {trait}", name, base.name, str(base.version), UNTESTED, message=reason
+                )
+            )
+    if not any(v.examples for v in verdicts):
+        failed = failed or verdicts
+    _raise(verdicts, failed)
+    undeclared = []
+    for trait in TRAITS:
+        laws = [law for law in LAWS if trait in law.traits and law.traits <= {*traits, trait}]
+        if trait not in traits and laws and all(verdict_on(law, False).verdict == PASS for law in laws):
+            undeclared.append(trait)
+    if undeclared:
+        print(f"{name}: held but not declared: {', '.join(undeclared)}")
+    return verdicts
+
+
+@dataclass(frozen=True)
+class _Twin:
+    """The plain torch module of one block, with parameters of its own or the initial ones."""
+
+    make: Twins
+    key: LabelsEntry
+    block: TensorBlock
+    parameters: tuple[torch.Tensor, ...] | None = None
+
+    def __call__(self) -> torch.nn.Module:
+        module = self.make(self.key, self.block)
+        if self.parameters is not None:
+            set_parameters(list(module.parameters()), self.parameters)
+        return module
+
+    def with_initial_parameters(self) -> _Twin:
+        return dataclasses.replace(self, parameters=None)
+
+
+@st.composite
+def _recipes(
+    draw: st.DrawFn, row: Row, x: TensorMap, implementation: Implementation, twin: Twins | None
+) -> Recipe:
+    """The one way to make the module, with drawn parameters."""
+    call = Call("build", (x,))
+    twins = [_Twin(twin, key, block) for key, block in x.items()] if twin else []
+    with quiet():
+        if twin is None:
+            try:
+                made = [list(implementation.make(call).parameters())]
+            except Exception:
+                return Recipe(row, call, x.keys, None, None)  # the law will meet it again, and say so
+        else:
+            made = [list(t().parameters()) for t in twins]
+    sizes = [p.numel() for of_key in made for p in of_key]
+    numbers = draw(dyadic_tensors((sum(sizes),), dtype=x.dtype))
+    pieces = iter(numbers.split(sizes)) if sizes else iter(())
+    values = [tuple(next(pieces).reshape(p.shape) for p in of_key) for of_key in made]
+    call = dataclasses.replace(call, parameters=tuple(v for of_key in values for v in of_key))
+    if twin is None:
+        return Recipe(row, call, x.keys, None, None)
+    with_values = (dataclasses.replace(t, parameters=v) for t, v in zip(twins, values, strict=True))
+    return Recipe(row, call, x.keys, tuple(with_values), None)
+
+
+def _import_of(build: Callable[..., Any]) -> tuple[str, ...]:
+    """The line that imports ``build`` for a script, where it can be imported."""
+    name = getattr(build, "__qualname__", "<")
+    if "<" in name:
+        return ("# build is the function that was given to check_module",)
+    return (f"from {build.__module__} import {name.partition('.')[0]}",) + (
+        () if name == "build" else (f"build = {name}",)
+    )
+
+
+def _raise(verdicts: Sequence[Verdict], unexpected: Sequence[Verdict]) -> None:
+    __tracebackhide__ = True
+    if not unexpected:
+        return
+    texts = [
+        f"{v.law} ({v.row}): {v.verdict}: {v.message}\n\n{v.reproducer or ''}".rstrip()
+        for v in unexpected
+    ]
+    raise AssertionError(
+        f"{len(unexpected)} of {len(verdicts)} verdicts are not as they should be\n\n"
+        + "\n\n".join(texts)
+    )

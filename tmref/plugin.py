@@ -1,0 +1,123 @@
+"""The pytest plugin that runs the laws.
+
+``pytest -p tmref.plugin --pyargs tmref.laws --tmref-impl NAME``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from . import verdicts
+from .catalog import ROWS
+from .implementations import UnknownImplementation, load
+from .laws import EXAMPLES, LAWS, encoding
+from .laws.checks import cases
+from .laws.runner import NO_ROW
+
+#: Failures are kept here, and tried again first.
+DATABASE = Path(".hypothesis") / "tmref"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("tmref")
+    group.addoption(
+        "--tmref-impl",
+        action="append",
+        metavar="NAME",
+        help="an implementation to check, by its name or path; may be given several times",
+    )
+    group.addoption("--tmref-report", metavar="FILE", help="write the verdicts to FILE, as JSON lines")
+    group.addoption(
+        "--tmref-examples",
+        type=int,
+        default=EXAMPLES,
+        metavar="N",
+        help="examples for every law on every row (default: %(default)s)",
+    )
+
+
+def _seed(config: pytest.Config) -> int:
+    return int(config.getoption("hypothesis_seed", None) or 0)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "tmref_case" not in metafunc.fixturenames:
+        return
+    config = metafunc.config
+    found = []
+    for name in config.getoption("tmref_impl") or ["reference"]:
+        try:
+            implementation = load(name)
+        except UnknownImplementation as error:
+            raise pytest.UsageError(str(error)) from error
+        examples = config.getoption("tmref_examples")
+        found += cases(implementation, examples=examples, seed=_seed(config), database=DATABASE)
+    metafunc.parametrize("tmref_case", found, ids=[case.name for case in found])
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Laws run on one thread: their tensors are small, and there may be workers beside this one."""
+    if "tmref_case" not in request.fixturenames:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("tmref_report") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Recorder(config), "tmref-recorder")
+
+
+class _Recorder:
+    """Writes what the tests recorded to the file of verdicts; with workers, in their parent."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        names = config.getoption("tmref_impl") or ["reference"]
+        self._versions = {}
+        for name in names:
+            try:
+                implementation = load(name)
+            except UnknownImplementation as error:
+                raise pytest.UsageError(str(error)) from error
+            self._versions[implementation.name] = str(implementation.version)
+        settings = {"examples": config.getoption("tmref_examples"), "selection": config.getoption("-k")}
+        laws = [encoding.NAME, *(law.name for law in LAWS)]
+        rows = [NO_ROW, *(row.name for row in ROWS)]
+        head = verdicts.header(self._versions, laws, rows, _seed(config), settings)
+        self._report = verdicts.Report(Path(config.getoption("tmref_report")), head)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        recorded = dict(report.user_properties).get("tmref")
+        if report.when == "call" and recorded is not None:
+            self._report.add(verdicts.Verdict(**recorded))
+        elif report.failed and report.when != "teardown" and "[" in report.nodeid:
+            self._report.add(self._unfinished(report))
+
+    def _unfinished(self, report: pytest.TestReport) -> verdicts.Verdict:
+        """The verdict on a test that didn't come to one: it crashed, hung, or tmref itself is wrong."""
+        case = report.nodeid.partition("[")[2].removesuffix("]")
+        name, row, law = case.rsplit("-", 2)
+        if row == "":  # the smoke law's row is a hyphen itself
+            name, row = name.removesuffix("-"), "-"
+        text = str(report.longrepr).strip().splitlines() or ["no reason given"]
+        return verdicts.Verdict(
+            law,
+            row,
+            name,
+            self._versions.get(name, "?"),
+            verdicts.ERROR,
+            message=f"crashed, hung, or failed in tmref itself: {text[-1]}",
+        )
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: Any) -> None:
+        ended = exitstatus in (0, 1, 5)  # all passed, some failed, nothing was selected
+        self._report.close(complete=ended and not (session.shouldstop or session.shouldfail))
