@@ -18,16 +18,14 @@ _GRADIENT_SAMPLES = st.sampled_from([("sample",), ("sample", "atom")])
 _DTYPES = st.sampled_from([torch.float64, torch.float32])
 
 
-def _draw_values(
-    draw: st.DrawFn, axes: list[Labels], dtype: torch.dtype, bound: int | None
-) -> TensorBlock:
+def _draw_values(draw: st.DrawFn, axes: list[Labels], dtype: torch.dtype, bound: int) -> TensorBlock:
     """A block of these labels."""
     values = draw(dyadic_tensors(tuple(map(len, axes)), dtype=dtype, bound=bound))
     return TensorBlock(values, axes[0], axes[1:-1], axes[-1])
 
 
 def _draw_gradient(
-    draw: st.DrawFn, of: TensorBlock, extra: tuple[str, ...], names: tuple[str, ...], bound: int | None
+    draw: st.DrawFn, of: TensorBlock, extra: tuple[str, ...], names: tuple[str, ...], bound: int
 ) -> TensorBlock:
     """A gradient of the block ``of``, with a component more for each name in ``extra``."""
     most = min(3, len(of)) if len(names) == 1 else 3
@@ -46,7 +44,7 @@ def _block(
     components: st.SearchStrategy[list[Labels]],
     properties: st.SearchStrategy[Labels],
     dtypes: st.SearchStrategy[torch.dtype],
-    bound: int | None,
+    bound: int,
 ) -> TensorBlock:
     labels = [draw(samples), *draw(components), draw(properties)]
     return _draw_values(draw, labels, draw(dtypes), bound)
@@ -83,7 +81,7 @@ def _map(
     properties: tuple[int, int],
     dtypes: st.SearchStrategy[torch.dtype],
     max_gradients: int,
-    bound: int | None,
+    bound: int,
 ) -> TensorMap:
     drawn_keys = draw(keys)
     if not len(drawn_keys):
@@ -146,9 +144,11 @@ def tensor_maps(
 def like(tensor: TensorMap, *, bound: int | None = None) -> st.SearchStrategy[TensorMap]:
     """Maps with the metadata, dtype and device of ``tensor`` and other values, without gradients.
 
-    Raises InvalidArgument for a bound that is no int from 1 to 127.
+    Without a bound, values are up to :func:`unit_bound` of its features. Raises InvalidArgument for a
+    bound that is no int from 1 to 127.
     """
-    return _like(tensor, checked_bound(bound))
+    features = max((len(block.properties) for block in tensor), default=0)
+    return _like(tensor, checked_bound(bound, features))
 
 
 @st.composite

@@ -69,12 +69,13 @@ def enough_bytes(count: int) -> st.SearchStrategy[bytes]:
     """At least ``count`` bytes in one draw.
 
     Their number is 16, 64, 256, ...: Hypothesis mutates one draw at a time, and where a changed size
-    asked for another number of bytes, it would replace them all by zeros.
+    asked for another number of bytes, it would replace them all by zeros. They count from the end:
+    shrinking sorts them, so that what isn't zero comes first, and sizes can shrink.
     """
     size = 16
     while size < count:
         size *= 4
-    return st.binary(min_size=size, max_size=size)
+    return st.binary(min_size=size, max_size=size).map(lambda data: data[::-1])
 
 
 def checked_bound(bound: int | None, features: int = MAX_FEATURES) -> int:

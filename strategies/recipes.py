@@ -14,7 +14,7 @@ from tmref import Labels, TensorMap
 from tmref.catalog import Recipe, Row, Written, recipe
 
 from . import axes
-from .numbers import MAX_FEATURES, dyadic_tensors
+from .numbers import MAX_FEATURES, checked_bound, dyadic_tensors
 
 _WIDTHS = axes.sizes(0, MAX_FEATURES)
 _MAYBE = st.booleans()
@@ -27,8 +27,8 @@ def recipes(draw: st.DrawFn, row: Row, tensor: TensorMap, *, shuffled_layers: bo
 
     Arguments are written or left out, given once or as a list, sizes as numbers or by
     ``out_properties``; where ``shuffled_layers``, the layers of a Sequential have their keys in orders
-    of their own. Parameters are multiples of 1/8 as :func:`dyadic_tensors` gives. Shrinks towards the
-    order of the map.
+    of their own. Parameters are multiples of 1/8 as :func:`dyadic_tensors` gives, up to
+    :func:`unit_bound` of the features. Shrinks towards the order of the map.
     """
     keys = tensor.keys
     in_keys = draw(_orders(keys))
@@ -89,7 +89,8 @@ def _parameters(
         for width in widths
     ]
     flat = [shape for of_key in shapes for of_layer in of_key for shape in of_layer]
-    numbers = draw(dyadic_tensors((sum(map(prod, flat)),), dtype=dtype))
+    bound = checked_bound(None, max(itertools.chain(*widths), default=0))
+    numbers = draw(dyadic_tensors((sum(map(prod, flat)),), dtype=dtype, bound=bound))
     pieces = iter(numbers.split([prod(shape) for shape in flat])) if flat else iter(())
     return [
         [tuple(next(pieces).reshape(shape) for shape in of_layer) for of_layer in of_key]

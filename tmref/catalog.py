@@ -53,10 +53,13 @@ class Call:
 
     def with_initial_parameters(self) -> Call:
         """The same call, and the calls in its arguments, with no parameters set."""
-        args = tuple(
-            arg.with_initial_parameters() if isinstance(arg, Call) else arg for arg in self.args
-        )
-        return dataclasses.replace(self, args=args, parameters=None)
+
+        def initial(arg: Any) -> Any:
+            if isinstance(arg, list):
+                return [initial(item) for item in arg]
+            return arg.with_initial_parameters() if isinstance(arg, Call) else arg
+
+        return dataclasses.replace(self, args=tuple(map(initial, self.args)), parameters=None)
 
 
 def make_torch(call: Call) -> torch.nn.Module:

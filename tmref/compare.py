@@ -135,7 +135,9 @@ def _of_tensors(
             yield Difference(path, left, right, _at(path, f"has the {what} {a}, expected {b}"))
             return
     equal = (left == right) | ((left != left) & (right != right))
-    if tolerance is not None and (left.is_floating_point() or left.is_complex()):
+    if not (left.is_floating_point() or left.is_complex()):
+        tolerance = None
+    if tolerance is not None:
         equal |= (left - right).abs() <= tolerance.of(left.dtype)
     if not bool(equal.all()):
         where = (~equal).nonzero()[0].tolist()
@@ -157,4 +159,4 @@ def _article(value: Any) -> str:
 
 
 def _at(path: str, words: str) -> str:
-    return f"{path.removeprefix('.') or 'it'} {words}"
+    return f"{path.removeprefix('.') or ('they' if words.startswith('are ') else 'it')} {words}"

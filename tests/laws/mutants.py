@@ -4,7 +4,6 @@
 file by its path, and so does ``tmref check``.
 """
 
-import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -258,10 +257,7 @@ def properties_of_the_input_where_they_fit(module, x):
 def properties_by_position(recipe, module):
     def forward(module, x):
         pairs = zip(module(x), recipe.properties, strict=True)
-        blocks = [
-            changed(b, properties=labels) if len(labels) == b.shape[-1] else b for b, labels in pairs
-        ]
-        return TensorMap(x.keys, blocks)
+        return TensorMap(x.keys, [changed(b, properties=labels) for b, labels in pairs])
 
     return Around(module, forward)
 
@@ -394,9 +390,7 @@ def first_sample_detached(module, x):
 @called(derivatives, "linear")
 def derivatives_by_parameters_divided_by_the_samples(module, x):
     samples = max(sum(map(len, x)), 1)
-    scaled = {
-        name: p / samples + (p - p / samples).detach() for name, p in module.named_parameters()
-    }
+    scaled = {name: p / samples + (p - p / samples).detach() for name, p in module.named_parameters()}
     return torch.func.functional_call(module, scaled, (x,))
 
 
@@ -486,13 +480,6 @@ def scaled_by_the_largest_value_of_all_blocks(module, x):
     return of_values(lambda v: v / max(float(values.max()), 1) if v.numel() else v, y)
 
 
-@called(per_block, "linear")
-def blocks_of_one_shape_share_their_values(module, x):
-    y = module(x)
-    seen = {}
-    return of_values(lambda v: seen.setdefault(tuple(v.shape), v), y)
-
-
 per_sample = "samples_do_not_influence_each_other"
 
 
@@ -569,7 +556,7 @@ def rounded(module, x):
     return of_values(torch.round, module(x))
 
 
-@built(linear, "linear", "sequential_linear")
+@built(per_sample, "linear", "sequential_linear", "tanh", "linear_no_bias")
 def the_output_is_one_buffer(recipe, module):
     buffers = {}
 
@@ -578,7 +565,9 @@ def the_output_is_one_buffer(recipe, module):
         return TensorMap(
             y.keys,
             [
-                changed(b, values=buffers.setdefault((i, tuple(b.shape)), b.values.clone()).copy_(b.values))
+                changed(
+                    b, values=buffers.setdefault((i, tuple(b.shape)), b.values.clone()).copy_(b.values)
+                )
                 for i, b in enumerate(y)
             ],
         )
@@ -603,9 +592,7 @@ def the_nearest_key(recipe, module):
     rows = module_map.in_keys.values.double()
 
     def positions(keys, given=""):
-        return [
-            int((rows - torch.tensor(list(key)).double()).abs().sum(1).argmin()) for key in keys
-        ]
+        return [int((rows - torch.tensor(list(key)).double()).abs().sum(1).argmin()) for key in keys]
 
     module_map._positions = positions
     return module
@@ -635,9 +622,7 @@ def zeros_for_unknown_keys(recipe, module):
         y = module(x)
         module_map._positions = find
         values = [b.values if key in known else torch.zeros_like(b.values) for key, b in y.items()]
-        return TensorMap(
-            y.keys, [changed(b, values=v) for b, v in zip(y, values, strict=True)]
-        )
+        return TensorMap(y.keys, [changed(b, values=v) for b, v in zip(y, values, strict=True)])
 
     return Around(module, forward)
 
@@ -705,7 +690,7 @@ def properties_of_layers_by_position(recipe, module):
         pairs = zip(y, labels, strict=True)
         return TensorMap(
             y.keys,
-            [changed(b, properties=p) if len(p) == b.shape[-1] else b for b, p in pairs],
+            [changed(b, properties=p) for b, p in pairs],
         )
 
     return Around(module, forward)
@@ -739,7 +724,7 @@ def in_place_not_asked_for(recipe, module):
 
 
 @called(input_stays, "tanh")
-def nan_of_the_input_made_zero(module, x):
+def large_values_of_the_input_cut(module, x):
     for block in x:
         block.values[..., -1:].clamp_(-1, 1)
     return module(x)
@@ -1002,19 +987,28 @@ class SwapsColumnsOfLabels(_Adapter):
 @adapter
 class CastsToFloat32(_Adapter):
     def encode(self, tensor):
-        return each(
-            lambda b: b if b.has_any_gradient() else changed(b, values=b.values.float()), tensor
-        )
+        def of_block(before):
+            block = changed(before, values=before.values.float())
+            for parameter, gradient in before.gradients():
+                block.add_gradient(parameter, changed(gradient, values=gradient.values.float()))
+            return block
+
+        return each(of_block, tensor)
 
 
 @adapter
-class CastsGradientsToFloat32(_Adapter):
+class CastsToFloat32WithoutGradients(_Adapter):
+    def encode(self, tensor):
+        return each(lambda b: b if b.has_any_gradient() else changed(b, values=b.values.float()), tensor)
+
+
+@adapter
+class DoublesGradients(_Adapter):
     def encode(self, tensor):
         def of_block(before):
             block = changed(before)
             for parameter, gradient in before.gradients():
-                values = gradient.values.float().to(torch.float64).to(gradient.dtype) * 2
-                block.add_gradient(parameter, changed(gradient, values=values))
+                block.add_gradient(parameter, changed(gradient, values=2 * gradient.values))
             return block
 
         return each(of_block, tensor)
@@ -1037,12 +1031,15 @@ class KeepsKeysIn16Bits(_Adapter):
 
 
 @adapter
-class ForgetsEmptyComponents(_Adapter):
+class CountsComponents(_Adapter):
     def encode(self, tensor):
+        def count(labels):
+            return Labels.range(labels.names[0], len(labels))
+
         def of_block(before):
-            if before.has_any_gradient() or not before.components:
+            if before.has_any_gradient():
                 return before
-            return changed(before, values=before.values[:, 0], components=before.components[1:])
+            return changed(before, components=[count(c) for c in before.components])
 
         return each(of_block, tensor)
 
@@ -1060,6 +1057,3 @@ class ZeroesTheInput(_Adapter):
         for block in tensor:
             block.values.zero_()
         return tensor
-
-
-assert dataclasses.is_dataclass(Planted)

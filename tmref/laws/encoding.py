@@ -33,7 +33,7 @@ def search(implementation: Implementation, examples: int, hypothesis_seed: int) 
 
     @seed(hypothesis_seed)
     @settings(max_examples=examples, deadline=None, database=None, report_multiple_bugs=False)
-    @given(tensor_maps(max_gradients=2))
+    @given(tensor_maps() | tensor_maps(max_gradients=2))
     def test(x: Any) -> None:
         nonlocal tried
         tried += 1

@@ -181,7 +181,7 @@ def _settings(examples: int, database: Path | None, shrink: bool) -> settings:
     return settings(
         max_examples=examples,
         deadline=None,
-        database=database and DirectoryBasedExampleDatabase(database),
+        database=None if database is None else DirectoryBasedExampleDatabase(database),
         phases=[*phases, Phase.shrink] if shrink else phases,
         report_multiple_bugs=False,
         print_blob=False,
@@ -288,7 +288,8 @@ def _shown(broken: Broken) -> tuple[int, bool, str, Any, float] | None:
         return None
     expected = broken.difference.right
     tolerance = 0.0
-    if broken.tolerance is not None and isinstance(expected, torch.Tensor):
+    rounds = isinstance(expected, torch.Tensor) and expected.is_floating_point()
+    if broken.tolerance is not None and rounds:
         tolerance = broken.tolerance.of(expected.dtype)
     for i, step in enumerate(broken.subject.steps):
         for of_input, value in ((False, step.result), (True, step.after)):

@@ -38,7 +38,7 @@ class Twin:
             raise Untested("there is no twin in plain torch to compare with")
         self.in_keys = recipe.in_keys
         with quiet():
-            torch.manual_seed(recipe.seed)
+            torch.default_generator.manual_seed(recipe.seed)
             self.modules = torch.nn.ModuleList(twin() for twin in recipe.twins)
 
     def module(self, key: LabelsEntry) -> torch.nn.Module:
@@ -75,7 +75,7 @@ class Subject:
         self.module = self._built()
 
     def _built(self) -> torch.nn.Module:
-        torch.manual_seed(self.recipe.seed)
+        torch.default_generator.manual_seed(self.recipe.seed)
         try:
             with quiet():
                 return self.implementation.build(self.recipe)

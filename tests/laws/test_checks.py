@@ -1,0 +1,170 @@
+"""check_module, check_implementation and parametrize_with_laws, as other test-suites use them."""
+
+import pytest
+import torch
+
+import tmref
+from tmref.catalog import ROWS, TRAITS
+from tmref.implementations.reference import Reference, implementation
+from tmref.laws import LAWS, check_implementation, check_module, parametrize_with_laws
+from tmref.laws.checks import cases
+from tmref.verdicts import PASS, UNTESTED
+
+ALL_KEPT = ["keeps_keys", "keeps_samples", "keeps_components"]
+
+
+def linear(x):
+    widths = [len(block.properties) for block in x]
+    return tmref.nn.Linear(x.keys, widths, 2, dtype=x.dtype)
+
+
+def linear_twin(key, block):
+    return torch.nn.Linear(len(block.properties), 2, dtype=block.dtype)
+
+
+def every_trait_that_holds():
+    return [*ALL_KEPT, "per_block", "per_sample", "keyed", "linear", "deterministic", "seeded"]
+
+
+def test_a_module_with_its_twin_and_traits_passes_and_names_what_is_not_declared(capsys):
+    verdicts = check_module(linear, twin=linear_twin, traits=["linear", *ALL_KEPT], examples=10)
+    laws = {v.law: v for v in verdicts}
+    assert laws["linear_up_to_its_bias"].verdict == PASS
+    assert laws["derivatives_are_those_of_plain_torch"].examples == 10
+    assert "every_value_stands_for_itself" not in laws
+    held = capsys.readouterr().out
+    assert held == "linear: held but not declared: per_block, per_sample, deterministic, seeded\n"
+
+
+def test_without_a_twin_laws_of_torch_are_untested_and_say_so():
+    verdicts = check_module(linear, traits=["keeps_keys"], examples=5)
+    of_values = next(v for v in verdicts if v.law == "values_are_those_of_plain_torch")
+    assert (of_values.verdict, of_values.examples) == (UNTESTED, 0)
+    assert of_values.message == "there is no twin in plain torch to compare with"
+
+
+def test_a_declared_trait_that_does_not_hold_is_a_failure_with_its_smallest_example():
+    def tanh(x):
+        return tmref.nn.Tanh(x.keys)
+
+    with pytest.raises(AssertionError, match="linear_up_to_its_bias") as error:
+        check_module(tanh, traits=["linear"])
+    text = str(error.value)
+    assert text.startswith("1 of ")
+    assert "# build is the function that was given to check_module" in text
+    assert text.count("TensorBlock(") == 5  # one block for build, and one in each of the four calls
+
+
+def test_a_declared_trait_that_cannot_be_tested_is_a_failure():
+    with pytest.raises(AssertionError, match=r"the trait seeded .*: untested: there is no twin"):
+        check_module(linear, traits=["seeded"], examples=5)
+
+
+def test_a_twin_that_is_another_module_is_a_failure():
+    def other(key, block):
+        return torch.nn.Sequential(torch.nn.Tanh(), linear_twin(key, block))
+
+    with pytest.raises(AssertionError, match="values_are_those_of_plain_torch"):
+        check_module(linear, twin=other)
+
+
+def test_a_twin_with_other_parameters_is_a_failure_that_names_both():
+    def other(key, block):
+        return torch.nn.Linear(len(block.properties), 2, bias=False, dtype=block.dtype)
+
+    with pytest.raises(AssertionError, match=r"the module has parameters of the shapes .* but its twin"):
+        check_module(linear, twin=other)
+
+
+def test_a_module_that_cannot_be_built_is_a_failure_with_its_error():
+    def broken(x):
+        raise RuntimeError("not today")
+
+    with pytest.raises(AssertionError, match="the module can't be made: RuntimeError: not today"):
+        check_module(broken, traits=["keeps_keys"])
+
+
+def test_a_module_that_returns_fewer_blocks_is_a_failure_not_a_crash():
+    class First(torch.nn.Module):
+        def forward(self, x):
+            return tmref.TensorMap(tmref.Labels(x.keys.names, x.keys.values[:1]), [x.block(0)])
+
+    with pytest.raises(AssertionError, match=r"keys_survive_in_order \(<lambda>\): fail"):
+        check_module(lambda x: First(), traits=["keeps_keys", "per_sample"])
+
+
+def test_maps_can_be_restricted():
+    def not_empty(x):
+        assert all(len(block) for block in x)
+        return tmref.nn.ReLU(x.keys)
+
+    check_module(not_empty, traits=["keeps_keys"], maps={"min_samples": 1}, examples=10)
+    with pytest.raises(AssertionError, match="can't be made"):
+        check_module(not_empty, traits=["keeps_keys"])
+
+
+def test_an_unknown_trait_is_refused_and_those_there_are_named():
+    with pytest.raises(ValueError, match=r"there is no trait 'lineal'; there are keeps_keys, .*seeded"):
+        check_module(linear, traits=["lineal"])
+
+
+def test_every_law_on_every_row_that_has_its_traits_is_a_case():
+    names = [case.name for case in cases(implementation)]
+    assert len(names) == len(set(names)) == 1 + sum(law.applies_to(row) for law in LAWS for row in ROWS)
+    assert names[0] == "reference---what_is_encoded_comes_back_decoded"
+
+
+def test_every_trait_has_a_law():
+    assert set(TRAITS) == {trait for law in LAWS for trait in law.traits}
+
+
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
+def test_every_law_says_what_it_demands_and_where_that_comes_from(law):
+    assert any(source in law.demand for source in ("[doc]", "[torch]", "[maths]"))
+
+
+class Wrong(Reference):
+    """Forgets that ReLU has a kink."""
+
+    name = "wrong"
+
+    def make(self, call):
+        return super().make(call if call.name != "ReLU" else type(call)("Tanh", (), call.kwargs))
+
+
+def test_an_implementation_is_checked_on_every_row(monkeypatch):
+    rows = tuple(row for row in ROWS if row.name in ("relu", "linear"))
+    monkeypatch.setattr("tmref.laws.checks.ROWS", rows)
+    with pytest.raises(AssertionError, match="values_are_those_of_plain_torch") as error:
+        check_implementation(Wrong(), examples=10)
+    assert "(relu)" in str(error.value)
+    assert "(linear)" not in str(error.value)
+
+
+def test_laws_as_tests_of_somebody_elses(pytester):
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider\n")
+    pytester.makepyfile(
+        """
+        from tmref.laws import parametrize_with_laws
+
+        @parametrize_with_laws("reference")
+        def test_laws(check):
+            assert check().examples
+        """
+    )
+    result = pytester.runpytest_inprocess("-k", "tanh and keys_survive", "-n0")
+    result.assert_outcomes(passed=3, deselected=len(cases(implementation)) - 3)
+
+
+def test_parametrize_takes_an_implementation_too():
+    mark = parametrize_with_laws(implementation).mark
+    assert len(mark.args[1]) == len(cases(implementation))
+
+
+def test_all_traits_that_hold_may_be_declared_but_keyed_needs_properties():
+    traits = every_trait_that_holds()
+    verdicts = check_module(linear, twin=linear_twin, traits=traits, examples=5)
+    untested = {v.law: v.message for v in verdicts if v.verdict == UNTESTED}
+    assert untested == {
+        "properties_are_those_asked_for": "nobody says which properties the output must have"
+    }

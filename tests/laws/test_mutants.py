@@ -1,0 +1,161 @@
+"""Every law catches the defects that are planted for it, whatever the seed."""
+
+import re
+
+import pytest
+import torch
+
+import tmref
+from tmref.implementations.reference import implementation as reference
+from tmref.laws import LAWS
+from tmref.laws.runner import check, smoke
+from tmref.verdicts import ERROR, FAIL, PASS
+
+SEEDS = (0, 1, 2)
+
+
+@pytest.mark.parametrize("law", LAWS, ids=[law.name for law in LAWS])
+def test_every_law_has_a_mutant(law, mutants):
+    assert law.name in {planted.law for planted in mutants.MUTANTS}
+
+
+def test_a_defect_is_caught(planted, laws, rows, without_shrinking):
+    verdicts = [
+        check(laws[planted.law], rows[planted.row], planted.implementation, hypothesis_seed=seed).verdict
+        for seed in SEEDS
+    ]
+    assert set(verdicts) <= {FAIL, ERROR}, verdicts
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_reference_passes_where_defects_are_caught(seed, mutants, laws, rows):
+    bad = {}
+    for law, row in sorted({(planted.law, planted.row) for planted in mutants.MUTANTS}):
+        verdict = check(laws[law], rows[row], reference, hypothesis_seed=seed)
+        if verdict.verdict != PASS:
+            bad[law, row] = verdict.message
+    assert bad == {}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_adapter_that_loses_something_fails_the_smoke_law(adapter, seed, without_shrinking):
+    smoke.cache_clear()
+    assert smoke(adapter, seed).verdict in (FAIL, ERROR)
+
+
+def test_the_reference_passes_the_smoke_law():
+    smoke.cache_clear()
+    verdict = smoke(reference)
+    assert (verdict.verdict, verdict.examples, verdict.message) == (PASS, 100, None)
+
+
+def from_code(code):
+    """What the code of a counterexample makes."""
+    names = {"torch": torch, "nn": tmref.nn}
+    names |= {name: getattr(tmref, name) for name in ("Labels", "TensorBlock", "TensorMap")}
+    exec(code, names)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("planted_at", "message", "blocks", "shape"),
+    [
+        (
+            ("keys_survive_in_order", "keys_and_blocks_reversed", "linear"),
+            "they are ['key'] [[1], [0]], where ['key'] [[0], [1]] were expected",
+            2,
+            (0, 0),
+        ),
+        (
+            ("a_map_without_blocks_gives_one_without_blocks", "index_error_for_no_blocks", "relu"),
+            "the module can't be called: IndexError: no block 0 in a TensorMap of 0 blocks",
+            0,
+            None,
+        ),
+        (
+            ("samples_survive", "sample_values_counted", "linear"),
+            "[0] are ['system'] [[0]], where ['system'] [[1]] were expected",
+            1,
+            (1, 0),
+        ),
+        (
+            ("values_are_those_of_plain_torch", "bias_dropped", "linear"),
+            "block(0).values is 0.0 at [0, 0], expected 1.0 (torch.float64, shape (1, 1))",
+            1,
+            (1, 0),
+        ),
+        (
+            ("derivatives_are_those_of_plain_torch", "input_detached", "tanh"),
+            "['x[0]'] is 0.0 at [0, 0], expected 1.0 (torch.float64, shape (1, 1)); "
+            "3.55e-15 apart would do",
+            1,
+            (1, 1),
+        ),
+        (
+            ("the_input_stays", "input_doubled_afterwards", "linear"),
+            "block(0).values is 2.0 at [0, 0], expected 1.0 (torch.float64, shape (1, 1))",
+            1,
+            (1, 1),
+        ),
+        (
+            ("the_same_input_gives_the_same_output", "counts_its_calls", "tanh"),
+            "block(0).values is 0.125 at [0, 0], expected 0.0 (torch.float64, shape (1, 1)); "
+            "3.55e-15 apart would do",
+            1,
+            (1, 1),
+        ),
+        (
+            (
+                "explicit_gradients_are_refused_or_right_by_the_chain_rule",
+                "modules_applied_to_gradients",
+                "module_map_linear",
+            ),
+            'block(0).gradient("positions").values is 1.0 at [0, 0], expected 0.0 '
+            "(torch.float64, shape (1, 1))",
+            1,
+            (1, 0),
+        ),
+    ],
+    ids=lambda value: value[1] if isinstance(value, tuple) and len(value) == 3 else None,
+)
+def test_a_counterexample_is_the_smallest_and_its_code_makes_it(
+    planted_at, message, blocks, shape, mutants, laws, rows
+):
+    (planted,) = [
+        p for p in mutants.MUTANTS if (p.law, p.implementation.name, p.row) == planted_at
+    ]
+    verdict = check(laws[planted.law], rows[planted.row], planted.implementation)
+    assert verdict.message == message
+    made = from_code(verdict.counterexample)
+    assert len(made["x"]) == blocks
+    assert all(tuple(block.shape) == shape for block in made["x"])
+    assert isinstance(made["module"], torch.nn.Module)
+    compile(verdict.reproducer, "<reproducer>", "exec")
+    name, law, row = planted.implementation.name, planted.law, planted.row
+    assert verdict.reproducer.startswith(f"# {name} 0.1.0, {row}: {law}\n# {message}\nimport torch\n")
+    assert re.search(r"^y\d? = module\(x\d?\)$", verdict.reproducer, re.MULTILINE)
+
+
+def test_the_counterexample_is_this_text(mutants, laws, rows):
+    (planted,) = [p for p in mutants.MUTANTS if p.implementation.name == "large_values_of_the_input_cut"]
+    verdict = check(laws[planted.law], rows[planted.row], planted.implementation)
+    assert verdict.counterexample == (
+        'x = TensorMap(Labels("key", torch.tensor([[0]])), [TensorBlock(torch.tensor([[2.0]], '
+        'dtype=torch.float64), Labels("system", torch.tensor([[0]])), [], '
+        'Labels("n", torch.tensor([[0]])))])\n'
+        'module = nn.Tanh(in_keys=Labels("key", torch.tensor([[0]])))'
+    )
+
+
+def test_reproducers_are_valid_python(planted, laws, rows, without_shrinking):
+    verdict = check(laws[planted.law], rows[planted.row], planted.implementation)
+    compile(verdict.reproducer, "<reproducer>", "exec")
+    from_code(verdict.counterexample.replace("[...]", "[]"))
+
+
+def test_an_adapters_counterexample_is_small(mutants):
+    (adapter,) = [a for a in mutants.BROKEN_ADAPTERS if a.name == "ReversesKeys"]
+    smoke.cache_clear()
+    verdict = smoke(adapter)
+    assert verdict.message == "keys are ['key'] [[1], [0]], where ['key'] [[0], [1]] were expected"
+    assert [tuple(block.shape) for block in from_code(verdict.counterexample)["x"]] == [(0, 0)] * 2

@@ -1,0 +1,243 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
+
+from tmref import Labels
+from tmref.strategies import components, keys, label_values, labels, names, properties, samples
+
+MANY = settings(max_examples=200, database=None, deadline=None, derandomize=True)
+SMALLEST, LARGEST = -(2**31), 2**31 - 1
+AXES = {"labels": labels, "keys": keys, "samples": samples, "properties": properties}
+axes = pytest.mark.parametrize("axis", AXES.values(), ids=AXES)
+
+
+# --- what is drawn
+
+
+@axes
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        lambda x: len(x) == 0,
+        lambda x: len(x) == 1,
+        lambda x: len(x) == 4,
+        lambda x: len(x.names) == 1,
+        lambda x: len(x.names) == 2,
+        lambda x: len(x) > 0 and bool((x.values < 0).any()),
+        lambda x: bool((x.values == SMALLEST).any()),
+        lambda x: bool((x.values == LARGEST).any()),
+        lambda x: bool((x.values.to(torch.int64).abs() > 2**24).any()),
+        lambda x: x.values.tolist() != sorted(x.values.tolist()),
+        lambda x: len(x) > 1 and x.values.tolist() == sorted(x.values.tolist()),
+        lambda x: len(x) > 1 and bool((x.values[0, :-1] == x.values[1, :-1]).all()),
+        lambda x: len(x.names) == 2 and x.names != sorted(x.names),
+    ],
+    ids=[
+        "none",
+        "one",
+        "four",
+        "one dimension",
+        "two dimensions",
+        "negative",
+        "smallest",
+        "largest",
+        "beyond float32",
+        "unsorted",
+        "sorted",
+        "equal but for the last",
+        "names unsorted",
+    ],
+)
+def test_labels_reach(axis, predicate, first):
+    assert predicate(first(axis(), predicate))
+
+
+@pytest.mark.parametrize("axis", [labels, keys])
+def test_keys_have_up_to_three_dimensions(axis, first):
+    assert len(first(axis(), lambda x: len(x.names) == 3).names) == 3
+
+
+@axes
+@MANY
+@given(data=st.data())
+def test_labels_pass_the_checks_and_have_the_size_asked_for(axis, data):
+    low, high = sorted(data.draw(st.tuples(*[st.integers(0, 20)] * 2)))
+    drawn = data.draw(axis(min_size=low, max_size=high))
+    assert low <= len(drawn) <= high
+    assert Labels(drawn.names, drawn.values) == drawn
+    assert drawn.values.dtype == torch.int32
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        lambda x: x == [],
+        lambda x: len(x) == 1,
+        lambda x: len(x) == 2,
+        lambda x: any(len(c) == 1 for c in x),
+        lambda x: any(len(c) == 3 for c in x),
+        lambda x: len(x) == 2 and len(x[0]) != len(x[1]),
+        lambda x: any(bool((c.values == SMALLEST).any()) for c in x),
+        lambda x: any(bool((c.values == LARGEST).any()) for c in x),
+    ],
+)
+def test_components_reach(predicate, first):
+    assert predicate(first(components(), predicate))
+
+
+@MANY
+@given(data=st.data())
+def test_components_pass_the_checks_and_have_the_sizes_asked_for(data):
+    number, size = data.draw(st.tuples(st.integers(0, 3), st.integers(1, 9)))
+    drawn = data.draw(components(max_components=number, max_size=size))
+    assert len(drawn) <= number
+    assert len({c.names[0] for c in drawn}) == len(drawn)
+    for component in drawn:
+        assert 1 <= len(component) <= size
+        assert len(component.names) == 1
+        assert Labels(component.names, component.values) == component
+
+
+@MANY
+@given(data=st.data())
+def test_names_are_distinct_ones_of_the_alphabet(data):
+    low, high = sorted(data.draw(st.tuples(*[st.integers(0, 4)] * 2)))
+    drawn = data.draw(names(alphabet="abcd", min_size=low, max_size=high))
+    assert low <= len(drawn) <= high
+    assert len(set(drawn)) == len(drawn)
+    assert set(drawn) <= set("abcd")
+
+
+@pytest.mark.parametrize("expected", [("a",), ("b",), ("a", "b"), ("b", "a")])
+def test_names_come_in_every_order(expected, first):
+    assert first(names(alphabet="ab", max_size=2), lambda n: n == expected) == expected
+
+
+def test_labels_have_the_names_asked_for(drawn):
+    for x in drawn(labels(names=st.just(["b", "a"]), min_size=1), 20):
+        assert x.names == ["b", "a"]
+
+
+@MANY
+@given(label_values())
+def test_values_of_labels_fit_in_32_bits(value):
+    assert isinstance(value, int)
+    assert SMALLEST <= value <= LARGEST
+
+
+@pytest.mark.parametrize("expected", [0, 9, -1, 128, 2**24, LARGEST, SMALLEST])
+def test_values_of_labels_reach(expected, first):
+    assert first(label_values(), lambda v: v == expected, 2000) == expected
+
+
+def test_half_of_the_values_of_labels_are_digits(drawn):
+    single = drawn(label_values(), 500)
+    in_labels = [v for x in drawn(keys(min_size=1), 300) for v in x.values.flatten().tolist()]
+    for values in (single, in_labels):
+        assert 0.35 < sum(0 <= v < 10 for v in values) / len(values) < 0.75
+
+
+# --- what is shrunk
+
+
+@axes
+@pytest.mark.parametrize(
+    ("predicate", "expected"),
+    [
+        (lambda x: True, []),
+        (lambda x: len(x) == 1, [[0]]),
+        (lambda x: len(x) > 2, [[0], [1], [2]]),
+        (lambda x: len(x) > 0 and bool((x.values < 0).any()), [[-1]]),
+        (lambda x: len(x) > 0 and bool((x.values > 9).any()), [[15]]),
+        (lambda x: len(x) == 2 and len(x.names) == 2, [[0, 0], [0, 1]]),
+        (lambda x: x.values.tolist() != sorted(x.values.tolist()), [[1], [0]]),
+    ],
+)
+def test_labels_shrink_to_few_entries_counted_from_0(axis, predicate, expected, minimal):
+    found = minimal(axis(), predicate)
+    assert found.values.tolist() == expected
+    first_names = {labels: "key", keys: "key", samples: "system", properties: "n"}
+    assert found.names[0] == first_names[axis]
+
+
+@pytest.mark.parametrize(
+    ("predicate", "expected"),
+    [
+        (lambda x: True, []),
+        (lambda x: x, [("xyz", [[0]])]),
+        (lambda x: len(x) == 2, [("xyz", [[0]]), ("o3_mu", [[0]])]),
+        (lambda x: any(len(c) > 1 for c in x), [("xyz", [[0], [1]])]),
+    ],
+)
+def test_components_shrink_to_few_of_one_entry(predicate, expected, minimal):
+    found = minimal(components(), predicate)
+    assert [(c.names[0], c.values.tolist()) for c in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("predicate", "expected"),
+    [(lambda v: v != 0, 1), (lambda v: v < 0, -1), (lambda v: v > 9, 15), (lambda v: v < -100, -128)],
+)
+def test_values_of_labels_shrink_to_0(predicate, expected, minimal):
+    assert minimal(label_values(), predicate) == expected
+
+
+# --- options
+
+
+@axes
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"min_size": 5}, "min_size=5 must be at most max_size=4"),
+        ({"min_size": 2, "max_size": 1}, "min_size=2 must be at most max_size=1"),
+        ({"min_size": -1}, "min_size=-1 must be an int of at least 0"),
+        ({"max_size": -1}, "max_size=-1 must be an int of at least 0"),
+        ({"min_size": True}, "min_size=True must be an int of at least 0"),
+        ({"max_size": True}, "max_size=True must be an int of at least 0"),
+        ({"max_size": 2.0}, "max_size=2.0 must be an int of at least 0"),
+        ({"max_size": None}, "max_size=None must be an int of at least 0"),
+    ],
+)
+def test_bad_sizes_of_labels_are_refused(axis, options, message, refused):
+    with refused(InvalidArgument, message):
+        axis(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_size": 5}, "max_size=5 must be at most the 4 names of the alphabet"),
+        ({"min_size": 4}, "min_size=4 must be at most max_size=3"),
+        ({"min_size": -1}, "min_size=-1 must be an int of at least 0"),
+        ({"max_size": True}, "max_size=True must be an int of at least 0"),
+        ({"alphabet": ["a"], "max_size": 2}, "max_size=2 must be at most the 1 names of the alphabet"),
+        ({"alphabet": ["a", "b", "a"]}, "alphabet=['a', 'b', 'a'] must have distinct names"),
+    ],
+)
+def test_bad_options_of_names_are_refused(options, message, refused):
+    with refused(InvalidArgument, message):
+        names(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_components": -1}, "max_components=-1 must be an int from 0 to 3"),
+        ({"max_components": 4}, "max_components=4 must be an int from 0 to 3"),
+        ({"max_components": True}, "max_components=True must be an int from 0 to 3"),
+        ({"max_size": 0}, "max_size=0 must be an int of at least 1"),
+        ({"max_size": True}, "max_size=True must be an int of at least 1"),
+    ],
+)
+def test_bad_options_of_components_are_refused(options, message, refused):
+    with refused(InvalidArgument, message):
+        components(**options)
+
+
+@pytest.mark.parametrize("bad", [["a", "a"], ["0"], []])
+def test_names_that_labels_refuse_are_refused(bad, drawn):
+    with pytest.raises(ValueError, match=r"^names must "):
+        drawn(labels(names=st.just(bad)), 1)

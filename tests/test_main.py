@@ -1,0 +1,226 @@
+"""The command line: what it prints, and its exit status."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tmref.__main__ import main
+from tmref.laws import EXAMPLES, LAWS
+from tmref.verdicts import read
+
+QUICK = ("-k", "relu and keys_survive", "-n0")
+
+
+def tmref(*arguments, **options):
+    command = [sys.executable, "-W", "ignore", "-m", "tmref", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("check")
+    found = tmref("check", "reference", *QUICK, "--report", "folder/report.jsonl", cwd=folder)
+    return folder / "folder" / "report.jsonl", found
+
+
+def test_a_check_shows_the_table_and_the_counts(checked):
+    _, found = checked
+    assert (found.returncode, found.stderr) == (0, "")
+    lines = found.stdout.splitlines()
+    assert any(line.startswith("reference 0.") for line in lines)
+    assert any(line.split() == ["relu", "."] for line in lines)
+    assert any(line.split() == ["1", "keys_survive_in_order", str(EXAMPLES), "1"] for line in lines)
+    assert lines[-1] == f"reference 0.1.0: 1 pass, 0 known failures, 0 unexpected; {EXAMPLES} examples"
+
+
+def test_a_check_writes_one_line_a_verdict_between_header_and_footer(checked):
+    path, _ = checked
+    first, *verdicts, last = map(json.loads, path.read_text().splitlines())
+    assert first["header"]["seed"] == 0
+    assert first["header"]["implementations"] == {"reference": "0.1.0"}
+    assert {"python", "torch", "hypothesis", "tmref"} <= set(first["header"]["versions"])
+    assert [(v["law"], v["row"], v["verdict"]) for v in verdicts] == [
+        ("keys_survive_in_order", "relu", "pass")
+    ]
+    wanted = {"implementation", "version", "known", "examples", "message", "counterexample"}
+    assert wanted | {"reproducer", "seconds"} <= set(verdicts[0])
+    assert last["footer"]["pass"] == 1
+
+
+def test_a_report_is_shown_again(checked, capsys):
+    path, found = checked
+    assert main(["report", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.strip() in found.stdout
+
+
+def test_a_report_without_a_footer_was_cut_short(checked, tmp_path, capsys):
+    lines = checked[0].read_text().splitlines(keepends=True)
+    cut = tmp_path / "cut.jsonl"
+    cut.write_text("".join(lines[:-1]))
+    assert main(["report", str(cut)]) == 1
+    assert "the run was cut short" in capsys.readouterr().out
+
+
+def test_workers_give_the_same_verdicts(checked, tmp_path):
+    path = tmp_path / "report.jsonl"
+    assert tmref("check", "reference", *QUICK[:2], "-n2", "--report", str(path)).returncode == 0
+    both = [
+        [(v.law, v.row, v.verdict, v.examples) for v in read(p).verdicts] for p in (path, checked[0])
+    ]
+    assert both[0] == both[1]
+
+
+ADAPTER = """
+import os
+import tmref
+from tmref.implementations.reference import Reference
+
+class Wrong(Reference):
+    name = "wrong"
+    def decode(self, tensor):
+        if {crash}:
+            os._exit(3)
+        return tmref.TensorMap(tensor.keys, [
+            tmref.TensorBlock(-b.values, b.samples, b.components, b.properties) for b in tensor])
+
+class Silent(Reference):
+    name = "silent"
+    def make(self, call):
+        module = super().make(call)
+        if call.name == "Tanh":
+            module.forward = lambda x: x
+        return module
+
+wrong, silent = Wrong(), Silent()
+"""
+
+
+def test_a_broken_law_is_shown_with_a_script_and_exit_status_1(tmp_path):
+    (tmp_path / "adapter.py").write_text(ADAPTER.format(crash=False))
+    found = tmref(
+        "check",
+        "adapter:silent",
+        "-k",
+        "tanh and values_are and not sequential and not map",
+        "-n0",
+        cwd=tmp_path,
+    )
+    assert found.returncode == 1
+    assert "values_are_those_of_plain_torch on tanh: fail" in found.stdout
+    assert "    module = nn.Tanh(in_keys=Labels(" in found.stdout
+    assert "torch.testing.assert_close(y.block(0).values, expected" in found.stdout
+    assert "1 unexpected" in found.stdout.splitlines()[-1]
+
+
+def test_where_the_smoke_law_fails_nothing_else_is_tested(tmp_path):
+    (tmp_path / "adapter.py").write_text(ADAPTER.format(crash=False))
+    found = tmref(
+        "check", "adapter:wrong", "-k", "decoded or (tanh and values_are)", "-n0", cwd=tmp_path
+    )
+    assert found.returncode == 1
+    assert "what_is_encoded_comes_back_decoded on -: fail" in found.stdout
+    assert "the smoke law failed: block(0)" in found.stdout
+
+
+def test_a_crash_is_an_error_with_its_own_verdict(tmp_path):
+    (tmp_path / "adapter.py").write_text(ADAPTER.format(crash=True))
+    found = tmref("check", "adapter:wrong", "-k", "decoded", "-n1", cwd=tmp_path)
+    assert found.returncode == 1
+    assert "what_is_encoded_comes_back_decoded on -: error" in found.stdout
+    assert "crashed, hung, or failed in tmref itself" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["check", "nosuch"], "there are reference, metatensor-learn, metatensor-torch"),
+        (["check"], "the following arguments are required: NAME"),
+        (["check", "no_such_module:x"], "the module no_such_module can't be imported"),
+        (["check", "tmref:nosuch"], "the module tmref has no 'nosuch'"),
+        (["check", "tmref:Labels"], "is no implementation: it has no"),
+        (["report", "nosuch.jsonl"], "No such file"),
+        (["list", "nosuch"], "invalid choice: 'nosuch'"),
+        (["list", "laws", "--more"], "unrecognized arguments: --more"),
+        ([], "the following arguments are required: COMMAND"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_unusable_arguments_are_named_and_exit_with_2(arguments, words, capsys):
+    try:
+        status = main(arguments)
+    except SystemExit as left:
+        status = left.code
+    assert status == 2
+    assert words in capsys.readouterr().err
+
+
+def test_options_that_pytest_does_not_know_are_unusable_arguments():
+    found = tmref("check", "reference", "--nosuchoption")
+    assert found.returncode == 2
+    assert "unrecognized arguments: --nosuchoption" in found.stderr
+
+
+def test_where_nothing_is_selected_nothing_passed():
+    found = tmref("check", "reference", "-k", "nothing_is_called_this", "-n0")
+    assert found.returncode == 1
+    assert found.stdout.splitlines()[-1] == "nothing was selected: no law was tried"
+
+
+WITHOUT = """
+import sys
+sys.modules.update({module}=None)
+from tmref.__main__ import main
+sys.exit(main({arguments}))
+"""
+
+
+def run_without(module, *arguments):
+    code = WITHOUT.format(module=module, arguments=list(arguments))
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_a_peer_that_is_not_installed_is_reported_with_the_command_that_installs_it():
+    found = run_without("metatensor", "check", "metatensor-torch")
+    assert found.returncode == 2
+    assert "metatensor-torch is not installed" in found.stderr
+    assert "pip install 'tmref[metatensor]'" in found.stderr
+
+
+def test_all_are_those_that_are_installed_and_the_others_are_reported():
+    found = run_without("metatensor", "check", "all", *QUICK)
+    assert found.returncode == 0
+    assert found.stderr.count("is not installed") == 2
+    assert "reference 0.1.0: 1 pass" in found.stdout
+
+
+def test_without_pytest_the_remedy_is_named():
+    found = run_without("pytest", "check", "reference")
+    assert found.returncode == 2
+    assert "pip install 'tmref[check]'" in found.stderr
+
+
+def test_lists(capsys):
+    assert main(["list", "laws"]) == 0
+    shown = capsys.readouterr().out
+    assert all(law.name in shown and law.demand in shown for law in LAWS)
+    assert main(["list", "rows"]) == 0
+    assert "sequential_mlp: Sequential (Linear, ReLU, Linear)" in capsys.readouterr().out
+    assert main(["list", "implementations"]) == 0
+    assert "reference 0.1.0" in capsys.readouterr().out
+
+
+def test_the_configuration_of_the_folder_does_not_matter(tmp_path):
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --nosuchoption\n")
+    assert tmref("check", "reference", *QUICK, cwd=tmp_path).returncode == 0
+
+
+def test_the_plugin_works_in_anybodys_pytest(tmp_path):
+    command = [sys.executable, "-m", "pytest", "-p", "tmref.plugin", "--pyargs", "tmref.laws"]
+    command += ["--tmref-impl", "metatensor-torch", "-k", "relu and blocks", "-rx", "-W", "ignore"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert found.returncode == 0, found.stdout
+    assert "1 xfailed" in found.stdout
+    assert "activations look for gradients in the first block" in found.stdout

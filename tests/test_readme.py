@@ -1,0 +1,92 @@
+"""The README is true: its examples run, its output is real, its numbers are the code's."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tmref.__main__ import main
+from tmref.catalog import ROWS
+from tmref.implementations import names
+from tmref.laws import EXAMPLES, LAWS
+from tmref.nn import __all__ as modules
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+@pytest.fixture(scope="module")
+def text():
+    return README.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def examples(text):
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+
+
+def python(*arguments, cwd):
+    command = [sys.executable, "-W", "ignore", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+
+
+def test_the_example_of_a_module_is_a_test_that_passes(examples, tmp_path):
+    (tmp_path / "test_my_module.py").write_text(examples[0])
+    found = python("-m", "pytest", "-q", "-rP", "-W", "ignore", "test_my_module.py", cwd=tmp_path)
+    assert found.returncode == 0, found.stdout
+    assert "held but not declared: keeps_components" in found.stdout
+
+
+def test_the_example_of_an_adapter_checks_a_library_called_as_metatensors(examples, tmp_path):
+    (tmp_path / "my_adapter.py").write_text(examples[1])
+    (tmp_path / "my_library.py").write_text("from tmref import *\nfrom tmref import __version__\n")
+    arguments = ("check", "my_adapter:implementation", "-k", "tanh and keys_survive")
+    found = python("-m", "tmref", *arguments, cwd=tmp_path)
+    assert found.returncode == 0, found.stdout
+    assert "my-library 0.1.0: 3 pass, 0 known failures, 0 unexpected" in found.stdout
+
+
+def test_the_example_of_a_strategy_is_a_test_that_passes(examples, tmp_path):
+    (tmp_path / "test_maps.py").write_text(examples[2])
+    found = python("-m", "pytest", "-q", "-W", "ignore", "test_maps.py", cwd=tmp_path)
+    assert found.returncode == 0, found.stdout
+
+
+def test_names_and_numbers_are_those_of_the_code(text, capsys):
+    with pytest.raises(SystemExit):
+        main(["check", "--help"])
+    usage = capsys.readouterr().out
+    assert f"ten times, of {EXAMPLES} examples" in text
+    assert all(f"`{name}`" in text for name in names() if name != "reference")
+    assert all(module in text for module in modules)
+    for option in ("--report", "--quick", "--thorough", "--hypothesis-seed"):
+        assert option in text
+        assert option in usage
+
+
+def test_the_table_has_every_row_and_law(text):
+    assert all(re.search(rf"^     {row.name} ", text, re.MULTILINE) for row in ROWS)
+    assert all(f" {law.name} " in text for law in LAWS)
+
+
+def test_the_reproducer_in_it_shows_the_defect_of_the_peer_alone(text, tmp_path):
+    script = text.partition("    # metatensor-torch")[2].partition("\nThe exit status")[0]
+    code = "\n".join(line[4:] for line in f"    #{script}".splitlines())
+    assert "tmref" not in code
+    (tmp_path / "script.py").write_text(code)
+    found = python("script.py", cwd=tmp_path)
+    assert found.returncode == 1
+    assert "5." in found.stdout
+    assert "AssertionError" in found.stderr
+
+
+@pytest.mark.slow
+def test_the_output_in_it_is_real(text, tmp_path):
+    found = python("-m", "tmref", "check", "metatensor-torch", "-n", "2", cwd=tmp_path)
+    assert found.returncode == 0
+    shown = [line.rstrip() for line in found.stdout.splitlines()]
+    quoted = text.partition("$ tmref check metatensor-torch -n 2\n")[2].partition("\nLines of")[0]
+    lines = [line[4:].rstrip() for line in quoted.splitlines() if line.strip() not in ("", "...")]
+    assert len(lines) > 30
+    assert [line for line in lines if line not in shown] == []
