@@ -32,7 +32,8 @@ def recipes(draw: st.DrawFn, row: Row, tensor: TensorMap, *, shuffled_layers: bo
     """
     keys = tensor.keys
     in_keys = draw(_orders(keys))
-    orders = [draw(_orders(keys)) if shuffled_layers else in_keys for _ in row.layers]
+    shuffled = shuffled_layers and row.module == "Sequential"
+    orders = [draw(_orders(keys)) if shuffled else in_keys for _ in row.layers]
     widths = [[len(block.properties)] for block in tensor]
     for layer in row.layers:
         for width in widths:

@@ -96,7 +96,7 @@ class _Recorder:
         self._report = verdicts.Report(Path(config.getoption("tmref_report")), head)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        recorded = dict(report.user_properties).get("tmref")
+        recorded: Any = dict(report.user_properties).get("tmref")
         if report.when == "call" and recorded is not None:
             self._report.add(verdicts.Verdict(**recorded))
         elif report.failed and report.when != "teardown" and "[" in report.nodeid:

@@ -121,9 +121,7 @@ def from_code(code):
 def test_a_counterexample_is_the_smallest_and_its_code_makes_it(
     planted_at, message, blocks, shape, mutants, laws, rows
 ):
-    (planted,) = [
-        p for p in mutants.MUTANTS if (p.law, p.implementation.name, p.row) == planted_at
-    ]
+    (planted,) = [p for p in mutants.MUTANTS if (p.law, p.implementation.name, p.row) == planted_at]
     verdict = check(laws[planted.law], rows[planted.row], planted.implementation)
     assert verdict.message == message
     made = from_code(verdict.counterexample)

@@ -69,7 +69,7 @@ def test_there_is_nothing_to_train(kind, keys):
         (
             (ONE, [4]),
             TypeError,
-            "out_properties must be Labels or a list of Labels, got 4 of type int",
+            "out_properties must be a list of Labels, one for each key, got 4 of type int",
         ),
     ],
 )

@@ -26,11 +26,27 @@ P = [Labels.range("p", 2), Labels.range("p", 3)]
             for value, error, message in [
                 (-1, ValueError, "must be at least 0, got -1 for the key (k=0)"),
                 ([2, -3], ValueError, "must be at least 0, got -3 for the key (k=1)"),
-                (True, TypeError, "must be int or a list of int, got True of type bool"),
-                (2.0, TypeError, "must be int or a list of int, got 2.0 of type float"),
-                ("2", TypeError, "must be int or a list of int, got '2' of type str"),
-                ([2, 2.5], TypeError, "must be int or a list of int, got 2.5 of type float"),
-                ([2, None], TypeError, "must be int or a list of int, got None of type NoneType"),
+                (
+                    True,
+                    TypeError,
+                    "must be int or a list of int, one for each key, got True of type bool",
+                ),
+                (
+                    2.0,
+                    TypeError,
+                    "must be int or a list of int, one for each key, got 2.0 of type float",
+                ),
+                ("2", TypeError, "must be int or a list of int, one for each key, got '2' of type str"),
+                (
+                    [2, 2.5],
+                    TypeError,
+                    "must be int or a list of int, one for each key, got 2.5 of type float",
+                ),
+                (
+                    [2, None],
+                    TypeError,
+                    "must be int or a list of int, one for each key, got None of type NoneType",
+                ),
                 ([2], ValueError, "must have one value for each of the 2 keys, got 1"),
                 ([2, 2, 2], ValueError, "must have one value for each of the 2 keys, got 3"),
                 ([], ValueError, "must have one value for each of the 2 keys, got 0"),
@@ -39,7 +55,7 @@ P = [Labels.range("p", 2), Labels.range("p", 3)]
         (
             {"in_features": None},
             TypeError,
-            "in_features must be int or a list of int, got None of type NoneType",
+            "in_features must be int or a list of int, one for each key, got None of type NoneType",
         ),
         (
             {"out_properties": P},
@@ -60,16 +76,28 @@ P = [Labels.range("p", 2), Labels.range("p", 3)]
         (
             {"out_features": None, "out_properties": [P[0], 3]},
             TypeError,
-            "out_properties must be Labels or a list of Labels, got 3 of type int",
+            "out_properties must be a list of Labels, one for each key, got 3 of type int",
         ),
         (
             {"out_features": None, "out_properties": iter(P)},
             TypeError,
             "out_properties must be a list of Labels, one for each key, got list_iterator",
         ),
-        ({"bias": 1}, TypeError, "bias must be bool or a list of bool, got 1 of type int"),
-        ({"bias": None}, TypeError, "bias must be bool or a list of bool, got None of type NoneType"),
-        ({"bias": [True, "no"]}, TypeError, "bias must be bool or a list of bool, got 'no' of type str"),
+        (
+            {"bias": 1},
+            TypeError,
+            "bias must be bool or a list of bool, one for each key, got 1 of type int",
+        ),
+        (
+            {"bias": None},
+            TypeError,
+            "bias must be bool or a list of bool, one for each key, got None of type NoneType",
+        ),
+        (
+            {"bias": [True, "no"]},
+            TypeError,
+            "bias must be bool or a list of bool, one for each key, got 'no' of type str",
+        ),
         ({"bias": [True]}, ValueError, "bias must have one value for each of the 2 keys, got 1"),
     ],
 )
@@ -79,7 +107,7 @@ def test_arguments_that_cannot_work_are_refused(arguments, error, message, refus
 
 
 def test_values_that_no_key_uses_are_checked_too(refused):
-    message = "in_features must be int or a list of int, got 'two' of type str"
+    message = "in_features must be int or a list of int, one for each key, got 'two' of type str"
     with refused(TypeError, message):
         Linear(Labels.empty("k"), "two", 2)
 
@@ -230,3 +258,8 @@ def test_copies(duplicate, keys, three, same):
     with torch.no_grad():
         next(again.parameters()).zero_()
     assert next(module.parameters()).abs().min() > 0
+
+
+def test_a_negative_size_is_refused_without_keys_too():
+    with pytest.raises(ValueError, match="in_features must be at least 0, got -1"):
+        Linear(Labels.empty("k"), -1, 2)

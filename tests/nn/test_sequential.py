@@ -122,6 +122,11 @@ def test_empty_it_is_the_identity(three, keys):
     assert Sequential(keys)(three) is three
 
 
+def test_empty_it_refuses_what_is_no_map(keys):
+    with pytest.raises(TypeError, match="the input must be a TensorMap, got int"):
+        Sequential(keys)(5)
+
+
 def test_no_blocks(keys):
     x = TensorMap(Labels.empty(keys.names), [])
     assert len(Sequential(keys, linear(keys, 4, 3), Tanh(keys))(x)) == 0

@@ -7,7 +7,7 @@ from hypothesis.errors import InvalidArgument
 from tmref import Labels
 from tmref.strategies import components, keys, label_values, labels, names, properties, samples
 
-MANY = settings(max_examples=200, database=None, deadline=None, derandomize=True)
+MANY = settings(max_examples=60, database=None, deadline=None, derandomize=True)
 SMALLEST, LARGEST = -(2**31), 2**31 - 1
 AXES = {"labels": labels, "keys": keys, "samples": samples, "properties": properties}
 axes = pytest.mark.parametrize("axis", AXES.values(), ids=AXES)

@@ -17,7 +17,7 @@ from tmref.strategies import (
     unit_bound,
 )
 
-SOME = settings(max_examples=100, database=None, deadline=None, derandomize=True)
+SOME = settings(max_examples=50, database=None, deadline=None, derandomize=True)
 SMALLEST, LARGEST = -(2**31), 2**31 - 1
 BAD_BOUNDS = [0, -1, 128, True, 2.0]
 
@@ -155,9 +155,20 @@ def test_gradients_are_there_where_they_are_asked_for_and_only_there(drawn):
         assert all(block.gradients_list() == ["positions"] for block in x)
 
 
-@pytest.mark.parametrize("shape", [(0, 0), (4, 4), (2, 3), (1, 1, 1), (2, 2, 3), (0, 1, 2, 0)])
-def test_blocks_reach(shape, first):
-    assert first(tensor_blocks(), lambda b: tuple(b.shape) == shape, 5000).shape == shape
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        lambda b: len(b.samples) == 0 and len(b.properties) > 0,
+        lambda b: len(b.samples) > 0 and len(b.properties) == 0,
+        lambda b: len(b.samples) > 2 and len(b.properties) > 2,
+        lambda b: len(b.components) == 2 and len(b.samples) > 0 and bool(b.values.any()),
+        lambda b: len(b.components) == 0 and bool(b.values.any()),
+        lambda b: b.dtype == torch.float32 and bool(b.values.any()),
+        lambda b: b.dtype == torch.float64 and bool(b.values.any()),
+    ],
+)
+def test_blocks_reach(predicate, first):
+    assert predicate(first(tensor_blocks(), predicate))
 
 
 def test_most_maps_are_not_zeros(drawn):
@@ -267,7 +278,7 @@ def test_values_are_multiples_of_an_eighth_within_the_bound(tensors_of, x):
     ids=["maps", "wide maps", "blocks", "like", "like with a bound"],
 )
 def test_the_bound_is_kept_and_reached(strategy, bound, drawn, tensors_of):
-    values = [v for x in drawn(strategy, 200) for v in tensors_of(x) if v.numel()]
+    values = [v for x in drawn(strategy, 100) for v in tensors_of(x) if v.numel()]
     assert max(float(v.abs().max()) for v in values) == bound / 8
 
 
@@ -340,7 +351,7 @@ def test_bad_bounds_are_refused(strategy, bound, refused):
 
 @pytest.mark.parametrize("options", [{}, {"max_gradients": 2}, {"max_properties": 20}])
 def test_hardly_a_draw_is_discarded(options, discarded):
-    assert discarded(lambda draw: draw(tensor_maps(**options)), 500) <= 0.01
+    assert discarded(lambda draw: draw(tensor_maps(**options)), 100) <= 0.01
 
 
 def test_what_is_discarded_would_be_noticed(discarded):
@@ -362,7 +373,7 @@ def test_one_seed_gives_the_same_maps_in_other_processes(run_python, monkeypatch
         from tmref.strategies import tensor_maps
 
         @seed(0)
-        @settings(max_examples=40, database=None, deadline=None)
+        @settings(max_examples=15, database=None, deadline=None)
         @given(tensor_maps(max_gradients=2))
         def show(x):
             for b in x:

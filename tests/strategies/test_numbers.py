@@ -8,7 +8,7 @@ from hypothesis.errors import InvalidArgument
 
 from tmref.strategies import dyadic_numbers, dyadic_tensors, unit_bound
 
-MANY = settings(max_examples=200, database=None, deadline=None, derandomize=True)
+MANY = settings(max_examples=100, database=None, deadline=None, derandomize=True)
 NO_BOUNDS = [0, -1, 128, True, 2.0, "3"]
 
 
@@ -92,7 +92,7 @@ def test_tensors_are_not_mostly_zeros(drawn, shape):
         (lambda t: bool((t > 0).all()), [1, 1, 1]),
         (lambda t: float(t[1]) < 0, [0, -1, 0]),
         (lambda t: bool((t != t.round()).any()), [0.5, 0, 0]),
-        (lambda t: bool((t < 0).any()) and bool((t > 0).any()), [1, -1, 0]),
+        (lambda t: float(t[0]) > 0 > float(t[2]), [1, 0, -1]),
     ],
 )
 def test_every_value_of_a_tensor_shrinks_by_itself(minimal, predicate, expected):

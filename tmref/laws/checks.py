@@ -20,7 +20,7 @@ from ..labels import LabelsEntry
 from ..strategies import dyadic_tensors
 from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
-from . import runner
+from . import encoding, runner
 from .law import EXAMPLES, Law
 from .subject import quiet
 
@@ -42,7 +42,7 @@ class Case:
     def name(self) -> str:
         """The case in one word: implementation, row and law."""
         row = self.row.name if self.row else runner.NO_ROW
-        law = self.law.name if self.law else runner.encoding.NAME
+        law = self.law.name if self.law else encoding.NAME
         return f"{self.implementation.name}-{row}-{law}"
 
     def check(self) -> Verdict:

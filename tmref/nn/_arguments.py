@@ -28,8 +28,9 @@ def per_key(name: str, value: object, kind: type, keys: Labels) -> list[Any]:
         )
     for item in [value] if not isinstance(value, (list, tuple)) else values:
         if not isinstance(item, kind) or (kind is int and isinstance(item, bool)):
+            one = "" if isinstance(value, Sequence) and kind is Labels else f"{kind.__name__} or "
             raise TypeError(
-                f"{name} must be {kind.__name__} or a list of {kind.__name__}, "
+                f"{name} must be {one}a list of {kind.__name__}, one for each key, "
                 f"got {item!r} of type {type(item).__name__}"
             )
     return values
@@ -41,6 +42,8 @@ def sizes_per_key(name: str, value: object, keys: Labels) -> list[int]:
     for key, size in zip(keys, sizes, strict=True):
         if size < 0:
             raise ValueError(f"{name} must be at least 0, got {size} for the key {key.print()}")
+    if isinstance(value, int) and value < 0:
+        raise ValueError(f"{name} must be at least 0, got {value}")
     return sizes
 
 

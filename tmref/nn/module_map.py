@@ -127,7 +127,7 @@ class ModuleMap(torch.nn.Module):
         return out
 
     def _check_shape(self, values: object, block: TensorBlock, key: LabelsEntry) -> None:
-        given = values.shape if isinstance(values, torch.Tensor) else type(values).__name__
+        given = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
         if not isinstance(values, torch.Tensor) or values.shape[:-1] != block.shape[:-1]:
             raise ValueError(
                 f"the module of {key.print()} must return a tensor of the shape "
@@ -144,7 +144,7 @@ class ModuleMap(torch.nn.Module):
                 f"the module of {key.print()} returned {width} properties, but its out_properties "
                 f"have {len(properties)} entries"
             )
-        return properties
+        return properties.to(values.device) if properties.device != values.device else properties
 
 
 class OfModuleMap(torch.nn.Module):

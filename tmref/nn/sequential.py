@@ -19,8 +19,8 @@ class Sequential(torch.nn.Module):
     module, they are called one after the other (``layers.<layer>...``). Without layers it is the
     identity.
 
-    Raises TypeError where ``in_keys`` aren't labels or a layer is no module, and ValueError where a
-    layer has no module for one of ``in_keys``; the forward raises as :class:`ModuleMap`'s does.
+    Raises TypeError where ``in_keys`` aren't labels or a layer is no module, and ValueError where one
+    of the layers that are composed has no module for one of ``in_keys``; the forward raises as :class:`ModuleMap`'s does.
 
     Source: the documentation of ``metatensor.learn.nn.Sequential`` and of ``torch.nn.Sequential``.
     """
@@ -44,6 +44,8 @@ class Sequential(torch.nn.Module):
         """The map that the layers make of ``tensor``, one after the other."""
         if "module_map" in self._modules:
             return self.module_map(tensor)
+        if not isinstance(tensor, TensorMap):
+            raise TypeError(f"the input must be a TensorMap, got {type(tensor).__name__}")
         for layer in self.layers:
             tensor = layer(tensor)
         return tensor
