@@ -174,6 +174,8 @@ def test_blocks_reach(predicate, first):
 def test_most_maps_are_not_zeros(drawn):
     maps = drawn(tensor_maps(keys=keys(min_size=1), min_samples=1, min_properties=1), 300)
     assert sum(not any(bool(block.values.any()) for block in x) for x in maps) <= 60
+    blocks = [block for x in maps for block in x]
+    assert sum(not bool(block.values.any()) for block in blocks) <= 0.2 * len(blocks)
 
 
 # --- what is shrunk

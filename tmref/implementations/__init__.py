@@ -163,8 +163,8 @@ def load(name: str) -> Implementation:
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
         if point.name == name:
             return _checked(name, point.load())
-    module, colon, attribute = name.partition(":")
-    if not colon:
+    module, _, attribute = name.partition(":")
+    if not module or not attribute:
         raise UnknownImplementation(
             f"there is no implementation {name!r}; there are {', '.join(names())}, and those of your "
             "own by their path: package.module:attribute"

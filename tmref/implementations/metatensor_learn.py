@@ -32,7 +32,7 @@ class MetatensorLearn(Implementation):
     labels_array = "np.array"
 
     def array(self, rows: torch.Tensor) -> Any:
-        return np.array(rows)
+        return rows.cpu().numpy()
 
 
 implementation = MetatensorLearn()

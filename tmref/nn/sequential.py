@@ -20,7 +20,8 @@ class Sequential(torch.nn.Module):
     identity.
 
     Raises TypeError where ``in_keys`` aren't labels or a layer is no module, and ValueError where one
-    of the layers that are composed has no module for one of ``in_keys``; the forward raises as :class:`ModuleMap`'s does.
+    of the layers that are composed has no module for one of ``in_keys``; the forward raises as
+    :class:`ModuleMap`'s does.
 
     Source: the documentation of ``metatensor.learn.nn.Sequential`` and of ``torch.nn.Sequential``.
     """

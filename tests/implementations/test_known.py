@@ -1,0 +1,131 @@
+"""The known failures of the peers are still there, and their scripts show them on the peers alone."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tmref.catalog import ROWS
+from tmref.implementations import load
+from tmref.laws import LAWS
+from tmref.laws.runner import Draw, check, smoke, try_example
+from tmref.verdicts import PASS
+
+PEERS = ("metatensor-learn", "metatensor-torch")
+ROW = {row.name: row for row in ROWS}
+LAW = {law.name: law for law in LAWS}
+
+# Runs scripts one after the other, and says how each ended: what it raised, or nothing.
+RUNNER = """
+import contextlib, io, json, sys
+found = {}
+for name, script in json.load(sys.stdin).items():
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(script, name, "exec"), {"__name__": "__main__"})
+    except Exception as error:
+        found[name] = [type(error).__name__, str(error).strip().splitlines()[:1]]
+    else:
+        found[name] = None
+json.dump([found, [m for m in sys.modules if m.partition(".")[0] == "tmref"]], sys.stdout)
+"""
+
+
+def known_cases(peer):
+    """Every known failure with every row of it."""
+    return [(entry, row) for entry in load(peer).known for row in entry.rows]
+
+
+@pytest.fixture(scope="module", params=PEERS)
+def peer(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def verdicts(peer):
+    """The verdict on every known failure, by law and row."""
+    return {
+        (entry.law, row): check(LAW[entry.law], ROW[row], load(peer), examples=5)
+        for entry, row in known_cases(peer)
+    }
+
+
+def test_laws_and_rows_of_known_failures_exist(peer):
+    for entry, row in known_cases(peer):
+        assert LAW[entry.law].applies_to(ROW[row]), (entry.law, row)
+        assert entry.reason.endswith(("[doc]", "[torch]", "[maths]"))
+
+
+def test_no_known_failure_stands_twice(peer):
+    cases = [(entry.law, row) for entry, row in known_cases(peer)]
+    assert len(cases) == len(set(cases))
+
+
+def test_examples_are_what_the_entry_is_about_and_break_the_law(peer):
+    for entry, row in known_cases(peer):
+        example = entry.example(row)
+        assert entry.when(example.recipe, example.x)
+        draw = Draw(lambda strategy, label, drawn=example.draws: drawn[label])
+        assert try_example(LAW[entry.law], load(peer), example.recipe, example.x, draw)
+
+
+def test_verdicts_are_as_expected(verdicts):
+    unexpected = {case: v.message for case, v in verdicts.items() if not (v.expected and v.known)}
+    assert unexpected == {}
+
+
+def test_scripts_show_the_failures_without_tmref(peer, verdicts, tmp_path):
+    scripts = {" ".join(case): verdict.reproducer for case, verdict in verdicts.items()}
+    assert all("tmref" not in script for script in scripts.values())
+    done = subprocess.run(
+        [sys.executable, "-c", RUNNER],
+        input=json.dumps(scripts),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    found, imported = json.loads(done.stdout)
+    assert imported == []
+    wrong = {}
+    for (law, row), verdict in verdicts.items():
+        raised = found[f"{law} {row}"]
+        # either the assertion of the script fails, or the peer raises what the verdict says
+        expected = "AssertionError" if verdict.verdict == "fail" else verdict.message.split(": ")[1]
+        if raised is None or raised[0] != expected:
+            wrong[law, row] = raised
+    assert wrong == {}
+
+
+def test_a_script_by_itself_ends_with_an_error(verdicts, tmp_path):
+    verdict = next(iter(verdicts.values()))
+    path = tmp_path / "script.py"
+    path.write_text(verdict.reproducer)
+    done = subprocess.run(
+        [sys.executable, path], capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 1
+    assert "AssertionError" in done.stderr
+    assert done.stdout.startswith("tensor(")
+
+
+def test_the_smoke_law_passes(peer):
+    assert smoke(load(peer)).verdict == PASS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
+def test_everything_else_passes(peer, row):
+    known = {(entry.law, of) for entry, of in known_cases(peer)}
+    verdicts = [
+        check(law, row, load(peer), examples=10, hypothesis_seed=1)
+        for law in LAWS
+        if law.applies_to(row) and (law.name, row.name) not in known
+    ]
+    assert len(verdicts) > 10
+    assert {v.law: v.message for v in verdicts if v.verdict != PASS} == {}

@@ -1,0 +1,345 @@
+"""What the runner makes of known failures, of what can't be tried, of noise, and of errors."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from tmref import Labels, TensorBlock, TensorMap, catalog
+from tmref.catalog import Written
+from tmref.implementations import Example, Known
+from tmref.implementations.reference import Reference, implementation
+from tmref.laws import EXAMPLES, runner
+from tmref.laws.runner import check
+from tmref.verdicts import ERROR, FAIL, PASS, UNTESTED
+
+LAW = "values_are_those_of_plain_torch"
+
+
+class Changed(Reference):
+    """The reference, whose output has the values ``change(values)``."""
+
+    name = "changed"
+
+    def __init__(self, change):
+        self._change = change
+
+    def build(self, recipe):
+        module = super().build(recipe)
+        module.register_forward_hook(lambda module, args, y: self._changed(y))
+        return module
+
+    def _changed(self, y):
+        return TensorMap(
+            y.keys,
+            [TensorBlock(self._change(b.values), b.samples, b.components, b.properties) for b in y],
+        )
+
+
+def only(row, value):
+    """One block of one value, and the module of one key and one feature."""
+    keys = Labels.range("key", 1)
+    block = TensorBlock(torch.tensor([[value]]), Labels.range("system", 1), [], Labels.range("n", 1))
+    parameters = [[tuple(torch.ones(s) for s in layer.parameter_shapes(1, 1)) for layer in row.layers]]
+    widths = [[1] * (len(row.layers) + 1)]
+    recipe = catalog.recipe(row, keys, torch.float32, widths, parameters, written=[Written()])
+    return Example(recipe, TensorMap(keys, [block]), {})
+
+
+def large(recipe, x):
+    """Whether a value is larger than 1."""
+    return any(bool((block.values > 1).any()) for block in x)
+
+
+def known(rows, *, example=2.0, when=large, law=LAW):
+    return Known(law, ("relu",), when, lambda name: only(rows[name], example), "large values are lost")
+
+
+@pytest.fixture
+def check_relu(laws, rows):
+    """The verdict on a change of ReLU's output with known failures."""
+
+    def verdict(change, *entries, **options):
+        subject = Changed(change)
+        subject.known = entries
+        return check(laws[LAW], rows["relu"], subject, **options)
+
+    return verdict
+
+
+# --- known failures
+
+
+def test_a_known_failure_is_expected(check_relu, rows):
+    verdict = check_relu(lambda v: v.clamp(max=1), known(rows))
+    assert (verdict.verdict, verdict.known, verdict.expected) == (FAIL, "large values are lost", True)
+    assert (
+        verdict.message == "block(0).values is 1.0 at [0, 0], expected 2.0 (torch.float32, shape (1, 1))"
+    )
+    assert "torch.tensor([[2.0]])" in verdict.counterexample
+    assert 1 < verdict.examples <= EXAMPLES + 1
+
+
+def test_a_known_failure_that_passes_is_mended(check_relu, rows):
+    verdict = check_relu(lambda v: v, known(rows))
+    assert (verdict.verdict, verdict.known, verdict.expected) == (FAIL, None, False)
+    assert verdict.message == "mended: delete the entry of the known failure: large values are lost"
+
+
+def test_a_failure_elsewhere_is_new(check_relu, rows):
+    verdict = check_relu(lambda v: v.clamp(max=0.5), known(rows))
+    assert (verdict.verdict, verdict.known, verdict.expected) == (FAIL, None, False)
+    assert verdict.message.startswith("block(0).values is 0.5")
+    assert "expected 1.0" in verdict.message
+
+
+def test_an_example_that_its_own_when_excludes_is_reported(check_relu, rows):
+    verdict = check_relu(lambda v: v.clamp(max=1), known(rows, example=0.5))
+    assert (verdict.verdict, verdict.known) == (FAIL, None)
+    assert verdict.message == (
+        "the example of a known failure is none by its own `when`: large values are lost"
+    )
+
+
+def test_a_known_failure_of_another_law_excuses_nothing(check_relu, rows):
+    verdict = check_relu(lambda v: v.clamp(max=1), known(rows, law="samples_survive"))
+    assert (verdict.verdict, verdict.known) == (FAIL, None)
+
+
+def test_every_known_failure_is_replayed(check_relu, rows):
+    verdict = check_relu(lambda v: v.clamp(max=1), known(rows), known(rows, example=0.5))
+    assert "is none by its own `when`" in verdict.message
+    assert not verdict.expected
+
+
+def test_where_all_is_known_the_example_alone_decides(check_relu, rows):
+    everywhere = known(rows, when=lambda recipe, x: True)
+    verdict = check_relu(lambda v: v.clamp(max=1), everywhere)
+    assert (verdict.verdict, verdict.known is not None, verdict.examples) == (FAIL, True, 1)
+
+
+# --- what isn't tested
+
+
+def test_without_a_twin_it_is_untested(laws, rows):
+    def without_twins(row, x, **options):
+        of_row = runner.recipes(row, x, **options)
+        return of_row.map(lambda recipe: dataclasses.replace(recipe, twins=None))
+
+    verdict = check(laws[LAW], rows["linear"], implementation, recipes=without_twins)
+    assert (verdict.verdict, verdict.examples, verdict.expected) == (UNTESTED, 0, False)
+    assert verdict.message == "there is no twin in plain torch to compare with"
+
+
+def test_without_known_properties_it_is_untested(laws, rows):
+    def without_properties(row, x, **options):
+        of_row = runner.recipes(row, x, **options)
+        return of_row.map(lambda recipe: dataclasses.replace(recipe, properties=None))
+
+    law = laws["properties_are_those_asked_for"]
+    verdict = check(law, rows["linear"], implementation, recipes=without_properties)
+    assert (verdict.verdict, verdict.message) == (
+        UNTESTED,
+        "nobody says which properties the output must have",
+    )
+
+
+def test_without_examples_it_is_untested(laws, rows, monkeypatch):
+    given = runner.given
+
+    def nothing(*args):
+        return lambda test: lambda: None
+
+    monkeypatch.setattr(runner, "given", nothing)
+    monkeypatch.setattr(runner, "seed", lambda seed: lambda test: test)
+    monkeypatch.setattr(runner, "settings", lambda **options: lambda test: test)
+    verdict = check(laws[LAW], rows["linear"], implementation)
+    assert (verdict.verdict, verdict.message) == (UNTESTED, "no example exercised the law")
+    assert given is not runner.given
+
+
+# --- random numbers
+
+
+def test_the_global_random_state_stays(laws, rows):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    check(laws["one_seed_gives_the_initial_parameters_of_torch"], rows["linear"], implementation)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_global_random_state_stays_where_a_law_is_broken(laws, rows):
+    before = torch.get_rng_state()
+    verdict = check(laws[LAW], rows["relu"], Changed(lambda v: v + torch.rand(())))
+    assert verdict.verdict != PASS
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("change", [lambda v: v, lambda v: v.clamp(max=1)])
+def test_one_seed_gives_one_verdict(check_relu, change):
+    torch.rand(3)
+    first = check_relu(change, hypothesis_seed=3)
+    torch.rand(5)
+    second = check_relu(change, hypothesis_seed=3)
+    first.seconds = second.seconds = 0
+    assert first == second
+
+
+def test_the_number_of_examples_is_as_asked(check_relu):
+    assert check_relu(lambda v: v).examples == EXAMPLES
+    assert check_relu(lambda v: v, examples=7).examples == 7
+
+
+# --- errors
+
+
+def test_what_is_not_the_same_again_is_an_error(laws, rows):
+    calls = []
+
+    def change(values):
+        calls.append(values)
+        return values + len(calls) if len(calls) == 1 else values
+
+    verdict = check(laws["values_are_those_of_plain_torch"], rows["relu"], Changed(change))
+    assert (verdict.verdict, verdict.expected) in [(ERROR, False), (PASS, True)]
+
+
+def test_what_fails_once_is_an_error(laws, rows):
+    calls = []
+
+    def change(values):
+        calls.append(values)
+        large = values.numel() and values.max() > 1
+        return values * 2 if large and len(calls) < 40 else values
+
+    verdict = check(laws[LAW], rows["relu"], Changed(change))
+    assert verdict.verdict == ERROR
+    assert verdict.message.startswith("the same example gave different verdicts when it was repeated")
+    assert not verdict.expected
+
+
+class RaisesInBuild(Reference):
+    name = "raises"
+
+    def build(self, recipe):
+        raise RuntimeError("no such layer\nand more words")
+
+
+def test_an_error_at_construction_is_an_error_with_its_words(laws, rows):
+    verdict = check(laws[LAW], rows["linear"], RaisesInBuild())
+    assert (verdict.verdict, verdict.known) == (ERROR, None)
+    assert verdict.message == "the module can't be made: RuntimeError: no such layer"
+    assert verdict.counterexample.startswith("x = TensorMap(")
+    compile(verdict.reproducer, "<reproducer>", "exec")
+
+
+def test_an_error_at_the_call_is_an_error_with_its_words(check_relu):
+    def change(values):
+        raise ZeroDivisionError
+
+    verdict = check_relu(change)
+    assert (verdict.verdict, verdict.message) == (
+        ERROR,
+        "the module can't be called: ZeroDivisionError: ",
+    )
+
+
+def test_another_number_of_parameters_is_an_error(laws, rows):
+    class Forgetful(Reference):
+        def parameters(self, module):
+            return super().parameters(module)[:-1]
+
+    verdict = check(laws["parameters_stay"], rows["linear"], Forgetful())
+    assert verdict.verdict == ERROR
+    assert "the module has parameters of the shapes" in verdict.message
+
+
+def test_an_output_that_fits_nothing_fails(check_relu):
+    verdict = check_relu(lambda v: v)
+    assert verdict.verdict == PASS
+
+    class Drops(Reference):
+        def build(self, recipe):
+            module = super().build(recipe)
+            empty = TensorMap(Labels.empty("key"), [])
+            module.register_forward_hook(lambda module, args, y: empty)
+            return module
+
+    from tmref.catalog import ROWS
+    from tmref.laws import LAWS
+
+    row = next(row for row in ROWS if row.name == "tanh")
+    for law in LAWS:
+        if law.applies_to(row) and law.name != "a_map_without_blocks_gives_one_without_blocks":
+            verdict = check(law, row, Drops(), examples=5)
+            assert verdict.verdict in (PASS, FAIL, ERROR), law.name
+            if law.name == LAW:
+                assert verdict.verdict == FAIL
+
+
+# --- tolerance
+
+
+def relative(amount):
+    """A relative error of this amount, in the dtype that it is for."""
+
+    def change(values):
+        error = amount[values.dtype]
+        return values * (1 + error)
+
+    return change
+
+
+ERRORS = {
+    torch.float32: {torch.float32: 1e-3, torch.float64: 0.0},
+    torch.float64: {torch.float32: 0.0, torch.float64: 1e-9},
+}
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("row", ["tanh", "silu", "module_map_tanh"])
+def test_an_error_is_caught(laws, rows, row, dtype, seed, without_shrinking):
+    subject = Changed(relative(ERRORS[dtype]))
+    verdict = check(laws[LAW], rows[row], subject, hypothesis_seed=seed)
+    assert verdict.verdict == FAIL
+    assert f"({dtype}, shape" in verdict.message
+    assert " apart would do" in verdict.message
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("row", ["tanh", "silu", "module_map_mlp", "sequential_tanh"])
+def test_the_last_bit_is_not(laws, rows, row, seed):
+    noise = {dtype: torch.finfo(dtype).eps for dtype in (torch.float32, torch.float64)}
+    for law in laws.values():
+        if law.applies_to(rows[row]):
+            verdict = check(law, rows[row], Changed(relative(noise)), hypothesis_seed=seed, examples=8)
+            if "gradients" not in law.name:  # the hook leaves out gradients
+                assert verdict.verdict == PASS, (law.name, verdict.message)
+
+
+@pytest.mark.parametrize("row", ["tanh", "module_map_mlp", "linear"])
+def test_another_order_of_computation_is_not_an_error(laws, rows, row):
+    class OneSampleAfterTheOther(Reference):
+        """Each sample by itself, the last one first."""
+
+        def build(self, recipe):
+            module = super().build(recipe)
+            for part in [m for m in module.modules() if isinstance(m, torch.nn.ModuleList)]:
+                for i, inner in enumerate(part):
+                    part[i] = Reversed(inner)
+            return module
+
+    verdict = check(laws[LAW], rows[row], OneSampleAfterTheOther())
+    assert (verdict.verdict, verdict.message) == (PASS, None)
+
+
+class Reversed(torch.nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        if not len(x):
+            return self.inner(x)
+        return torch.stack([self.inner(row) for row in x.flip(0)]).flip(0)

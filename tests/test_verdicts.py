@@ -1,0 +1,189 @@
+"""Verdicts and the file of JSON lines."""
+
+import dataclasses
+import importlib.metadata
+import json
+
+import pytest
+import torch
+
+import tmref
+from tmref import verdicts
+from tmref.verdicts import ERROR, FAIL, PASS, UNTESTED, Report, Verdict, header, read
+
+
+def verdict(kind=PASS, known=None, examples=20, **rest):
+    return Verdict("a_law", "linear", "reference", "0.1.0", kind, known, examples, **rest)
+
+
+@pytest.fixture
+def head():
+    """A header with whatever it takes."""
+    values = {
+        "implementations": {"reference": "0.1.0"},
+        "laws": ["a_law"],
+        "rows": ["linear"],
+        "seed": 3,
+        "settings": {"examples": 20},
+    }
+    import inspect
+
+    return header(**{name: values[name] for name in inspect.signature(header).parameters})
+
+
+@pytest.fixture
+def written(tmp_path, head):
+    """A file of verdicts, complete or cut short."""
+
+    def write(*found, complete=True):
+        path = tmp_path / "deeper" / "check.jsonl"
+        report = Report(path, head)
+        for one in found:
+            report.add(one)
+        report.close(complete=complete)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("kind", "known", "expected"),
+    [
+        (PASS, None, True),
+        (FAIL, None, False),
+        (ERROR, None, False),
+        (UNTESTED, None, False),
+        (FAIL, "a reason", True),
+        (ERROR, "a reason", True),
+        (UNTESTED, "a reason", False),
+    ],
+)
+def test_expected(kind, known, expected):
+    assert verdict(kind, known).expected is expected
+
+
+def test_the_header_has_what_verdicts_depend_on(head):
+    inner = head["header"]
+    assert inner["versions"]["torch"] == importlib.metadata.version("torch")
+    assert inner["versions"]["tmref"] == tmref.__version__
+    assert inner["versions"]["hypothesis"] == importlib.metadata.version("hypothesis")
+    assert inner["seed"] == 3
+    assert inner["settings"]["examples"] == 20
+    assert inner["threads"] == torch.get_num_threads()
+    assert inner["device"] == "cpu"
+    assert inner["implementations"] == {"reference": "0.1.0"}
+
+
+def test_a_package_that_is_not_installed_has_no_version(head, monkeypatch):
+    monkeypatch.setattr(verdicts, "_PACKAGES", ("torch", "there-is-no-such-package"))
+    arguments = ({}, [], [], 0, {})[: 5 if "laws" in head["header"] else 3]
+    if "laws" not in head["header"]:
+        arguments = ({}, 0, {})
+    assert "there-is-no-such-package" not in header(*arguments)["header"]["versions"]
+
+
+def test_what_is_written_is_read(written, head):
+    found = [
+        verdict(),
+        verdict(FAIL, message="ä ≠ ö", counterexample="x = 1\ny = 2", reproducer="import torch\n"),
+        verdict(ERROR, "a reason", 3, seconds=0.25),
+        verdict(UNTESTED, examples=0),
+    ]
+    results = read(written(*found))
+    assert results.verdicts == found
+    assert results.header == head["header"]
+    assert results.footer == {
+        "pass": 1,
+        "fail": 1,
+        "error": 1,
+        "untested": 1,
+        "known": 1,
+        "examples": 43,
+    }
+
+
+def test_every_line_is_json_and_has_the_promised_names(written):
+    lines = written(verdict()).read_text(encoding="utf-8").splitlines()
+    first, line, last = map(json.loads, lines)
+    assert list(first) == ["header"]
+    assert list(last) == ["footer"]
+    promised = "law row implementation version verdict known examples message counterexample reproducer"
+    assert list(line) == [*promised.split(), "seconds"]
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_file_without_a_footer_is_cut_short(written, complete):
+    results = read(written(verdict(), complete=complete))
+    assert (results.footer is not None, results.good, len(results.verdicts)) == (complete, complete, 1)
+
+
+def test_a_file_cut_anywhere_is_incomplete(written):
+    whole = written(verdict(), verdict(FAIL, message="ä"))
+    data = whole.read_bytes()
+    first = data.index(b"\n") + 1
+    for end in range(first, len(data)):
+        whole.write_bytes(data[:end])
+        results = read(whole)
+        assert results.footer is None
+        assert not results.good
+        assert len(results.verdicts) == data[:end].count(b"\n") - 1
+
+
+def test_lines_are_there_before_the_file_is_closed(tmp_path, head):
+    report = Report(tmp_path / "check.jsonl", head)
+    report.add(verdict())
+    assert len(read(tmp_path / "check.jsonl").verdicts) == 1
+    report.close(complete=False)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [],
+        [verdict(), verdict(UNTESTED)],
+        [verdict(), verdict(FAIL)],
+        [verdict(), verdict(ERROR)],
+    ],
+    ids=["nothing", "untested", "fail", "error"],
+)
+def test_results_are_not_good(written, found):
+    assert not read(written(*found)).good
+
+
+@pytest.mark.parametrize("found", [[verdict()], [verdict(), verdict(FAIL, "a reason")]])
+def test_results_are_good(written, found):
+    assert read(written(*found)).good
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "it has no header"),
+        ("half a line", "it has no header"),
+        ('{"other": 1}\n', "it has no header"),
+        ('{"header": {}}\n{"law": "a"}\n', "missing 4 required positional arguments"),
+        ('{"header": {}}\n{"unknown": "a"}\n', "unexpected keyword argument 'unknown'"),
+        ('{"header": {}}\nno json\n', "Expecting value"),
+        ("[1, 2]\n", "it has no header"),
+        ("12\n", "no report"),
+        ('{"header": {}}\n12\n', "no report"),
+    ],
+)
+def test_what_is_no_report_is_refused(tmp_path, text, why):
+    path = tmp_path / "other.txt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match="is no report of tmref check") as error:
+        read(path)
+    assert str(error.value).startswith(f"{path} is no report of tmref check: ")
+    assert why in str(error.value)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path):
+    path = tmp_path / "picture.png"
+    path.write_bytes(b"\x89PNG\xff\xfe\n")
+    with pytest.raises(ValueError, match=r"is no report of tmref check"):
+        read(path)
+
+
+def test_a_verdict_has_no_other_parts():
+    assert {field.name for field in dataclasses.fields(Verdict)} >= {"law", "row", "verdict", "known"}
