@@ -130,10 +130,10 @@ class Results:
 
 def read(path: Path) -> Results:
     """The verdicts in a file. Raises ValueError where it isn't such a file, saying what is wrong."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        del lines[-1]  # cut short in the middle of a line
     try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        if lines and not lines[-1].endswith("\n"):
+            del lines[-1]  # cut short in the middle of a line
         records = [json.loads(line) for line in lines]
         if not records or "header" not in records[0]:
             raise ValueError("it has no header")

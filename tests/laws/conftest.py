@@ -9,7 +9,7 @@ import pytest
 from hypothesis import Phase
 
 from tmref.catalog import ROWS
-from tmref.laws import LAWS, encoding, runner
+from tmref.laws import LAWS, encoding
 
 
 def _loaded(name):
@@ -51,10 +51,9 @@ def rows():
 
 @pytest.fixture
 def without_shrinking(monkeypatch):
-    """The search stops at the first failure: what is found is the same, and the tests are fast."""
+    """The smoke law stops at the first failure: what is found is the same, and the tests are fast."""
 
     def settings(**options):
         return hypothesis.settings(**{**options, "phases": [Phase.generate]})
 
-    monkeypatch.setattr(runner, "settings", settings)
     monkeypatch.setattr(encoding, "settings", settings)

@@ -20,15 +20,21 @@ def test_every_law_has_a_mutant(law, mutants):
     assert law.name in {planted.law for planted in mutants.MUTANTS}
 
 
-def test_a_defect_is_caught(planted, laws, rows, without_shrinking):
+def test_a_defect_is_caught(planted, laws, rows):
     verdicts = [
-        check(laws[planted.law], rows[planted.row], planted.implementation, hypothesis_seed=seed).verdict
+        check(
+            laws[planted.law],
+            rows[planted.row],
+            planted.implementation,
+            hypothesis_seed=seed,
+            shrink=False,
+        ).verdict
         for seed in SEEDS
     ]
     assert set(verdicts) <= {FAIL, ERROR}, verdicts
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in SEEDS[1:])])
 def test_the_reference_passes_where_defects_are_caught(seed, mutants, laws, rows):
     bad = {}
     for law, row in sorted({(planted.law, planted.row) for planted in mutants.MUTANTS}):
@@ -141,7 +147,7 @@ def test_the_counterexample_is_this_text(mutants, laws, rows):
     (planted,) = [p for p in mutants.MUTANTS if p.implementation.name == "large_values_of_the_input_cut"]
     verdict = check(laws[planted.law], rows[planted.row], planted.implementation)
     assert verdict.counterexample == (
-        'x = TensorMap(Labels("key", torch.tensor([[0]])), [TensorBlock(torch.tensor([[2.0]], '
+        'x = TensorMap(Labels("key", torch.tensor([[0]])), [TensorBlock(torch.tensor([[1.5]], '
         'dtype=torch.float64), Labels("system", torch.tensor([[0]])), [], '
         'Labels("n", torch.tensor([[0]])))])\n'
         'module = nn.Tanh(in_keys=Labels("key", torch.tensor([[0]])))'
@@ -149,9 +155,9 @@ def test_the_counterexample_is_this_text(mutants, laws, rows):
 
 
 @pytest.mark.parametrize("law", LAWS, ids=[law.name for law in LAWS])
-def test_reproducers_are_valid_python(law, mutants, rows, without_shrinking):
+def test_reproducers_are_valid_python(law, mutants, rows):
     for planted in (p for p in mutants.MUTANTS if p.law == law.name):
-        verdict = check(law, rows[planted.row], planted.implementation)
+        verdict = check(law, rows[planted.row], planted.implementation, shrink=False)
         compile(verdict.reproducer, "<reproducer>", "exec")
         assert {"x", "module"} <= set(from_code(verdict.counterexample))
 

@@ -1,6 +1,8 @@
 """What the runner makes of known failures, of what can't be tried, of noise, and of errors."""
 
 import dataclasses
+import re
+import warnings
 
 import pytest
 import torch
@@ -87,10 +89,10 @@ def test_a_known_failure_that_passes_is_mended(check_relu, rows):
 
 
 def test_a_failure_elsewhere_is_new(check_relu, rows):
-    verdict = check_relu(lambda v: v.clamp(max=0.5), known(rows))
+    entry = known(rows, example=3.0, when=lambda recipe, x: any((b.values > 2).any() for b in x))
+    verdict = check_relu(lambda v: v.clamp(max=1), entry)
     assert (verdict.verdict, verdict.known, verdict.expected) == (FAIL, None, False)
-    assert verdict.message.startswith("block(0).values is 0.5")
-    assert "expected 1.0" in verdict.message
+    assert re.search(r"values is 1\.0 at .* expected [12]\.", verdict.message)
 
 
 def test_an_example_that_its_own_when_excludes_is_reported(check_relu, rows):
@@ -145,8 +147,6 @@ def test_without_known_properties_it_is_untested(laws, rows):
 
 
 def test_without_examples_it_is_untested(laws, rows, monkeypatch):
-    given = runner.given
-
     def nothing(*args):
         return lambda test: lambda: None
 
@@ -155,7 +155,6 @@ def test_without_examples_it_is_untested(laws, rows, monkeypatch):
     monkeypatch.setattr(runner, "settings", lambda **options: lambda test: test)
     verdict = check(laws[LAW], rows["linear"], implementation)
     assert (verdict.verdict, verdict.message) == (UNTESTED, "no example exercised the law")
-    assert given is not runner.given
 
 
 # --- random numbers
@@ -193,29 +192,35 @@ def test_the_number_of_examples_is_as_asked(check_relu):
 # --- errors
 
 
-def test_what_is_not_the_same_again_is_an_error(laws, rows):
-    calls = []
-
-    def change(values):
-        calls.append(values)
-        return values + len(calls) if len(calls) == 1 else values
-
-    verdict = check(laws["values_are_those_of_plain_torch"], rows["relu"], Changed(change))
-    assert (verdict.verdict, verdict.expected) in [(ERROR, False), (PASS, True)]
-
-
 def test_what_fails_once_is_an_error(laws, rows):
-    calls = []
+    failed = []
 
     def change(values):
-        calls.append(values)
-        large = values.numel() and values.max() > 1
-        return values * 2 if large and len(calls) < 40 else values
+        if failed or not (values > 1).any():
+            return values
+        failed.append(values)
+        return values * 2
 
     verdict = check(laws[LAW], rows["relu"], Changed(change))
-    assert verdict.verdict == ERROR
+    assert (verdict.verdict, verdict.expected) == (ERROR, False)
     assert verdict.message.startswith("the same example gave different verdicts when it was repeated")
-    assert not verdict.expected
+
+
+def test_a_warning_is_no_refusal(laws, rows):
+    class Warns(Reference):
+        def build(self, recipe):
+            warnings.warn("building", stacklevel=2)
+            return super().build(recipe)
+
+        def decode(self, tensor):
+            warnings.warn("decoding", stacklevel=2)
+            return super().decode(tensor)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for law in (laws[LAW], laws["explicit_gradients_are_refused_or_right_by_the_chain_rule"]):
+            verdict = check(law, rows["linear"], Warns(), examples=5)
+            assert (verdict.verdict, verdict.message) == (PASS, None)
 
 
 class RaisesInBuild(Reference):
@@ -254,27 +259,32 @@ def test_another_number_of_parameters_is_an_error(laws, rows):
     assert "the module has parameters of the shapes" in verdict.message
 
 
-def test_an_output_that_fits_nothing_fails(check_relu):
-    verdict = check_relu(lambda v: v)
-    assert verdict.verdict == PASS
+class LosesItsBlocks(Reference):
+    name = "loses its blocks"
 
-    class Drops(Reference):
-        def build(self, recipe):
-            module = super().build(recipe)
-            empty = TensorMap(Labels.empty("key"), [])
-            module.register_forward_hook(lambda module, args, y: empty)
-            return module
+    def build(self, recipe):
+        module = super().build(recipe)
+        module.register_forward_hook(lambda module, args, y: TensorMap(Labels.empty("key"), []))
+        return module
 
-    from tmref.catalog import ROWS
-    from tmref.laws import LAWS
 
-    row = next(row for row in ROWS if row.name == "tanh")
-    for law in LAWS:
-        if law.applies_to(row) and law.name != "a_map_without_blocks_gives_one_without_blocks":
-            verdict = check(law, row, Drops(), examples=5)
-            assert verdict.verdict in (PASS, FAIL, ERROR), law.name
-            if law.name == LAW:
-                assert verdict.verdict == FAIL
+def test_an_output_that_no_law_can_speak_of_is_a_failure_too(laws, rows):
+    fine = {
+        "random_numbers_stay",
+        "parameters_stay",
+        "the_input_stays",
+        "properties_are_those_asked_for",
+    }
+    fine |= {"the_same_input_gives_the_same_output", "a_map_without_blocks_gives_one_without_blocks"}
+    fine |= {name for name in laws if name.startswith(("an_unknown_key", "keys_are_matched"))}
+    verdicts = {
+        law.name: check(law, rows["tanh"], LosesItsBlocks(), examples=5)
+        for law in laws.values()
+        if law.applies_to(rows["tanh"])
+    }
+    assert {name for name, v in verdicts.items() if v.verdict == PASS} <= fine
+    assert {v.verdict for v in verdicts.values()} == {PASS, FAIL}
+    assert verdicts[LAW].message.startswith("the sides can't be compared: ValueError: ")
 
 
 # --- tolerance
@@ -299,23 +309,22 @@ ERRORS = {
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("row", ["tanh", "silu", "module_map_tanh"])
-def test_an_error_is_caught(laws, rows, row, dtype, seed, without_shrinking):
+def test_an_error_is_caught(laws, rows, row, dtype, seed):
     subject = Changed(relative(ERRORS[dtype]))
-    verdict = check(laws[LAW], rows[row], subject, hypothesis_seed=seed)
+    verdict = check(laws[LAW], rows[row], subject, hypothesis_seed=seed, shrink=False)
     assert verdict.verdict == FAIL
     assert f"({dtype}, shape" in verdict.message
     assert " apart would do" in verdict.message
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("row", ["tanh", "silu", "module_map_mlp", "sequential_tanh"])
-def test_the_last_bit_is_not(laws, rows, row, seed):
+def test_the_last_bit_is_not(laws, rows, row):
     noise = {dtype: torch.finfo(dtype).eps for dtype in (torch.float32, torch.float64)}
     for law in laws.values():
-        if law.applies_to(rows[row]):
-            verdict = check(law, rows[row], Changed(relative(noise)), hypothesis_seed=seed, examples=8)
-            if "gradients" not in law.name:  # the hook leaves out gradients
-                assert verdict.verdict == PASS, (law.name, verdict.message)
+        # the change leaves gradients out
+        if law.applies_to(rows[row]) and "gradients" not in law.name:
+            verdict = check(law, rows[row], Changed(relative(noise)))
+            assert verdict.verdict == PASS, (law.name, verdict.message)
 
 
 @pytest.mark.parametrize("row", ["tanh", "module_map_mlp", "linear"])
@@ -343,3 +352,37 @@ class Reversed(torch.nn.Module):
         if not len(x):
             return self.inner(x)
         return torch.stack([self.inner(row) for row in x.flip(0)]).flip(0)
+
+
+# --- the smoke law
+
+
+class EncodesOnlyOnce(Reference):
+    name = "encodes only once"
+
+    def __init__(self):
+        self.raised = False
+
+    def encode(self, tensor):
+        if not self.raised:
+            self.raised = True
+            raise RuntimeError("not now")
+        return tensor
+
+
+def test_an_adapter_that_fails_once_is_an_error():
+    verdict = runner.smoke(EncodesOnlyOnce())
+    assert (verdict.verdict, verdict.expected) == (ERROR, False)
+    assert verdict.message.startswith("the same example gave different verdicts when it was repeated")
+
+
+def test_an_adapter_that_raises_is_an_error_with_its_words():
+    class Raises(Reference):
+        name = "raises"
+
+        def decode(self, tensor):
+            raise RuntimeError("no such type\nand more words")
+
+    verdict = runner.smoke(Raises())
+    assert (verdict.verdict, verdict.message) == (ERROR, "RuntimeError: no such type")
+    assert verdict.counterexample.startswith("x = TensorMap(")

@@ -10,6 +10,7 @@ import metatensor.learn
 import numpy as np
 import torch
 
+from ..labels import Labels as OwnLabels
 from . import Implementation
 from .known import METATENSOR
 
@@ -33,6 +34,10 @@ class MetatensorLearn(Implementation):
 
     def array(self, rows: torch.Tensor) -> Any:
         return rows.cpu().numpy()
+
+    def _decoded_labels(self, labels: Any) -> OwnLabels:
+        # a copy: theirs can't be written to, which torch warns of
+        return OwnLabels(list(labels.names), torch.from_numpy(np.array(labels.values)))
 
 
 implementation = MetatensorLearn()

@@ -104,6 +104,10 @@ def try_example(
     return Broken(FAIL, difference.words, example, subject, difference, sides[0], tolerance)
 
 
+def _unreliable(error: Flaky) -> str:
+    return f"the same example gave different verdicts when it was repeated: {_first_line(error)}"
+
+
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [""])[0]
 
@@ -231,9 +235,7 @@ def _search(
         verdict.verdict, verdict.examples, verdict.message = UNTESTED, 0, str(reason)
     except Flaky as error:
         verdict.verdict = ERROR
-        verdict.message = (
-            f"the same example gave different verdicts when it was repeated: {_first_line(error)}"
-        )
+        verdict.message = _unreliable(error)
     else:
         if not verdict.examples and not known:
             verdict.verdict, verdict.message = UNTESTED, "no example exercised the law"
@@ -246,6 +248,7 @@ def _replay(
     for entry in known:
         example = entry.example(row.name)
         pinned = Draw(functools.partial(_pinned, example))
+        verdict.known = None  # the entries before it excuse nothing
         if not entry.when(example.recipe, example.x):
             verdict.verdict = FAIL
             verdict.message = f"the example of a known failure is none by its own `when`: {entry.reason}"
@@ -314,6 +317,8 @@ def smoke(implementation: Implementation, hypothesis_seed: int = 0) -> Verdict:
             else lost.problem.words
         )
         verdict.counterexample = "\n".join(Source(implementation).map("x", lost.x))
+    except Flaky as error:
+        verdict.verdict, verdict.message = ERROR, _unreliable(error)
     verdict.seconds = round(time.perf_counter() - started, 3)
     return verdict
 

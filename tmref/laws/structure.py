@@ -32,7 +32,7 @@ def samples_do_not_influence_each_other(f: Subject, x: Any, draw: Any) -> Any:
     """Some of the samples, in another order, give the same of the output. [torch] Linear and
     activations treat every row by itself."""
     rows = [
-        draw(st.lists(st.sampled_from(range(len(b))), unique=True), label=f"rows {i}") if len(b) else []
+        draw(st.lists(st.sampled_from(range(len(b))), unique=True), label=f"rows_{i}") if len(b) else []
         for i, b in enumerate(x)
     ]
     return f(take_samples(x, rows)), take_samples(f(x), rows)
