@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -224,3 +225,11 @@ def test_the_plugin_works_in_anybodys_pytest(tmp_path):
     assert found.returncode == 0, found.stdout
     assert "1 xfailed" in found.stdout
     assert "activations look for gradients in the first block" in found.stdout
+
+
+def test_the_installed_command_finds_an_adapter_in_the_folder_it_is_called_in(tmp_path):
+    (tmp_path / "adapter.py").write_text(ADAPTER.format(crash=False))
+    command = [Path(sys.executable).with_name("tmref"), "check", "adapter:silent", *QUICK]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert "silent 0.1.0: 1 pass" in found.stdout

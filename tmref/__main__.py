@@ -75,6 +75,8 @@ def check(options: argparse.Namespace) -> int:
     from .implementations import UnknownImplementation, load, names
     from .laws import EXAMPLES
 
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # where an adapter of one's own is looked for
     everything = options.names == ["all"]
     chosen = []
     for name in names() if everything else dict.fromkeys(options.names):
