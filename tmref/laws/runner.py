@@ -25,7 +25,7 @@ from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
 from . import encoding
 from .law import EXAMPLES, Law
-from .subject import Raised, Subject, Twin, Untested
+from .subject import Raised, Subject, Untested
 
 Recipes = Callable[..., "st.SearchStrategy[Recipe]"]
 
@@ -321,6 +321,3 @@ def smoke(implementation: Implementation, hypothesis_seed: int = 0) -> Verdict:
         verdict.verdict, verdict.message = ERROR, _unreliable(error)
     verdict.seconds = round(time.perf_counter() - started, 3)
     return verdict
-
-
-__all__ = ["NO_ROW", "Broken", "Draw", "Twin", "check", "smoke", "try_example"]

@@ -133,7 +133,7 @@ class Subject:
             raise Raised(f"the module has {len(theirs)} parameters, its twins together {len(names)}")
         return dict(zip(names, theirs, strict=True))
 
-    def derivatives(self, x: TensorMap, cotangents: TensorMap) -> dict[str, torch.Tensor | None]:
+    def derivatives(self, x: TensorMap, cotangents: TensorMap) -> dict[str, torch.Tensor]:
         """∂(sum of f(x) times ``cotangents``) by the input's values, ``x[i]``, and by the parameters."""
         y = self(x)
         last = self.steps[-1]
@@ -150,10 +150,10 @@ def differentiate(
     x: TensorMap,
     parameters: Mapping[str, torch.Tensor],
     cotangents: TensorMap,
-) -> dict[str, torch.Tensor | None]:
-    """The derivatives of the sum of ``outputs`` times ``cotangents``, by name; None for no dependence.
+) -> dict[str, torch.Tensor]:
+    """The derivatives of the sum of ``outputs`` times ``cotangents``, by name.
 
-    A derivative that is zero and one that isn't there at all are the same, as in torch.
+    Where there is no dependence, they are zeros.
     """
     by = {f"x[{i}]": block.values for i, block in enumerate(x)} | dict(parameters)
     pairs = [(y, c.values) for y, c in zip(outputs, cotangents, strict=True) if y.requires_grad]
