@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from array import array
 from collections.abc import Sequence
 
 import torch
@@ -95,8 +96,8 @@ def draw_labels(draw: st.DrawFn, names: Sequence[str], low: int, high: int) -> L
         while (*first, last) in rows:
             last = last + 1 if last < INT32_MAX else INT32_MIN
         rows[(*first, last)] = None
-    tensor = torch.tensor(list(rows), dtype=torch.int32).reshape(size, width)
-    return Labels._unchecked(tuple(names), tensor, tensor.device)
+    content = array("i", itertools.chain.from_iterable(rows)).tobytes()
+    return Labels._unchecked(tuple(names), content, torch.device("cpu"))
 
 
 @st.composite

@@ -65,7 +65,7 @@ def _orders(draw: st.DrawFn, keys: Labels) -> Labels:
     if len(keys) < 2:
         return keys
     order = list(draw(_permutations(len(keys))))
-    return Labels._unchecked(keys._names, keys._rows[order], keys.device)
+    return Labels._of_tensor(keys._names, keys._tensor()[order], keys.device)
 
 
 @st.composite

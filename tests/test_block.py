@@ -323,16 +323,89 @@ def test_copies_by_the_standard_library(duplicate, block, with_gradient):
 
 
 def test_print(block, with_gradient):
-    assert repr(with_gradient(block(2, 3, 4), [0], 5)) == (
+    whole = with_gradient(block(2, 3, 4), [0], 5)
+    assert repr(whole) == str(whole) == whole.print()
+    assert repr(whole) == (
         "TensorBlock with shape (2, 3, 4)\n"
-        "    samples: ['system']\n"
-        "    components: ['component_0']\n"
-        "    properties: ['feature']\n"
-        "    gradient of 'positions': shape (1, 5, 3, 4)"
+        "    samples: [system]\n"
+        "    components: [component_0]\n"
+        "    properties: [feature]\n"
+        "\n"
+        "    gradients:\n"
+        "        positions => TensorBlock with shape (1, 5, 3, 4)"
+    )
+    assert repr(whole.gradient("positions")) == (
+        "TensorBlock gradient for 'positions', with shape (1, 5, 3, 4)\n"
+        "    samples: [sample, atom]\n"
+        "    components: [xyz_0, component_0]\n"
+        "    properties: [feature]"
     )
     assert repr(block(2, 0)) == (
-        "TensorBlock with shape (2, 0)\n    samples: ['system']\n    properties: ['feature']"
+        "TensorBlock with shape (2, 0)\n    samples: [system]\n    properties: [feature]"
     )
+
+
+@pytest.mark.parametrize("shape", [(2, 4), (0, 3, 4), (2, 1, 3, 0)], ids=str)
+def test_blocks_are_printed_as_metatensor_prints_them(shape, block, with_gradient, to_mts):
+    whole = block(*shape)
+    assert (repr(whole), str(whole)) == (repr(to_mts(whole)), str(to_mts(whole)))
+    whole = with_gradient(whole, [], 5, 2)
+    for ours, theirs in (
+        (whole, to_mts(whole)),
+        (whole.gradient("positions"), to_mts(whole).gradient("positions")),
+    ):
+        assert (repr(ours), str(ours)) == (repr(theirs), str(theirs))
+
+
+# --- to
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "dtype", "device"),
+    [
+        ((), {}, torch.float64, "cpu"),
+        ((torch.float32,), {}, torch.float32, "cpu"),
+        (("meta",), {}, torch.float64, "meta"),
+        ((torch.device("meta"), torch.float32), {}, torch.float32, "meta"),
+        ((torch.float32, "meta"), {}, torch.float32, "meta"),
+        ((), {"dtype": torch.float32}, torch.float32, "cpu"),
+        ((), {"device": "meta", "dtype": torch.float32, "non_blocking": True}, torch.float32, "meta"),
+        (("meta",), {"dtype": torch.float32}, torch.float32, "meta"),
+    ],
+    ids=str,
+)
+def test_to(args, kwargs, dtype, device, block, with_gradient):
+    whole = with_gradient(block(2, 3, 4), [0, 1], 2)
+    moved = whole.to(*args, **kwargs)
+    for part, old in ((moved, whole), (moved.gradient("positions"), whole.gradient("positions"))):
+        assert part.dtype == dtype
+        assert part.device == torch.device(device)
+        assert part.samples == old.samples
+        assert part.properties == old.properties
+        for labels in (part.samples, *part.components, part.properties):
+            assert labels.device == torch.device(device)
+        if device == "cpu":
+            assert torch.equal(part.values, old.values.to(dtype))
+    assert whole.dtype == torch.float64
+    assert whole.device == whole.samples.device == torch.device("cpu")
+
+
+def test_to_shares_what_is_there_and_is_differentiable(block):
+    whole = block(2, 4)
+    assert whole.to(torch.float64).values is whole.values
+    whole.values.requires_grad_()
+    whole.to(torch.float32).values.sum().backward()
+    assert torch.equal(whole.values.grad, torch.ones_like(whole.values))
+
+
+def test_to_takes_a_dtype_and_a_device(block, refused):
+    start = "to takes one dtype and one device, by position or by name, got "
+    with refused(TypeError, f"{start}3 of type int"):
+        block(2, 4).to(3)
+    with refused(TypeError, f"{start}'cpu' of type str beside others"):
+        block(2, 4).to("meta", "cpu")
+    with refused(TypeError, f"{start}torch.float32 of type dtype beside others"):
+        block(2, 4).to(torch.float32, dtype=torch.float64)
 
 
 # --- agreement with metatensor.torch

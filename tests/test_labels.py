@@ -437,14 +437,15 @@ def test_entries_are_equal_by_names_and_values():
 
 def test_print():
     labels = Labels(["atom", "l"], rows([0, 100], [1, 2], [2, -3], [3, 4]))
-    assert labels.print() == "atom   l\n 0    100\n 1     2\n 2     -3\n 3     4"
-    assert labels.print(3) == "atom   l\n 0    100\n 1     2\n...\n 3     4"
-    assert labels.print(1, indent=2) == "atom   l\n   0    100\n  ..."
-    assert labels.print(0) == "atom  l\n..."
+    assert labels.print() == " atom   l\n  0    100\n  1     2\n  2    -3\n  3     4"
+    assert labels.print(3) == " atom   l\n  0    100\n  1     2\n   ...\n  3     4"
+    assert labels.print(1, indent=2) == " atom   l\n    0    100\n     ...\n    3     4"
+    assert labels.print(0) == labels.print(1) == labels.print(2)
     assert labels.print(4) == labels.print(9) == labels.print(-1) == labels.print()
-    assert Labels.empty(["a", "b"]).print() == "a  b"
-    assert repr(Labels.range("p", 2)) == "Labels\n    p\n    0\n    1"
-    assert repr(Labels.range("p", 30)).count("\n") == 22
+    assert Labels.empty(["a", "b"]).print() == " a  b"
+    assert repr(Labels.range("p", 2)) == str(Labels.range("p", 2)) == "Labels\n    p\n    0\n    1"
+    assert repr(Labels.range("p", 30)).count("\n") == 31
+    assert str(Labels.range("p", 30)) == "Labels\n    p\n    0\n    1\n      ...\n    28\n    29"
 
 
 def test_print_of_an_entry():
@@ -503,3 +504,66 @@ def test_labels_are_refused_where_metatensor_refuses_them(names, values, mts):
         return labels.names, labels.values.tolist(), [labels.position(row) for row in labels.values]
 
     assert outcome(Labels) == outcome(mts.Labels)
+
+
+@pytest.mark.parametrize(
+    "names", [["a"], ["a", "b"], ["system", "atom"], ["o3_lambda", "x", "neighbor_1_type"]]
+)
+@pytest.mark.parametrize("entries", [0, 1, 2, 3, 4, 5, 12])
+def test_labels_are_printed_as_metatensor_prints_them(entries, names, mts):
+    numbers = [0, 7, -1, 12, -345, 6789, 2**31 - 1, -(2**31), 10, 11]
+    values = [[i, *(numbers[(i * 3 + k) % 10] for k in range(len(names) - 1))] for i in range(entries)]
+    values = torch.tensor(values, dtype=torch.int32).reshape(entries, len(names)) * 1001
+    ours, theirs = Labels(names, values), mts.Labels(names, values)
+    assert str(ours) == str(theirs)
+    assert repr(ours) == repr(theirs)
+    for max_entries in range(-1, 7):
+        for indent in (0, 3):
+            assert ours.print(max_entries, indent) == theirs.print(max_entries, indent)
+
+
+# --- select
+
+
+SELECTIONS = {
+    "one dimension": (["a"], [[0], [7]], [0, 1, 4]),
+    "two of three": (["a", "b"], [[1, 2], [0, 1]], [0, 3, 4]),
+    "two, permuted": (["b", "a"], [[2, 1], [1, 0]], [0, 3, 4]),
+    "in the order of the selection": (["a", "b", "c"], [[0, 1, 5], [9, 9, 9], [0, 1, 2]], [4, 0]),
+    "permuted, in the order of the labels": (["c", "b", "a"], [[5, 1, 0], [2, 1, 0]], [0, 4]),
+    "all": (["a"], [[1], [0]], [0, 1, 2, 3, 4]),
+    "nothing found": (["c"], [[7]], []),
+    "no entries": (["c"], [], []),
+    "no entries of all dimensions": (["a", "b", "c"], [], []),
+}
+
+
+@pytest.mark.parametrize(("names", "values", "expected"), SELECTIONS.values(), ids=list(SELECTIONS))
+def test_select(names, values, expected, mts):
+    some = ["a", "b", "c"], rows([0, 1, 2], [0, 2, 2], [1, 1, 2], [1, 2, 0], [0, 1, 5])
+    values = torch.tensor(values, dtype=torch.int32).reshape(-1, len(names))
+    positions = Labels(*some).select(Labels(names, values))
+    assert positions.tolist() == expected
+    assert positions.dtype == torch.int64
+    theirs = mts.Labels(*some).select(mts.Labels(names, values))
+    assert theirs.tolist() == expected
+    assert theirs.dtype == positions.dtype
+    assert theirs.shape == positions.shape
+
+
+def test_select_is_where_the_labels_are():
+    labels = Labels.range("a", 3).to("meta")
+    positions = labels.select(Labels("a", rows([2], [0])))
+    assert positions.device == torch.device("meta")
+    assert positions.shape == (2,)
+
+
+def test_select_refuses_what_it_cannot_find(refused, mts):
+    labels = Labels(["a", "b"], rows([0, 1]))
+    with refused(TypeError, "selection must be Labels, got list"):
+        labels.select([0])
+    for unknown in (Labels("c", rows([0])), Labels(["a", "c"], rows([0, 0])), Labels.empty("c")):
+        with refused(ValueError, "no dimension 'c' in these labels, which have ['a', 'b']"):
+            labels.select(unknown)
+        with pytest.raises(RuntimeError, match="'c' in selection is not part of these Labels"):
+            mts.Labels(["a", "b"], labels.values).select(mts.Labels(unknown.names, unknown.values))

@@ -2,8 +2,28 @@ import itertools
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tmref import Labels, TensorBlock, TensorMap, block_from_array, equal_metadata
+from tmref import (
+    Labels,
+    NotEqualError,
+    TensorBlock,
+    TensorMap,
+    add,
+    allclose,
+    allclose_raise,
+    block_from_array,
+    equal,
+    equal_metadata,
+    equal_metadata_raise,
+    equal_raise,
+    filter_blocks,
+    multiply,
+    remove_gradients,
+    sum_over_samples,
+)
+from tmref.strategies import like, tensor_maps
 
 PARTS = ("samples", "components", "properties")
 
@@ -102,6 +122,9 @@ def maps(block, with_gradient):
     }
 
 
+few = settings(derandomize=True, database=None, deadline=None, max_examples=50)
+
+
 @pytest.mark.parametrize("check_gradients", [True, False])
 @pytest.mark.parametrize(
     "check",
@@ -171,3 +194,501 @@ def test_an_unknown_part_is_refused(check, maps, refused):
     )
     with refused(ValueError, message):
         equal_metadata(maps["plain"], maps["plain"], check=check)
+
+
+def test_a_map_with_the_same_labels_is_not_compared_entry_by_entry(maps, monkeypatch):
+    again = maps["gradients"].copy()
+    monkeypatch.setattr(Labels, "_rows", lambda self: pytest.fail("rows were read"))
+    assert equal_metadata(maps["gradients"], again)
+
+
+# --- equal, allclose, and where the difference is
+
+
+def test_equal_agrees_with_metatensor(maps, mts, to_mts):
+    theirs = {name: to_mts(tensor) for name, tensor in maps.items()}
+    outcomes = []
+    for a, b in itertools.product(maps, maps):
+        expected = mts.equal(theirs[a], theirs[b])
+        assert equal(maps[a], maps[b]) is expected, (a, b)
+        if maps[a].dtype == maps[b].dtype:  # metatensor refuses others
+            assert allclose(maps[a], maps[b]) is mts.allclose(theirs[a], theirs[b]), (a, b)
+        outcomes.append(expected)
+    assert len(maps) <= sum(outcomes) < len(outcomes)
+
+
+ONE = TensorMap(Labels.range("k", 1), [block_from_array(torch.tensor([[1.0, 2.0], [0.0, 5.0]]))])
+
+
+def changed(by):
+    block = ONE[0]
+    values = block.values + torch.tensor([[0.0, 0.0], [0.0, by]])
+    return TensorMap(ONE.keys, [TensorBlock(values, block.samples, [], block.properties)])
+
+
+@pytest.mark.parametrize("by", [0.0, 1e-6, 1e-3, 1.0, float("nan")])
+@pytest.mark.parametrize(
+    "tolerances", [{}, {"rtol": 1e-3}, {"atol": 1e-2}, {"equal_nan": True}], ids=str
+)
+def test_allclose_agrees_with_metatensor(by, tolerances, mts, to_mts):
+    other = changed(by)
+    for a, b in ((ONE, other), (other, ONE), (other, other)):
+        expected = mts.allclose(to_mts(a), to_mts(b), **tolerances)
+        assert allclose(a, b, **tolerances) is expected
+        assert equal(a, b) is mts.equal(to_mts(a), to_mts(b))
+
+
+def test_dtypes_do_not_count():
+    double = ONE.to(torch.float64)
+    assert equal(ONE, double)
+    assert allclose(ONE, double)
+    assert not allclose(ONE, multiply(double, 1 + 1e-9))
+    assert allclose(ONE, multiply(double, 1 + 1e-9), rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        ("another key", "the second map has no block (a=1, b=1)"),
+        ("names of keys", "the dimensions of the keys are ['a', 'b'] and ['a', 'c']"),
+        ("fewer keys", "there are 2 and 1 blocks"),
+        (
+            "order of samples",
+            "in the block (a=0, b=1), the samples are 2 of ['system'], but not the same ones in the "
+            "same order",
+        ),
+        (
+            "components",
+            "in the block (a=0, b=1), the components are [3 of ['component_0']], but not the same ones "
+            "in the same order",
+        ),
+        (
+            "blocks exchanged",
+            "in the block (a=0, b=1), the samples are 2 of ['system'] and 3 of ['system']",
+        ),
+        ("gradients", "in the block (a=0, b=1), the gradients are [] and ['positions']"),
+    ],
+)
+def test_the_first_difference_is_named(other, difference, maps, refused):
+    pair = maps["no gradients" if other == "gradients" else "plain"], maps[other]
+    with refused(NotEqualError, f"the maps have different metadata: {difference}"):
+        equal_metadata_raise(*pair)
+    with refused(NotEqualError, f"the maps are not equal: {difference}"):
+        equal_raise(*pair)
+    with refused(NotEqualError, f"the maps are not close: {difference}"):
+        allclose_raise(*pair)
+
+
+def test_a_difference_in_gradients_is_named(maps, refused):
+    start = "in the block (a=0, b=1), in the gradient 'positions', "
+    difference = "the samples are 2 of ['sample', 'atom'], but not the same ones in the same order"
+    with refused(NotEqualError, f"the maps have different metadata: {start}{difference}"):
+        equal_metadata_raise(maps["gradients"], maps["gradients' samples"])
+    equal_metadata_raise(maps["gradients"], maps["gradients' samples"], check_gradients=False)
+    equal_metadata_raise(maps["gradients"], maps["gradients' samples"], ["components"])
+    with refused(NotEqualError, f"the maps are not equal: {start}72 of 72 values differ"):
+        equal_raise(maps["gradients"], maps["gradients' values"])
+
+
+def test_how_many_values_differ(refused):
+    with refused(NotEqualError, "the maps are not equal: in the block (k=0), 1 of 4 values differ"):
+        equal_raise(ONE, changed(1e-3))
+    with refused(NotEqualError, "the maps are not close: in the block (k=0), 1 of 4 values differ"):
+        allclose_raise(ONE, changed(1e-3))
+    allclose_raise(ONE, changed(1e-3), 1e-3)
+    allclose_raise(ONE, changed(1e-3), 0.0, 1e-2)
+    allclose_raise(changed(float("nan")), changed(float("nan")), equal_nan=True)
+    equal_raise(ONE, ONE)
+
+
+def test_the_error_is_no_other(mts):
+    assert NotEqualError.__bases__ == mts.NotEqualError.__bases__ == (Exception,)
+
+
+@pytest.mark.parametrize(
+    "compare",
+    [equal, equal_raise, allclose, allclose_raise, equal_metadata_raise],
+    ids=lambda f: f.__name__,
+)
+def test_only_maps_are_compared(compare, refused):
+    with refused(TypeError, "tensor_1 must be a TensorMap, got int"):
+        compare(5, ONE)
+    with refused(TypeError, "tensor_2 must be a TensorMap, got TensorBlock"):
+        compare(ONE, ONE[0])
+
+
+# --- what operations have in common
+
+
+def frozen(tensor):
+    """Everything in a map, to see later whether it is still the same."""
+    return tensor.copy(), [id(v) for v in all_values(tensor)]
+
+
+def all_values(tensor):
+    return [v for b in tensor for v in (b.values, *(g.values for _, g in b.gradients()))]
+
+
+@pytest.fixture
+def graded(block, with_gradient):
+    """Two blocks with gradients with respect to positions and cell."""
+
+    def build(seed=0, dtype=torch.float64):
+        def of(size, shift):
+            whole = block(size, 3, 2, dtype=dtype, seed=seed + shift)
+            whole = with_gradient(whole, [0, 0, size - 1], 3, seed=seed + shift + 1)
+            return with_gradient(whole, [size - 1], 2, 2, parameter="cell", seed=seed + shift + 2)
+
+        return TensorMap(Labels(["a", "b"], torch.tensor([[0, 1], [1, 1]])), [of(2, 0), of(3, 10)])
+
+    return build
+
+
+def reordered(tensor):
+    rows = tensor.keys.to("cpu").values.flip(0)
+    return TensorMap(Labels(tensor.keys.names, rows).to(tensor.device), tensor.blocks()[::-1])
+
+
+OPERATIONS = {
+    "add 2": lambda t: add(t, 2),
+    "add": lambda t: add(t, reordered(t)),
+    "multiply by 2": lambda t: multiply(t, 2),
+    "multiply": lambda t: multiply(t, reordered(t)),
+    "remove_gradients": remove_gradients,
+    "filter_blocks": lambda t: filter_blocks(t, t.keys),
+    "sum_over_samples": lambda t: sum_over_samples(t, t.sample_names),
+}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
+def test_operations_leave_their_input_as_it_is(operation, graded):
+    tensor = graded()
+    before, identities = frozen(tensor)
+    operation(tensor)
+    assert [id(v) for v in all_values(tensor)] == identities
+    equal_raise(tensor, before)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
+def test_a_map_without_blocks_stays_one(operation):
+    empty = TensorMap(Labels.empty(["a", "b"]), [])
+    assert equal(operation(empty), empty)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
+def test_results_are_owned_and_where_their_input_is(operation, graded):
+    result = operation(graded().to("meta"))
+    for block in result:
+        for part in (block, *(g for _, g in block.gradients())):
+            for labels in (part.samples, *part.components, part.properties):
+                assert labels.device == part.device == torch.device("meta")
+            with pytest.raises(ValueError, match="part of a TensorMap or a gradient"):
+                part.add_gradient("z", part)
+    assert result.keys.device == torch.device("meta")
+
+
+def arranged(tensor, values):
+    """The map with other values, in the order of ``all_values``."""
+    values = iter(values)
+    blocks = []
+    for old in tensor:
+        new = TensorBlock(next(values), old.samples, old.components, old.properties)
+        for parameter, g in old.gradients():
+            new.add_gradient(parameter, TensorBlock(next(values), g.samples, g.components, g.properties))
+        blocks.append(new)
+    return TensorMap(tensor.keys, blocks)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda a, b: add(a, reordered(b)),
+        lambda a, b: multiply(a, reordered(b)),
+        lambda a, b: add(multiply(a, 3), 2.5),
+        lambda a, b: sum_over_samples(a, "system"),
+        lambda a, b: filter_blocks(remove_gradients(a, ["cell"]), Labels("a", torch.tensor([[1]]))),
+    ],
+    ids=["add", "multiply", "numbers", "sum_over_samples", "filter and remove"],
+)
+def test_derivatives_of_operations(operation, graded):
+    tensors = graded(0), graded(50)
+    inputs = [v.clone().requires_grad_() for t in tensors for v in all_values(t)]
+    half = len(inputs) // 2
+
+    def function(*values):
+        maps = [arranged(t, v) for t, v in zip(tensors, (values[:half], values[half:]), strict=True)]
+        return tuple(all_values(operation(*maps)))
+
+    assert torch.autograd.gradcheck(function, inputs, fast_mode=True)
+
+
+# --- remove_gradients, filter_blocks
+
+
+@pytest.mark.parametrize(
+    ("remove", "left"),
+    [
+        (None, []),
+        ([], ["positions", "cell"]),
+        (["cell"], ["positions"]),
+        (("positions", "other"), ["cell"]),
+        (["positions", "cell"], []),
+    ],
+)
+def test_gradients_are_removed(remove, left, graded, mts, to_mts):
+    tensor = graded()
+    result = remove_gradients(tensor, remove)
+    for block, old in zip(result, tensor, strict=True):
+        assert block.values is old.values
+        assert block.gradients_list() == left
+        assert all(block.gradient(p).values is old.gradient(p).values for p in left)
+    if remove != []:  # whose type TorchScript can't infer
+        theirs = mts.remove_gradients(to_mts(tensor), remove if remove is None else list(remove))
+        assert sorted(theirs.block(0).gradients_list()) == sorted(left)
+
+
+def test_what_gradients_can_be_removed(graded, refused):
+    with refused(TypeError, "tensor must be a TensorMap, got TensorBlock"):
+        remove_gradients(graded()[0])
+    with refused(TypeError, "remove must be a list of strings, got 'cell' of type str"):
+        remove_gradients(graded(), "cell")
+
+
+KEYS = Labels(["a", "b"], torch.tensor([[0, 1], [1, 1], [1, 2]]))
+
+
+@pytest.mark.parametrize(
+    ("names", "values"),
+    [
+        ("a b", [[0, 1], [1, 1], [1, 2]]),
+        ("a b", [[1, 2], [7, 7], [0, 1]]),
+        ("b a", [[2, 1], [1, 0]]),
+        ("a", [[1]]),
+        ("b", [[2], [1]]),
+        ("b", [[5]]),
+        ("a", []),
+    ],
+)
+@pytest.mark.parametrize("copy", [True, False])
+def test_filtered_blocks_agree_with_metatensor(copy, names, values, labels, block, mts, to_mts):
+    tensor = TensorMap(KEYS, [block(2, 3, 4), block(3, 3, 1), block(1, 1, 1)])
+    selection = labels(names, values)
+    ours, theirs = (
+        filter_blocks(tensor, selection, copy),
+        mts.filter_blocks(to_mts(tensor), to_mts(selection), copy),
+    )
+    assert to_mts(ours.keys) == theirs.keys
+    assert [tuple(b.shape) for b in ours] == [tuple(b.values.shape) for b in theirs.blocks()]
+    for key, found in ours.items():
+        assert torch.equal(found.values, tensor[key].values)
+        assert (found.values is tensor[key].values) is not copy
+
+
+def test_what_cannot_be_filtered_is_refused(graded, refused):
+    with refused(TypeError, "tensor must be a TensorMap, got int"):
+        filter_blocks(5, KEYS)
+    with refused(TypeError, "keys must be Labels, got list"):
+        filter_blocks(graded(), [0, 1])
+    with refused(TypeError, "copy must be a bool, got 1 of type int"):
+        filter_blocks(graded(), KEYS, 1)
+    with refused(ValueError, "no dimension 'c' in these labels, which have ['a', 'b']"):
+        filter_blocks(graded(), Labels("c", torch.tensor([[0]])))
+
+
+# --- add, multiply
+
+
+@pytest.mark.parametrize("other", [2, -0.5, "map"])
+@pytest.mark.parametrize("name", ["add", "multiply"])
+def test_arithmetic_agrees_with_metatensor(name, other, graded, mts, to_mts, as_ours):
+    a = graded()
+    b = reordered(graded(7)) if other == "map" else other
+    ours = {"add": add, "multiply": multiply}[name](a, b)
+    theirs = getattr(mts, name)(to_mts(a), to_mts(b) if other == "map" else b)
+    equal_raise(ours, as_ours(theirs))
+    assert ours.keys == a.keys
+
+
+@pytest.fixture
+def as_ours():
+    """A map of metatensor.torch's in tmref's types."""
+
+    def convert(x):
+        if hasattr(x, "keys"):
+            return TensorMap(convert(x.keys), [convert(block) for block in x.blocks()])
+        if not hasattr(x, "properties"):
+            return Labels(x.names, x.values)
+        block = TensorBlock(
+            x.values, convert(x.samples), [convert(c) for c in x.components], convert(x.properties)
+        )
+        for parameter in sorted(x.gradients_list()):
+            block.add_gradient(parameter, convert(x.gradient(parameter)))
+        return block
+
+    return convert
+
+
+@few
+@given(st.data(), tensor_maps(max_gradients=2))
+def test_products_have_the_derivative_of_a_product(data, tensor):
+    """With B as constant as A, d(A B) = 2 A dA."""
+    other = data.draw(like(tensor))
+    square = multiply(tensor, tensor)
+    for block, result in zip(tensor, square, strict=True):
+        assert torch.equal(result.values, block.values**2)
+        for parameter, gradient in block.gradients():
+            for row, (sample, *_) in enumerate(gradient.samples.values.tolist()):
+                expected = 2 * block.values[sample] * gradient.values[row]
+                assert torch.equal(result.gradient(parameter).values[row], expected)
+    without = remove_gradients(tensor)
+    assert equal(add(without, other), add(other, without))
+    assert equal(multiply(without, other), multiply(other, without))
+
+
+def test_numbers_keep_integers():
+    """metatensor makes float32 of them."""
+    tensor = TensorMap(Labels.single(), [block_from_array(torch.tensor([[2**40, 3]]))])
+    assert add(tensor, 1)[0].values.tolist() == [[2**40 + 1, 3 + 1]]
+    assert multiply(tensor, 3)[0].values.tolist() == [[3 * 2**40, 9]]
+    assert multiply(tensor, 3)[0].dtype == torch.int64
+
+
+@pytest.mark.parametrize("number", [0.5, 1j])
+def test_gradients_have_the_dtype_of_the_values(number, block, with_gradient):
+    whole = with_gradient(block(2, 3, dtype=torch.float32), [0])
+    tensor = TensorMap(Labels.single(), [whole.to(torch.int64 if number == 0.5 else torch.float32)])
+    for operation in (add, multiply):
+        result = operation(tensor, number)[0]
+        assert result.dtype == result.gradient("positions").dtype
+        assert result.dtype == torch.result_type(tensor[0].values, number)
+
+
+def test_linear_operations_keep_gradients_of_gradients(block, with_gradient, refused):
+    def build():
+        gradient = TensorBlock(
+            torch.tensor([[1.0]]).double(), Labels.range("sample", 1), [], Labels.range("feature", 1)
+        )
+        whole = block(2, 1)
+        whole.add_gradient("x", with_gradient(gradient, [0, 0], parameter="y"))
+        return TensorMap(Labels.single(), [whole])
+
+    def second(tensor):
+        return tensor[0].gradient("x").gradient("y").values
+
+    tensor = build()
+    assert torch.equal(second(add(tensor, build())), 2 * second(tensor))
+    assert torch.equal(second(add(tensor, 5)), second(tensor))
+    assert torch.equal(second(multiply(tensor, 5)), 5 * second(tensor))
+    assert torch.equal(second(sum_over_samples(tensor, "system")), second(tensor))
+    message = (
+        "the gradient 'x' has gradients itself, whose product isn't determined by them; remove them "
+        "with remove_gradients, or multiply by a number"
+    )
+    with refused(NotImplementedError, message):
+        multiply(tensor, tensor)
+
+
+@pytest.mark.parametrize("operation", [add, multiply], ids=lambda f: f.__name__)
+def test_what_cannot_be_combined_is_refused(operation, graded, maps, refused):
+    with refused(TypeError, "A must be a TensorMap, got int"):
+        operation(2, graded())
+    for wrong, name in ((True, "bool"), ("2", "str"), (torch.tensor(2.0), "Tensor")):
+        with refused(TypeError, f"B must be a TensorMap or a number, got {name}"):
+            operation(graded(), wrong)
+    start = f"{operation.__name__} needs maps of the same metadata: "
+    with refused(NotEqualError, f"{start}there are 2 and 1 blocks"):
+        operation(maps["plain"], maps["fewer keys"])
+    difference = "in the block (a=0, b=1), the gradients are ['positions'] and []"
+    with refused(NotEqualError, start + difference):
+        operation(maps["gradients"], maps["no gradients"])
+
+
+# --- sum_over_samples
+
+
+@pytest.fixture
+def atoms():
+    """Four atoms of the systems 3 and 1, and a gradient of three rows."""
+    samples = Labels(["system", "atom"], torch.tensor([[3, 0], [1, 0], [3, 1], [1, 2]]))
+    properties = Labels.range("p", 2)
+    values = torch.tensor([[1.0, 2], [10, 20], [100, 200], [1000, 2000]])
+    block = TensorBlock(values, samples, [], properties)
+    rows = Labels(["sample", "of"], torch.tensor([[2, 7], [0, 7], [0, 5]]))
+    block.add_gradient("x", TensorBlock(values[:3], rows, [], properties))
+    return TensorMap(Labels.single(), [block])
+
+
+def test_sums(atoms):
+    block = sum_over_samples(atoms, "atom")[0]
+    assert block.samples == Labels("system", torch.tensor([[1], [3]]))
+    assert block.values.tolist() == [[1010, 2020], [101, 202]]
+    gradient = block.gradient("x")
+    assert gradient.samples == Labels(["sample", "of"], torch.tensor([[1, 5], [1, 7]]))
+    assert gradient.values.tolist() == [[100, 200], [11, 22]]
+    assert gradient.print().startswith("TensorBlock gradient for 'x'")
+
+
+def test_sums_over_everything(atoms):
+    block = sum_over_samples(atoms, ["atom", "system"])[0]
+    assert block.samples == Labels.single()
+    assert block.values.tolist() == [[1111, 2222]]
+
+
+def test_sums_over_nothing_sort(atoms):
+    block = sum_over_samples(atoms, [])[0]
+    assert block.samples.values.tolist() == [[1, 0], [1, 2], [3, 0], [3, 1]]
+    assert block.gradient("x").samples.values.tolist() == [[2, 5], [2, 7], [3, 7]]
+
+
+def test_a_block_without_samples_sums_to_zero(block):
+    """metatensor refuses such a map."""
+    tensor = TensorMap(Labels.range("k", 2), [block(0, 3), block(2, 3)])
+    result = sum_over_samples(tensor, "system")
+    assert result[0].samples == result[1].samples == Labels.single()
+    assert result[0].values.tolist() == [[0, 0, 0]]
+    assert torch.equal(result[1].values[0], tensor[1].values.sum(0))
+
+
+@few
+@given(st.data(), tensor_maps(max_gradients=2))
+def test_sums_agree_with_metatensor(mts, data, tensor):
+    names = tensor.sample_names
+    if not names:
+        return
+    summed = data.draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
+    if set(summed) == set(names) and any(len(block) == 0 for block in tensor):
+        return
+    ours, theirs = sum_over_samples(tensor, summed), mts.sum_over_samples(in_mts(mts, tensor), summed)
+    assert mts.equal(in_mts(mts, ours), theirs)
+
+
+@few
+@given(st.data(), tensor_maps(max_gradients=2, min_properties=1))  # metatensor fails without properties
+def test_arithmetic_of_random_maps_agrees_with_metatensor(mts, data, tensor):
+    number = data.draw(st.sampled_from([2, -0.25]))
+    theirs = in_mts(mts, tensor)
+    for name, ours in (("add", add), ("multiply", multiply)):
+        operation = getattr(mts, name)
+        assert mts.equal(in_mts(mts, ours(tensor, number)), operation(theirs, number))
+        assert mts.equal(in_mts(mts, ours(tensor, tensor)), operation(theirs, theirs))
+
+
+def in_mts(mts, x):
+    if isinstance(x, Labels):
+        return mts.Labels(x.names, x.values)
+    if isinstance(x, TensorMap):
+        return mts.TensorMap(in_mts(mts, x.keys), [in_mts(mts, block) for block in x])
+    axes = [in_mts(mts, labels) for labels in (x.samples, *x.components, x.properties)]
+    block = mts.TensorBlock(x.values, axes[0], axes[1:-1], axes[-1])
+    for parameter, gradient in x.gradients():
+        block.add_gradient(parameter, in_mts(mts, gradient))
+    return block
+
+
+def test_what_cannot_be_summed_is_refused(atoms, refused):
+    with refused(TypeError, "tensor must be a TensorMap, got TensorBlock"):
+        sum_over_samples(atoms[0], "atom")
+    with refused(TypeError, "sample_names must be a list of strings, got 5 of type int"):
+        sum_over_samples(atoms, 5)
+    with refused(ValueError, "no dimension 'l' in the samples, which have ['system', 'atom']"):
+        sum_over_samples(atoms, ["atom", "l"])

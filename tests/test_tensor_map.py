@@ -292,13 +292,64 @@ def test_copies_by_the_standard_library(duplicate, block, with_gradient, tensor_
 
 
 def test_print(three):
+    assert repr(three) == str(three) == three.print()
     assert repr(three) == (
         "TensorMap with 3 blocks\n"
-        "    keys: ['l', 'species']\n"
-        "    (l=0, species=1): shape (2, 4)\n"
-        "    (l=1, species=1): shape (3, 4)\n"
-        "    (l=1, species=6): shape (0, 5)"
+        "    keys: [l, species]\n"
+        "    blocks:\n"
+        "       0  1   => TensorBlock with shape (2, 4)\n"
+        "       1  1   => TensorBlock with shape (3, 4)\n"
+        "       1  6   => TensorBlock with shape (0, 5)"
     )
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 8, 20])
+@pytest.mark.parametrize("names", [["k"], ["o3_lambda", "l", "species"]], ids=len)
+def test_maps_are_printed_as_metatensor_prints_them(names, count, block, with_gradient, to_mts):
+    numbers = [[17 * i - 20, *(1000 * i for _ in names[1:])] for i in range(count)]
+    keys = Labels(names, torch.tensor(numbers, dtype=torch.int32).reshape(count, len(names)))
+    ours = TensorMap(keys, [with_gradient(block(i, 3, 12), [0] * (i > 0), 2) for i in range(count)])
+    theirs = to_mts(ours)
+    assert (repr(ours), str(ours)) == (repr(theirs), str(theirs))
+    for max_keys in (-1, 0, 1, 3, 8, 30):
+        assert ours.print(max_keys) == theirs.print(max_keys)
+    assert [repr(b) for b in ours] == [repr(b) for b in theirs.blocks()]
+
+
+# --- to
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float32], ids=str)
+@pytest.mark.parametrize("device", [None, "meta"])
+def test_to(device, dtype, block, with_gradient, tensor_map):
+    tensor = tensor_map(KEYS, *(with_gradient(block(2, 3, n), [0, 1], 2) for n in (1, 2, 0)))
+    moved = tensor.to(dtype=dtype, device=device)
+    assert moved.dtype == (dtype or torch.float64)
+    assert moved.device == moved.keys.device == torch.device(device or "cpu")
+    assert moved.keys == tensor.keys
+    for part, old in zip(moved, tensor, strict=True):
+        gradient = part.gradient("positions")
+        assert part.dtype == gradient.dtype == moved.dtype
+        assert part.device == part.samples.device == gradient.samples.device == moved.device
+        assert part.samples == old.samples
+        assert (part.values is old.values) is (device is None and dtype is None)
+        with pytest.raises(ValueError, match="part of a TensorMap"):
+            part.add_gradient("q", gradient)
+    assert tensor.dtype == torch.float64
+    assert tensor.device == tensor[0].samples.device == torch.device("cpu")
+
+
+def test_to_by_position(three, refused):
+    assert three.to(torch.float32).dtype == three.to("meta", torch.float32).dtype == torch.float32
+    assert three.to(torch.float32, "meta").device == torch.device("meta")
+    with refused(
+        TypeError, "to takes one dtype and one device, by position or by name, got 3 of type int"
+    ):
+        three.to(3)
+
+
+def test_a_map_without_blocks_moves_its_keys():
+    assert TensorMap(Labels.empty("k"), []).to("meta").device == torch.device("meta")
 
 
 # --- agreement with metatensor.torch

@@ -2,8 +2,23 @@
 
 from . import nn
 from .block import TensorBlock
+from .io import load, load_block, load_labels, save
 from .labels import Labels, LabelsEntry
-from .operations import block_from_array, equal_metadata
+from .operations import (
+    NotEqualError,
+    add,
+    allclose,
+    allclose_raise,
+    block_from_array,
+    equal,
+    equal_metadata,
+    equal_metadata_raise,
+    equal_raise,
+    filter_blocks,
+    multiply,
+    remove_gradients,
+    sum_over_samples,
+)
 from .tensor_map import TensorMap
 
 __version__ = "0.1.0"
@@ -11,9 +26,24 @@ __version__ = "0.1.0"
 __all__ = [
     "Labels",
     "LabelsEntry",
+    "NotEqualError",
     "TensorBlock",
     "TensorMap",
+    "add",
+    "allclose",
+    "allclose_raise",
     "block_from_array",
+    "equal",
     "equal_metadata",
+    "equal_metadata_raise",
+    "equal_raise",
+    "filter_blocks",
+    "load",
+    "load_block",
+    "load_labels",
+    "multiply",
     "nn",
+    "remove_gradients",
+    "save",
+    "sum_over_samples",
 ]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
 from .labels import Labels
+
+_new = object.__new__
+#: The gradients of a block that has none: these dictionaries are replaced, never changed.
+_NONE: dict[str, TensorBlock] = {}
 
 
 class TensorBlock:
@@ -22,7 +26,15 @@ class TensorBlock:
     Source: the interface of ``metatensor.torch.TensorBlock``.
     """
 
-    __slots__ = ("_components", "_gradients", "_owned", "_properties", "_samples", "_values")
+    __slots__ = (
+        "_components",
+        "_gradients",
+        "_owned",
+        "_parameter",
+        "_properties",
+        "_samples",
+        "_values",
+    )
 
     def __init__(
         self,
@@ -60,33 +72,33 @@ class TensorBlock:
         names = [labels.names[0] for _, labels in axes[1:-1]]
         if len(set(names)) != len(names):
             raise ValueError(f"components must have different names, got {names}")
-        self._set(values, samples, tuple(components), properties)
-
-    def _set(
-        self,
-        values: torch.Tensor,
-        samples: Labels,
-        components: tuple[Labels, ...],
-        properties: Labels,
-    ) -> None:
         self._values = values
         self._samples = samples
-        self._components = components
+        self._components = tuple(components)
         self._properties = properties
-        self._gradients: dict[str, TensorBlock] = {}
+        self._gradients = _NONE
+        #: what it is a gradient with respect to
+        self._parameter: str | None = None
+        #: whether it is part of a map or a gradient, so that its structure is fixed
         self._owned = False
 
-    @classmethod
+    @staticmethod
     def _unchecked(
-        cls,
         values: torch.Tensor,
         samples: Labels,
         components: tuple[Labels, ...],
         properties: Labels,
+        owned: bool = False,
     ) -> TensorBlock:
-        """A block of labels that are known to fit."""
-        block = cls.__new__(cls)
-        block._set(values, samples, components, properties)
+        """A block of labels that are known to fit; ``owned`` where it is made for a map."""
+        block = _new(TensorBlock)
+        block._values = values
+        block._samples = samples
+        block._components = components
+        block._properties = properties
+        block._gradients = _NONE
+        block._parameter = None
+        block._owned = owned
         return block
 
     @property
@@ -156,7 +168,7 @@ class TensorBlock:
                 "the first dimension of a gradient's samples must be 'sample', "
                 f"got {gradient.samples.names}"
             )
-        rows = gradient.samples._rows[:, 0]
+        rows = gradient.samples._tensor()[:, 0]
         if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(self):
             raise ValueError(
                 f"'sample' of the gradient must be rows of the {len(self)} samples of the values, "
@@ -176,12 +188,12 @@ class TensorBlock:
                 f"the gradient is {gradient.dtype} on {gradient.device}, "
                 f"the values are {self.dtype} on {self.device}"
             )
-        self._gradients[parameter] = gradient._adopted()
+        self._gradients = {**self._gradients, parameter: gradient._adopted(parameter)}
 
-    def _adopted(self) -> TensorBlock:
-        """The same data as part of something else: no gradient can be added any more."""
+    def _adopted(self, parameter: str | None = None) -> TensorBlock:
+        """The same data as part of a map, or as the gradient with respect to ``parameter``."""
         block = self.copy(deep=False)
-        block._owned = True
+        block._owned, block._parameter = True, parameter
         return block
 
     def has_any_gradient(self) -> bool:
@@ -210,20 +222,84 @@ class TensorBlock:
 
         As in metatensor, copied values are detached from autograd's graph.
         """
-        values = self._values.detach().clone() if deep else self._values
-        block = TensorBlock._unchecked(values, self._samples, self._components, self._properties)
-        for parameter, gradient in self._gradients.items():
-            copied = gradient.copy(deep)
-            copied._owned = True
-            block._gradients[parameter] = copied
+        return self._map_values(lambda values: values.detach().clone() if deep else values)
+
+    def to(
+        self,
+        *args: str | torch.device | torch.dtype,
+        dtype: torch.dtype | None = None,
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+    ) -> TensorBlock:
+        """The block with values of this dtype on this device, gradients and labels with them.
+
+        The arguments are those of ``torch.Tensor.to``: a dtype, a device, both in either order, or by
+        name. What is there already is shared. Raises TypeError for anything else.
+        """
+        dtype, device = _dtype_and_device(args, dtype, device)
+        moved = self._map_values(lambda v: v.to(device=device, dtype=dtype, non_blocking=non_blocking))
+        return moved if device is None else moved._with_labels_on(moved.device)
+
+    def _map_values(self, function: Callable[[torch.Tensor], torch.Tensor]) -> TensorBlock:
+        """The block, part of nothing, with ``function`` of its values and of its gradients' values."""
+        block = TensorBlock._unchecked(
+            function(self._values), self._samples, self._components, self._properties
+        )
+        block._gradients = {p: g._map_values(function) for p, g in self._gradients.items()}
+        for parameter, gradient in block._gradients.items():
+            gradient._owned, gradient._parameter = True, parameter
         return block
 
-    def __repr__(self) -> str:
-        lines = [f"TensorBlock with shape {tuple(self.shape)}"]
-        lines.append(f"    samples: {self._samples.names}")
+    def _with_labels_on(self, device: torch.device) -> TensorBlock:
+        """Itself, after its labels and those of its gradients have been moved to ``device``."""
+        self._samples = self._samples.to(device)
+        self._components = tuple(component.to(device) for component in self._components)
+        self._properties = self._properties.to(device)
+        for gradient in self._gradients.values():
+            gradient._with_labels_on(device)
+        return self
+
+    def print(self) -> str:
+        """The block in words; the same as its repr."""
+        what = "TensorBlock" if self._parameter is None else f"TensorBlock gradient for '{self._parameter}',"
+        lines = [f"{what} with shape {_in_parentheses(self.shape)}"]
+        lines.append(f"    samples: {_in_brackets(self._samples.names)}")
         if self._components:
-            lines.append(f"    components: {[c.names[0] for c in self._components]}")
-        lines.append(f"    properties: {self._properties.names}")
+            lines.append(f"    components: {_in_brackets(c.names[0] for c in self._components)}")
+        lines.append(f"    properties: {_in_brackets(self._properties.names)}")
+        if self._gradients:
+            lines += ["", "    gradients:"]
         for parameter, gradient in self._gradients.items():
-            lines.append(f"    gradient of {parameter!r}: shape {tuple(gradient.shape)}")
+            lines.append(
+                f"        {parameter} => TensorBlock with shape {_in_parentheses(gradient.shape)}"
+            )
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return self.print()
+
+
+def _in_parentheses(items: Iterable[object]) -> str:
+    return f"({', '.join(map(str, items))})"
+
+
+def _in_brackets(items: Iterable[object]) -> str:
+    return f"[{', '.join(map(str, items))}]"
+
+
+def _dtype_and_device(
+    args: Sequence[object], dtype: torch.dtype | None, device: str | torch.device | None
+) -> tuple[torch.dtype | None, str | torch.device | None]:
+    """The arguments of ``to``, by position or by name."""
+    for arg in args:
+        if isinstance(arg, torch.dtype) and dtype is None:
+            dtype = arg
+        elif isinstance(arg, (str, torch.device)) and device is None:
+            device = arg
+        else:
+            raise TypeError(
+                f"to takes one dtype and one device, by position or by name, got {arg!r} "
+                f"of type {type(arg).__name__}"
+                + (" beside others" if isinstance(arg, (str, torch.device, torch.dtype)) else "")
+            )
+    return dtype, device

@@ -204,7 +204,7 @@ def recipe(
 
     def ordered(items: Sequence[Any], order: Labels) -> list[Any]:
         positions = keys._position_of_row()
-        return [items[positions[entry]] for entry in order._tuples()]
+        return [items[positions[entry]] for entry in order._rows()]
 
     layers = []
     for i, (layer, order, how) in enumerate(zip(row.layers, orders, written, strict=True)):

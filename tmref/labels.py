@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import operator
 import re
+import struct
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import overload
 
 import torch
 
+_CPU = torch.device("cpu")
 _INT32 = torch.iinfo(torch.int32)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -27,7 +31,7 @@ class LabelsEntry:
     def __init__(self, names: Sequence[str], values: torch.Tensor) -> None:
         row = values.reshape(1, -1) if isinstance(values, torch.Tensor) else values
         labels = Labels(names, row)
-        self._names, self._row, self._device = labels._names, labels._tuples()[0], labels._device
+        self._names, self._row, self._device = labels._names, labels._rows()[0], labels._device
 
     @classmethod
     def _unchecked(
@@ -104,34 +108,43 @@ class Labels:
     1
     """
 
-    __slots__ = ("_device", "_hash", "_index", "_names", "_rows", "_values")
+    __slots__ = ("_content", "_device", "_index", "_length", "_names", "_tuples", "_values")
 
     def __init__(self, names: str | Sequence[str], values: torch.Tensor) -> None:
         names = _checked_names(names)
-        rows = _checked_rows(names, values)
-        self._set(names, rows, values.device)
-        if len(self._position_of_row()) != len(rows):
-            tuples = self._tuples()
-            row, second = next((r, i) for i, r in enumerate(tuples) if r in tuples[:i])
+        content = _checked_content(names, values)
+        self._set(names, content, values.device)
+        if len(set(self._rows())) != len(self):
+            rows = self._rows()
+            row, second = next((r, i) for i, r in enumerate(rows) if r in rows[:i])
             raise ValueError(
                 f"the rows of Labels must be distinct, but the row {list(row)} of {list(names)} "
-                f"stands at {tuples.index(row)} and again at {second}"
+                f"stands at {rows.index(row)} and again at {second}"
             )
 
-    def _set(self, names: tuple[str, ...], rows: torch.Tensor, device: torch.device) -> None:
+    def _set(self, names: tuple[str, ...], content: bytes, device: torch.device) -> None:
+        # The rows are bytes, as int32 stands in memory: nobody can change them, equality and hash are
+        # the interpreter's own, and looking something up takes no operation of torch's, which would
+        # be traced by torch.compile and torch.export, or wait for a device.
         self._names = names
-        self._rows = rows
+        self._content = content
+        self._length = len(content) // (4 * len(names))
         self._device = device
         self._values: torch.Tensor | None = None
+        self._tuples: tuple[tuple[int, ...], ...] | None = None
         self._index: dict[tuple[int, ...], int] | None = None
-        self._hash: int | None = None
 
     @classmethod
-    def _unchecked(cls, names: tuple[str, ...], rows: torch.Tensor, device: torch.device) -> Labels:
-        """Labels of rows known to be distinct, int32, on the host and nobody else's."""
+    def _unchecked(cls, names: tuple[str, ...], content: bytes, device: torch.device) -> Labels:
+        """Labels of rows known to be distinct."""
         labels = cls.__new__(cls)
-        labels._set(names, rows, device)
+        labels._set(names, content, device)
         return labels
+
+    @classmethod
+    def _of_tensor(cls, names: tuple[str, ...], rows: torch.Tensor, device: torch.device) -> Labels:
+        """Labels of rows known to be distinct integers of 32 bits, whatever their dtype and device."""
+        return cls._unchecked(names, _bytes_of(rows), device)
 
     @staticmethod
     def single() -> Labels:
@@ -157,10 +170,7 @@ class Labels:
             raise TypeError(f"end must be an int, got {end!r} of type {type(end).__name__}")
         if end < 0:
             raise ValueError(f"end must be at least 0, got {end}")
-        names = _checked_names(name)
-        with torch.inference_mode(False):
-            rows = torch.arange(end, dtype=torch.int32, device="cpu").reshape(end, 1)
-        return Labels._unchecked(names, rows, rows.device)
+        return Labels._unchecked(_checked_names(name), array("i", range(end)).tobytes(), _CPU)
 
     @property
     def names(self) -> list[str]:
@@ -174,10 +184,20 @@ class Labels:
         Read-only by convention. A tensor that somebody changed is not handed out again: the labels
         themselves can't be changed through it.
         """
-        if self._values is None or self._values._version != 0:
-            with torch.inference_mode(False):
-                self._values = self._rows.to(self._device, copy=True)
-        return self._values
+        if self._values is not None and self._values._version == 0:
+            return self._values
+        with torch.inference_mode(False):
+            values = self._tensor().to(self._device)
+        if type(values) is torch.Tensor:  # where something is traced it is a fake, good for nothing else
+            self._values = values
+        return values
+
+    def _tensor(self) -> torch.Tensor:
+        """The rows as a new tensor on the host."""
+        shape = self._length, len(self._names)
+        if not self._content:
+            return torch.empty(shape, dtype=torch.int32, device=_CPU)
+        return torch.frombuffer(bytearray(self._content), dtype=torch.int32).reshape(shape)
 
     @property
     def device(self) -> torch.device:
@@ -187,13 +207,15 @@ class Labels:
     def to(self, device: str | torch.device) -> Labels:
         """The same labels with ``values`` on ``device``; themselves if they are there already."""
         device = torch.empty(0, device=device).device
-        return self if device == self._device else Labels._unchecked(self._names, self._rows, device)
+        if device == self._device:
+            return self
+        return Labels._unchecked(self._names, self._content, device)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self._length
 
     def __iter__(self) -> Iterator[LabelsEntry]:
-        for row in self._tuples():
+        for row in self._rows():
             yield LabelsEntry._unchecked(self._names, row, self._device)
 
     @overload
@@ -219,7 +241,11 @@ class Labels:
         index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"no entry {index} in Labels with {len(self)} entries")
-        return LabelsEntry._unchecked(self._names, tuple(self._rows[index].tolist()), self._device)
+        row = struct.Struct(f"{len(self._names)}i")
+        index %= len(self)
+        return LabelsEntry._unchecked(
+            self._names, row.unpack_from(self._content, index * row.size), self._device
+        )
 
     def position(self, entry: LabelsEntry | torch.Tensor | Sequence[int]) -> int | None:
         """Where the row is that has these values, or None.
@@ -245,6 +271,22 @@ class Labels:
                 )
         return self._position_of_row().get(row)
 
+    def select(self, selection: Labels) -> torch.Tensor:
+        """The positions of the entries that agree with one of the selection's in its dimensions.
+
+        int64, on :attr:`device`. They are in ascending order, except where the selection has all
+        dimensions in the same order: then in the order of its entries. Entries of the selection that
+        occur nowhere are ignored.
+
+        Raises TypeError for something other than Labels, ValueError for a dimension that isn't there.
+
+        Source: the documentation of ``metatensor.torch.Labels.select``; the order, its behaviour.
+        """
+        if not isinstance(selection, Labels):
+            raise TypeError(f"selection must be Labels, got {type(selection).__name__}")
+        positions = self._selected(selection)
+        return torch.tensor(positions, dtype=torch.int64, device=self._device)
+
     def __contains__(self, entry: LabelsEntry | torch.Tensor | Sequence[int]) -> bool:
         return self.position(entry) is not None
 
@@ -254,12 +296,10 @@ class Labels:
             return True
         if not isinstance(other, Labels):
             return NotImplemented
-        return self._names == other._names and torch.equal(self._rows, other._rows)
+        return self._names == other._names and self._content == other._content
 
     def __hash__(self) -> int:
-        if self._hash is None:
-            self._hash = hash((self._names, tuple(self._tuples())))
-        return self._hash
+        return hash((self._names, self._content))
 
     def __copy__(self) -> Labels:
         return self
@@ -268,30 +308,49 @@ class Labels:
         return self
 
     def print(self, max_entries: int = -1, indent: int = 0) -> str:
-        """The labels as a table, at most ``max_entries`` of them (-1: all), later lines indented."""
-        rows = [[str(v) for v in row] for row in self._tuples()]
-        shown = rows
+        """The labels as a table of at most ``max_entries`` rows, two at least (-1: all).
+
+        All lines but the first are indented. As metatensor.torch prints them.
+        """
+        rows = [[str(v) for v in row] for row in self._rows()]
+        shown, dots = rows, -1
         if 0 <= max_entries < len(rows):
-            head = (max_entries + 1) // 2
-            shown = rows[:head] + rows[len(rows) - (max_entries - head) :]
+            entries = max(max_entries, 2)
+            dots = (entries + 1) // 2
+            shown = rows[:dots] + rows[len(rows) - (entries - dots) :]
         widths = [max(map(len, column)) for column in zip(self._names, *shown, strict=True)]
         lines = [
-            "  ".join(cell.center(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in [list(self._names), *shown]
+            "".join(f" {cell:^{width}} " for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in [self._names, *shown]
         ]
-        if len(shown) < len(rows):
-            lines.insert(1 + (max_entries + 1) // 2, "...")
+        if dots >= 0:
+            half = sum(width + 2 for width in widths) // 2
+            lines.insert(1 + dots, " " * (half - 2 if half > 3 else half + 1) + "...")
         return ("\n" + " " * indent).join(lines)
 
-    def __repr__(self) -> str:
-        return "Labels\n    " + self.print(20, 4)
+    def __str__(self) -> str:
+        return "Labels\n   " + self.print(4, 3)
 
-    def _tuples(self) -> list[tuple[int, ...]]:
-        return [tuple(row) for row in self._rows.tolist()]
+    def __repr__(self) -> str:
+        return "Labels\n   " + self.print(-1, 3)
+
+    def _rows(self) -> tuple[tuple[int, ...], ...]:
+        if self._tuples is None:
+            self._tuples = tuple(struct.iter_unpack(f"{len(self._names)}i", self._content))
+        return self._tuples
+
+    def _selected(self, selection: Labels) -> list[int]:
+        columns = [_column_index(self._names, name) for name in selection._names]
+        if selection._names == self._names:
+            found = map(self._position_of_row().get, selection._rows())
+            return [position for position in found if position is not None]
+        wanted = set(selection._rows())
+        rows = enumerate(self._rows())
+        return [position for position, row in rows if tuple(row[c] for c in columns) in wanted]
 
     def _position_of_row(self) -> dict[tuple[int, ...], int]:
         if self._index is None:
-            self._index = {row: i for i, row in enumerate(self._tuples())}
+            self._index = {row: i for i, row in enumerate(self._rows())}
         return self._index
 
 
@@ -321,7 +380,7 @@ def _checked_names(names: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _checked_rows(names: tuple[str, ...], values: torch.Tensor) -> torch.Tensor:
+def _checked_content(names: tuple[str, ...], values: torch.Tensor) -> bytes:
     if not isinstance(values, torch.Tensor):
         raise TypeError(
             f"values must be a torch.Tensor of integers, got {type(values).__name__}; "
@@ -346,5 +405,10 @@ def _checked_rows(names: tuple[str, ...], values: torch.Tensor) -> torch.Tensor:
             raise ValueError(
                 f"values must fit in 32 bits, from {_INT32.min} to {_INT32.max}, got {worst}"
             )
-    with torch.inference_mode(False):
-        return values.detach().to("cpu", torch.int32, copy=True).contiguous()
+    return _bytes_of(values)
+
+
+def _bytes_of(rows: torch.Tensor) -> bytes:
+    """A tensor of integers as int32 stands in memory."""
+    host = rows.detach().to(_CPU, torch.int32).contiguous()
+    return ctypes.string_at(host.data_ptr(), 4 * host.numel())

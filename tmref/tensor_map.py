@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
-from .block import TensorBlock
+from .block import TensorBlock, _dtype_and_device, _in_brackets, _in_parentheses
 from .labels import Labels, LabelsEntry
 
 Selection = int | Labels | LabelsEntry | Mapping[str, int]
@@ -53,12 +53,10 @@ class TensorMap:
 
     @classmethod
     def _unchecked(cls, keys: Labels, blocks: Sequence[TensorBlock]) -> TensorMap:
-        """A map of blocks that are known to fit and are nobody else's."""
+        """A map of blocks that are known to fit, and marked as part of it."""
         tensor = cls.__new__(cls)
         tensor._keys = keys
         tensor._blocks = tuple(blocks)
-        for block in tensor._blocks:
-            block._owned = True
         return tensor
 
     @property
@@ -142,12 +140,91 @@ class TensorMap:
 
     def copy(self, deep: bool = True) -> TensorMap:
         """The map with values copied (and detached, as in metatensor) or, where not ``deep``, shared."""
-        return TensorMap._unchecked(self._keys, [block.copy(deep) for block in self._blocks])
+        return self._map_blocks(lambda block: block.copy(deep))
+
+    def to(
+        self,
+        *args: str | torch.device | torch.dtype,
+        dtype: torch.dtype | None = None,
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+    ) -> TensorMap:
+        """The map with values of this dtype on this device, gradients and labels with them.
+
+        The arguments are those of ``torch.Tensor.to``: a dtype, a device, both in either order, or by
+        name. What is there already is shared. Raises TypeError for anything else.
+        """
+        dtype, device = _dtype_and_device(args, dtype, device)
+        moved = self._map_blocks(
+            lambda block: block.to(dtype=dtype, device=device, non_blocking=non_blocking)
+        )
+        return moved if device is None else TensorMap._unchecked(self._keys.to(device), moved._blocks)
+
+    def keys_to_samples(
+        self,
+        keys_to_move: str | Sequence[str] | Labels,
+        fill_value: float | complex = 0,
+        sort_samples: bool = True,
+    ) -> TensorMap:
+        """The blocks whose keys differ in ``keys_to_move`` only, one below the other.
+
+        The moved dimensions come last in the samples: sorted where ``sort_samples`` is true, else in
+        the order of the blocks. Properties that a block doesn't have are ``fill_value``. Raises as
+        :func:`tmref.moves.keys_to_samples`, which says more.
+        """
+        from .moves import keys_to_samples  # which needs this class
+
+        return keys_to_samples(self, keys_to_move, fill_value, sort_samples)
+
+    def keys_to_properties(
+        self,
+        keys_to_move: str | Sequence[str] | Labels,
+        fill_value: float | complex = 0,
+        sort_samples: bool = True,
+    ) -> TensorMap:
+        """The blocks whose keys differ in ``keys_to_move`` only, side by side.
+
+        The moved dimensions come first in the properties, with the values of the blocks' keys or,
+        where ``keys_to_move`` are Labels that have entries, with these. Samples that a block doesn't
+        have are ``fill_value``. Raises as :func:`tmref.moves.keys_to_properties`, which says more.
+        """
+        from .moves import keys_to_properties  # which needs this class
+
+        return keys_to_properties(self, keys_to_move, fill_value, sort_samples)
+
+    def _map_blocks(self, function: Callable[[TensorBlock], TensorBlock]) -> TensorMap:
+        """The map with ``function`` of every block, which gives new blocks that fit each other."""
+        blocks = [function(block) for block in self._blocks]
+        for block in blocks:
+            block._owned = True
+        return TensorMap._unchecked(self._keys, blocks)
+
+    def print(self, max_keys: int = -1) -> str:
+        """The map in words, with at most ``max_keys`` of its blocks (-1: all)."""
+        keys, blocks = self._keys._rows(), self._blocks
+        if 0 <= max_keys < len(blocks):
+            keys, blocks = keys[:max_keys], blocks[:max_keys]
+        widths = [max(map(len, map(str, column)), default=0) for column in zip(*keys, strict=True)]
+        cells = [
+            "".join(f" {value:^{width}} " for value, width in zip(key, widths, strict=True))
+            for key in keys
+        ]
+        lines = [
+            f"      {cell}  => TensorBlock with shape {_in_parentheses(block.shape)}"
+            for cell, block in zip(cells, blocks, strict=True)
+        ]
+        if len(blocks) < len(self._blocks):
+            width = sum(w + 2 for w in widths) if keys else 2 * len(self._keys._names)
+            lines.append(" " * (7 + width) + "...")
+        count = "1 block" if len(self) == 1 else f"{len(self)} blocks"
+        head = [f"TensorMap with {count}", f"    keys: {_in_brackets(self._keys._names)}"]
+        return "\n".join([*head, "    blocks:", *lines])
+
+    def __str__(self) -> str:
+        return self.print(max_keys=7)
 
     def __repr__(self) -> str:
-        lines = [f"TensorMap with {len(self)} blocks", f"    keys: {self._keys.names}"]
-        lines += [f"    {key.print()}: shape {tuple(block.shape)}" for key, block in self.items()]
-        return "\n".join(lines)
+        return self.print()
 
 
 def _as_dict(selection: Labels | LabelsEntry | Mapping[str, int]) -> dict[str, int]:

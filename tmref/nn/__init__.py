@@ -1,8 +1,27 @@
 """Modules on TensorMaps: the counterparts of ``metatensor.torch.learn.nn``."""
 
-from .activations import ReLU, SiLU, Tanh
-from .linear import Linear
+from .activations import InvariantReLU, InvariantSiLU, InvariantTanh, ReLU, SiLU, Tanh
+from .equivariant import EquivariantTransformation
+from .layer_norm import InvariantLayerNorm, LayerNorm
+from .linear import EquivariantLinear, Linear
+from .module import Buffer, Module
 from .module_map import ModuleMap
 from .sequential import Sequential
 
-__all__ = ["Linear", "ModuleMap", "ReLU", "Sequential", "SiLU", "Tanh"]
+__all__ = [
+    "Buffer",
+    "EquivariantLinear",
+    "EquivariantTransformation",
+    "InvariantLayerNorm",
+    "InvariantReLU",
+    "InvariantSiLU",
+    "InvariantTanh",
+    "LayerNorm",
+    "Linear",
+    "Module",
+    "ModuleMap",
+    "ReLU",
+    "Sequential",
+    "SiLU",
+    "Tanh",
+]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from ..labels import Labels
 
 
@@ -57,3 +59,56 @@ def checked_properties(out_properties: object, keys: Labels) -> list[Labels] | N
             f"got {type(out_properties).__name__}"
         )
     return per_key("out_properties", list(out_properties), Labels, keys)
+
+
+#: The default of ``invariant_keys`` everywhere: what neither rotates nor changes sign on inversion.
+INVARIANT = Labels(["o3_lambda", "o3_sigma"], torch.tensor([[0, 1]]))
+
+
+def which_are_invariant(in_keys: Labels, invariant_keys: object) -> list[bool]:
+    """Whether each of ``in_keys`` is selected by ``invariant_keys``, by default :data:`INVARIANT`.
+
+    Raises TypeError for something other than labels, ValueError where they have dimensions that
+    ``in_keys`` have not.
+    """
+    selection = INVARIANT if invariant_keys is None else invariant_keys
+    if not isinstance(selection, Labels):
+        raise TypeError(f"invariant_keys must be Labels, got {type(invariant_keys).__name__}")
+    unknown = [name for name in selection.names if name not in checked_keys(in_keys).names]
+    if unknown:
+        raise ValueError(
+            f"invariant_keys select by {selection.names}, but in_keys have no {unknown[0]!r}, they have "
+            f"{in_keys.names}; give invariant_keys of dimensions that in_keys have"
+        )
+    rows = set(selection._rows())
+    return [tuple(key[name] for name in selection.names) in rows for key in in_keys]
+
+
+def per_invariant_key(name: str, value: object, kind: type, keys: Labels, which: list[bool]) -> list[Any]:
+    """As :func:`per_key` for what only invariant keys have: the list may be as long as there are keys,
+    or as long as there are invariant ones. Entries of covariant keys are None."""
+    if isinstance(value, (list, tuple)) and len(value) == sum(which) != len(keys):
+        given = iter(value)
+        filler = value[0] if value else kind()
+        spread = per_key(name, [next(given) if is_one else filler for is_one in which], kind, keys)
+    else:
+        spread = per_key(name, value, kind, keys)
+    return [item if is_one else None for item, is_one in zip(spread, which, strict=True)]
+
+
+def out_sizes(out_features: object, properties: list[Labels] | None, keys: Labels) -> list[int]:
+    """The features after a layer for every key, by ``out_features``, ``out_properties`` or both.
+
+    Raises ValueError where they contradict each other.
+    """
+    if out_features is None:
+        assert properties is not None, "one of them is there"
+        return [len(labels) for labels in properties]
+    sizes = sizes_per_key("out_features", out_features, keys)
+    for key, size, labels in zip(keys, sizes, properties or [None] * len(keys), strict=True):
+        if labels is not None and size != len(labels):
+            raise ValueError(
+                f"out_features is {size} for the key {key.print()}, but its out_properties "
+                f"have {len(labels)} entries; give one of them, or let them agree"
+            )
+    return sizes

@@ -8,6 +8,7 @@ import warnings
 import torch
 
 from ..block import TensorBlock
+from .covariant import CovariantTransform
 
 #: torch's modules that are deterministic functions of each sample by itself.
 _PER_SAMPLE = (
@@ -38,8 +39,8 @@ def why_no_gradients(module: torch.nn.Module) -> str | None:
 
 
 def _why_not_per_sample(module: torch.nn.Module) -> str | None:
-    if type(module) is torch.nn.Sequential:
-        return next(filter(None, map(_why_not_per_sample, module)), None)
+    if type(module) in (torch.nn.Sequential, CovariantTransform):
+        return next(filter(None, map(_why_not_per_sample, module.children())), None)
     if type(module) in _PER_SAMPLE or getattr(module, "per_sample", False) is True:
         return None
     return (
@@ -56,7 +57,7 @@ def push_forward(module: torch.nn.Module, block: TensorBlock, gradient: TensorBl
     """
     extra = gradient.values.dim() - block.values.dim()
     directions = gradient.shape[1 : 1 + extra].numel()
-    rows = gradient.samples._rows[:, 0].to(block.device, torch.long)
+    rows = gradient.samples._tensor()[:, 0].to(block.device, torch.long)
     primal = block.values[rows].repeat_interleave(directions, dim=0)
     tangent = gradient.values.reshape(primal.shape)
     _load_jvp()

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 import torch
 
 from ..labels import Labels
-from ._arguments import checked_keys, checked_properties, per_key, sizes_per_key
+from ._arguments import (
+    checked_keys,
+    checked_properties,
+    out_sizes,
+    per_invariant_key,
+    per_key,
+    sizes_per_key,
+    which_are_invariant,
+)
 from .module_map import ModuleMap, OfModuleMap
 
 
@@ -38,24 +46,62 @@ class Linear(OfModuleMap):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        checked_keys(in_keys)
-        properties = checked_properties(out_properties, in_keys)
-        if out_features is None:
-            if properties is None:
-                raise ValueError("Linear needs out_features or out_properties, got neither")
-            out_features = [len(p) for p in properties]
-        sizes_in = sizes_per_key("in_features", in_features, in_keys)
-        sizes_out = sizes_per_key("out_features", out_features, in_keys)
-        if properties is not None:
-            for key, size, labels in zip(in_keys, sizes_out, properties, strict=True):
-                if size != len(labels):
-                    raise ValueError(
-                        f"out_features is {size} for the key {key.print()}, but its out_properties "
-                        f"have {len(labels)} entries; give one of them, or let them agree"
-                    )
-        biases = per_key("bias", bias, bool, in_keys)
-        modules = [
-            torch.nn.Linear(before, after, bias=b, device=device, dtype=dtype)
-            for before, after, b in zip(sizes_in, sizes_out, biases, strict=True)
-        ]
-        self.module_map = ModuleMap(in_keys, modules, properties)
+        biases = per_key("bias", bias, bool, checked_keys(in_keys))
+        self.module_map = _linears(
+            in_keys, in_features, out_features, out_properties, biases, device, dtype
+        )
+
+
+class EquivariantLinear(OfModuleMap):
+    """y[k] = x[k] W[k]ᵀ + b[k] for every key k of the map, b[k] = 0 for covariant ones.
+
+    A constant has no direction: it is added where nothing rotates or changes sign. ``invariant_keys``
+    select the keys where that is so; without them, those of ``o3_lambda`` 0 and ``o3_sigma`` 1.
+    ``bias`` is given once, or as a list with one for every key or for every invariant key. Shapes,
+    other arguments, parameters and errors as for :class:`Linear`; raises ValueError where ``in_keys``
+    haven't the dimensions of ``invariant_keys``, too.
+
+    Source: the documentation of ``metatensor.learn.nn.EquivariantLinear``.
+    """
+
+    def __init__(
+        self,
+        in_keys: Labels,
+        in_features: int | Sequence[int],
+        out_features: int | Sequence[int] | None = None,
+        out_properties: Sequence[Labels] | None = None,
+        invariant_keys: Labels | None = None,
+        *,
+        bias: bool | Sequence[bool] = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        invariant = which_are_invariant(in_keys, invariant_keys)
+        biases = [b is True for b in per_invariant_key("bias", bias, bool, in_keys, invariant)]
+        self.module_map = _linears(
+            in_keys, in_features, out_features, out_properties, biases, device, dtype
+        )
+
+
+def _linears(
+    in_keys: Labels,
+    in_features: int | Sequence[int],
+    out_features: int | Sequence[int] | None,
+    out_properties: Sequence[Labels] | None,
+    biases: Sequence[bool],
+    device: torch.device | str | None,
+    dtype: torch.dtype | None,
+) -> ModuleMap:
+    """One torch.nn.Linear for every key."""
+    properties = checked_properties(out_properties, in_keys)
+    if out_features is None and properties is None:
+        raise ValueError("a linear layer needs out_features or out_properties, got neither")
+    sizes_in = sizes_per_key("in_features", in_features, in_keys)
+    modules = [
+        torch.nn.Linear(before, after, bias=bias, device=device, dtype=dtype)
+        for before, after, bias in zip(
+            sizes_in, out_sizes(out_features, properties, in_keys), biases, strict=True
+        )
+    ]
+    return ModuleMap(in_keys, modules, properties)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from ..block import TensorBlock
 from ..labels import Labels, LabelsEntry
 from ..tensor_map import TensorMap
 from ._arguments import checked_keys, checked_properties
 from .gradients import push_forward, why_no_gradients
+from .module import Module
 
 
-class ModuleMap(torch.nn.Module):
+class ModuleMap(Module):
     """y[k] = modules[k](x[k]) for every key k of the map.
 
     Blocks find their module by the named values of their key, in whatever order; a map may have
@@ -31,6 +34,9 @@ class ModuleMap(torch.nn.Module):
     Source: the documentation of ``metatensor.learn.nn.ModuleMap``.
     """
 
+    _in_keys: Labels
+    _out_properties: list[Labels] | None
+
     def __init__(
         self,
         in_keys: Labels,
@@ -38,7 +44,7 @@ class ModuleMap(torch.nn.Module):
         out_properties: Sequence[Labels] | None = None,
     ) -> None:
         super().__init__()
-        self._in_keys = checked_keys(in_keys)
+        checked_keys(in_keys)
         if not isinstance(modules, (list, tuple, torch.nn.ModuleList)):
             raise TypeError(f"modules must be a list of torch.nn.Module, got {type(modules).__name__}")
         for module in modules:
@@ -50,7 +56,8 @@ class ModuleMap(torch.nn.Module):
             raise ValueError(
                 f"modules must have one module for each of the {len(in_keys)} keys, got {len(modules)}"
             )
-        self._out_properties = checked_properties(out_properties, in_keys)
+        self.register_buffer("_in_keys", in_keys)
+        self.register_buffer("_out_properties", checked_properties(out_properties, in_keys))
         self.module_list = torch.nn.ModuleList(modules)
 
     @classmethod
@@ -77,16 +84,53 @@ class ModuleMap(torch.nn.Module):
         """The map of ``modules[k](x[k])``, keys in the order of ``tensor``."""
         if not isinstance(tensor, TensorMap):
             raise TypeError(f"the input must be a TensorMap, got {type(tensor).__name__}")
-        pairs = list(zip(self._positions(tensor.keys), tensor, strict=True))
-        for position, block in pairs:
-            self._check_gradients(position, block)
-        blocks = [self._forward_block(position, block) for position, block in pairs]
-        return TensorMap._unchecked(tensor.keys, blocks)
+        keys, blocks = tensor._keys, tensor._blocks
+        modules, properties = self._of(keys)
+        has_gradients = bool(blocks) and bool(blocks[0]._gradients)
+        if has_gradients:
+            for module, (key, block) in zip(modules, tensor.items(), strict=True):
+                _check_gradients(module, key, block)
+        out: list[TensorBlock] = []
+        Tensor, new_block = torch.Tensor, TensorBlock._unchecked  # looked up once
+        dtype: torch.dtype | None = None
+        default: Labels | None = None
+        for module, block, labels in zip(modules, blocks, properties, strict=True):
+            values = module(block._values)
+            if not isinstance(values, Tensor) or values.dtype is not dtype:
+                dtype = _dtype_of(values, block, keys, out)
+            shape, samples, components = values.shape, block._samples, block._components
+            if (
+                len(shape) != 2 + len(components)
+                or shape[0] != samples._length
+                or (components and shape[1:-1] != tuple(map(len, components)))
+            ):
+                raise ValueError(_wrong_shape(keys[len(out)], block, values))
+            if labels is None:
+                if default is None or default._length != shape[-1]:
+                    default = _default_properties(shape[-1], keys._device)
+                labels = default
+            elif labels._length != shape[-1]:
+                raise ValueError(_wrong_width(keys[len(out)], labels, shape[-1]))
+            out.append(new_block(values, samples, components, labels, True))
+        if has_gradients:
+            for module, block, result in zip(modules, blocks, out, strict=True):
+                _push_gradients(module, block, result)
+        return TensorMap._unchecked(keys, out)
 
-    def _positions(self, keys: Labels, given: str = "the map has a block") -> Sequence[int]:
-        """The module of every key. Raises ValueError for a key that has none, ``given`` as it says."""
-        if keys == self._in_keys:
-            return range(len(keys))
+    def _of(self, keys: Labels) -> tuple[Collection[torch.nn.Module], Sequence[Labels | None]]:
+        """Module and properties of every key. Raises ValueError for a key that has none."""
+        modules: Collection[torch.nn.Module] = self._modules["module_list"]._modules.values()
+        properties: Sequence[Labels | None] = self._out_properties or [None] * len(modules)
+        if keys is not self._in_keys and keys != self._in_keys:
+            positions = self._positions(keys)
+            modules = [self.module_list[i] for i in positions]
+            properties = [properties[i] for i in positions]
+        if properties and properties[0] is not None and properties[0]._device != keys._device:
+            properties = [labels and labels.to(keys._device) for labels in properties]
+        return modules, properties
+
+    def _positions(self, keys: Labels, given: str = "the map has a block") -> list[int]:
+        """Where every key is in ``in_keys``. Raises ValueError where one isn't, ``given`` as it says."""
         positions = []
         for key in keys:
             position = self._in_keys.position(key)
@@ -99,64 +143,88 @@ class ModuleMap(torch.nn.Module):
             positions.append(position)
         return positions
 
-    def _check_gradients(self, position: int, block: TensorBlock) -> None:
-        module, key = self.module_list[position], self._in_keys[position]
-        for parameter, gradient in block.gradients():
-            reason = why_no_gradients(module)
-            if gradient.has_any_gradient():
-                reason = "it has gradients itself, and gradients of gradients are not supported"
-            if reason:
-                raise ValueError(
-                    f"the gradient with respect to {parameter!r} of the block {key.print()} can't go "
-                    f"through the module: {reason}. Remove the gradients from the map, or compute "
-                    "them from the output by autograd"
-                )
-
-    def _forward_block(self, position: int, block: TensorBlock) -> TensorBlock:
-        module, key = self.module_list[position], self._in_keys[position]
-        values = module(block.values)
-        self._check_shape(values, block, key)
-        properties = self._properties(position, values, key)
-        out = TensorBlock._unchecked(values, block.samples, block._components, properties)
-        for parameter, gradient in block.gradients():
-            pushed = push_forward(module, block, gradient)
-            out._gradients[parameter] = TensorBlock._unchecked(
-                pushed, gradient.samples, gradient._components, properties
-            )
-            out._gradients[parameter]._owned = True
-        return out
-
-    def _check_shape(self, values: object, block: TensorBlock, key: LabelsEntry) -> None:
-        given = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
-        if not isinstance(values, torch.Tensor) or values.shape[:-1] != block.shape[:-1]:
-            raise ValueError(
-                f"the module of {key.print()} must return a tensor of the shape "
-                f"({', '.join(map(str, block.shape[:-1]))}, out_features), got {given}"
-            )
-
-    def _properties(self, position: int, values: torch.Tensor, key: LabelsEntry) -> Labels:
-        width = values.shape[-1]
-        if self._out_properties is None:
-            return _default_properties(width, values.device)
-        properties = self._out_properties[position]
-        if len(properties) != width:
-            raise ValueError(
-                f"the module of {key.print()} returned {width} properties, but its out_properties "
-                f"have {len(properties)} entries"
-            )
-        return properties.to(values.device) if properties.device != values.device else properties
+    def _why_not(self, state_dict: Mapping[str, Any], prefix: str) -> str | None:
+        reason = super()._why_not(state_dict, prefix)
+        if reason is not None:
+            return reason
+        found = self._decoded(state_dict[f"{prefix}_extra_state"])
+        for name, labels in found.items():
+            if len(labels) != len(self.module_list):
+                return f"{name} has {len(labels)} entries for {len(self.module_list)} modules"
+        for name, own in self.module_list.state_dict(keep_vars=True).items():
+            given = state_dict.get(f"{prefix}module_list.{name}")
+            if isinstance(given, torch.Tensor) and isinstance(own, torch.Tensor):
+                if not is_lazy(own) and given.shape != own.shape:
+                    return f"module_list.{name} has another shape, so that keys and modules would not fit"
+        return None
 
 
-class OfModuleMap(torch.nn.Module):
+class OfModuleMap(Module):
     """A module that is what its ``module_map`` does: a subclass makes it in ``__init__``."""
 
     module_map: ModuleMap
 
     def forward(self, tensor: TensorMap) -> TensorMap:
         """The map that ``module_map`` makes of ``tensor``."""
-        return self.module_map(tensor)
+        return self._modules["module_map"](tensor)
 
 
+def _wrong_shape(key: LabelsEntry, block: TensorBlock, values: object) -> str:
+    given = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
+    return (
+        f"the module of {key.print()} must return a tensor of the shape "
+        f"({', '.join(map(str, block.shape[:-1]))}, out_features), got {given}"
+    )
+
+
+def _wrong_width(key: LabelsEntry, properties: Labels, width: int) -> str:
+    return (
+        f"the module of {key.print()} returned {width} properties, but its out_properties have "
+        f"{len(properties)} entries"
+    )
+
+
+def _dtype_of(values: object, block: TensorBlock, keys: Labels, out: list[TensorBlock]) -> torch.dtype:
+    """The dtype of the values. Raises ValueError where it isn't that of the blocks before."""
+    if not isinstance(values, torch.Tensor):
+        raise ValueError(_wrong_shape(keys[len(out)], block, values))
+    if out and values.dtype != out[0].dtype:
+        raise ValueError(
+            f"the modules must return values of one dtype, got {out[0].dtype} from that of "
+            f"{keys[0].print()} and {values.dtype} from that of {keys[len(out)].print()}"
+        )
+    return values.dtype
+
+
+def _check_gradients(module: torch.nn.Module, key: LabelsEntry, block: TensorBlock) -> None:
+    """Raise ValueError where the block has gradients that can't go through the module."""
+    for parameter, gradient in block.gradients():
+        reason = why_no_gradients(module)
+        if gradient.has_any_gradient():
+            reason = "it has gradients itself, and gradients of gradients are not supported"
+        if reason:
+            raise ValueError(
+                f"the gradient with respect to {parameter!r} of the block {key.print()} can't go "
+                f"through the module: {reason}. Remove the gradients from the map, or compute "
+                "them from the output by autograd"
+            )
+
+
+def _push_gradients(module: torch.nn.Module, block: TensorBlock, out: TensorBlock) -> None:
+    """Add to ``out`` what the module makes of the gradients of ``block``."""
+    for parameter, gradient in block.gradients():
+        pushed = TensorBlock._unchecked(
+            push_forward(module, block, gradient),
+            gradient._samples,
+            gradient._components,
+            out._properties,
+            True,
+        )
+        pushed._parameter = parameter
+        out._gradients = {**out._gradients, parameter: pushed}
+
+
+@torch.compiler.assume_constant_result
 @functools.lru_cache(maxsize=256)
 def _default_properties(width: int, device: torch.device) -> Labels:
     return Labels.range("_", width).to(device)

@@ -1,0 +1,409 @@
+"""How the reference compares with plain torch and with metatensor, as ratios of CPU time in one process.
+
+Every line is a kind of work, every cell a size of it. In a round each subject does the work of a cell
+once, one after the other, in an order that is reversed from round to round; a ratio is that of two times
+of one round, and a cell has the median over the rounds. One thread; torch beside itself is the noise.
+
+    python asv_benchmarks/speed.py [--quick] [--cells] [LINE...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import itertools
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import tmref
+from tmref.implementations import Implementation, UnknownImplementation, load
+
+BLOCKS, SAMPLES = (1, 4, 16, 64, 256), (1, 10, 100, 1000)
+FEATURES, COMPONENTS = ((32, 32), (128, 64)), ((), (5,))
+
+TORCH, AGAIN = "plain torch", "plain torch again"
+NAMES = ("reference", "metatensor-learn", "metatensor-torch")
+
+#: A timing takes this many seconds at least, a cell this many at most beyond its first rounds.
+TIMING, CELL = 2e-3, 1.0
+ROUNDS, LEAST = 15, 5
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Size:
+    """The size of a cell."""
+
+    blocks: int
+    samples: int
+    features: tuple[int, int]
+    components: tuple[int, ...]
+
+    def __str__(self) -> str:
+        features = "→".join(map(str, self.features))
+        return f"{self.blocks:4} blocks × {self.samples:5} samples, {features}" + (
+            f", component of {self.components[0]}" if self.components else ""
+        )
+
+
+class PlainLayerNorm(torch.nn.Module):
+    """The layer norm over all axes but the samples in torch's fused kernel, a factor per feature after."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(features))
+        self.bias = torch.nn.Parameter(torch.zeros(features))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        normed = torch.nn.functional.layer_norm(x, x.shape[1:])
+        return torch.addcmul(self.bias, normed, self.weight)
+
+
+def plain_module(kind: str, size: Size) -> torch.nn.Module:
+    """The torch module of one block."""
+    before, after = size.features
+    if kind == "LayerNorm":
+        return PlainLayerNorm(before) if size.components else torch.nn.LayerNorm(before)
+    if kind == "Linear":
+        return torch.nn.Linear(before, after)
+    layers = torch.nn.Linear(before, before), torch.nn.Tanh(), torch.nn.Linear(before, after)
+    return torch.nn.Sequential(*layers)
+
+
+def map_module(kind: str, size: Size, implementation: Implementation) -> torch.nn.Module:
+    """The module of all blocks."""
+    nn = implementation.nn
+    keys = implementation.labels(tmref.Labels.range("key", size.blocks))
+    before, after = size.features
+    if kind == "LayerNorm":
+        return nn.LayerNorm(keys, before)
+    if kind == "Linear":
+        return nn.Linear(keys, before, after)
+    return nn.Sequential(keys, nn.Linear(keys, before, before), nn.Tanh(keys), nn.Linear(keys, before, after))
+
+
+def layers(kind: str, mode: str, size: Size, names: list[str]) -> dict[str, Work]:
+    """The work of every subject: a forward, in inference mode or not, or a backward after it."""
+    values = [torch.randn(size.samples, *size.components, size.features[0]) for _ in range(size.blocks)]
+    modules = [plain_module(kind, size) for _ in values]
+    gradients = [torch.ones_like(m(v)) for m, v in zip(modules, values, strict=True)]
+
+    def plain() -> list[torch.Tensor]:
+        return [module(x) for module, x in zip(modules, values, strict=True)]
+
+    forwards: dict[str, Callable[[], list[torch.Tensor]]] = {TORCH: plain, AGAIN: plain}
+    for name in names:
+        implementation = load(name)
+        blocks = [tmref.block_from_array(v) for v in values]
+        x = implementation.encode(tmref.TensorMap(tmref.Labels.range("key", size.blocks), blocks))
+        forwards[name] = _forward(map_module(kind, size, implementation), x, mode == "forward + backward")
+    return {name: _in_mode(forward, mode, gradients) for name, forward in forwards.items()}
+
+
+def _forward(module: torch.nn.Module, x: object, with_values: bool) -> Callable[[], list[torch.Tensor]]:
+    if not with_values:
+        return lambda: module(x)
+    return lambda: [block.values for block in module(x)]
+
+
+def _in_mode(forward: Callable[[], list[torch.Tensor]], mode: str, gradients: list[torch.Tensor]) -> Work:
+    def inference() -> None:
+        with torch.inference_mode():
+            forward()
+
+    def backward() -> None:
+        torch.autograd.backward(forward(), gradients)
+
+    return {"forward": forward, "inference": inference, "forward + backward": backward}[mode]
+
+
+def training(names: list[str]) -> dict[str, Work]:
+    """Ten epochs of the training in metatensor-learn's tutorial on nn modules: a perceptron in float64."""
+    features, target = torch.randn(100, 128, dtype=torch.float64), torch.randn(100, 1, dtype=torch.float64)
+    mlp = torch.nn.Sequential(torch.nn.Linear(128, 64), torch.nn.ReLU(), torch.nn.Linear(64, 1)).double()
+    loss = torch.nn.MSELoss(reduction="sum")
+    work = {name: _epochs(mlp, lambda y: loss(y, target), features) for name in (TORCH, AGAIN)}
+    for name in names:
+        implementation = load(name)
+        operations = _operations(name)
+        keys = tmref.Labels.single()
+        maps = [tmref.TensorMap(keys, [tmref.block_from_array(t)]) for t in (features, target)]
+        x, y = map(implementation.encode, maps)
+        in_keys, nn = x.keys, implementation.nn
+        model = nn.Sequential(
+            in_keys,
+            nn.Linear(in_keys, 128, 64),
+            nn.ReLU(in_keys),
+            nn.Linear(in_keys, 64, out_properties=[y.block_by_id(0).properties]),
+        ).double()
+        work[name] = _epochs(model, _map_loss(y, operations.equal_metadata), x)
+    return work
+
+
+def _operations(name: str) -> object:
+    """The module of operations that goes with an implementation's maps."""
+    if name == "reference":
+        return tmref
+    import metatensor
+    import metatensor.torch.operations
+
+    return metatensor if name == "metatensor-learn" else metatensor.torch
+
+
+def _map_loss(target: object, equal_metadata: Callable[[object, object], bool]) -> Callable[..., torch.Tensor]:
+    def loss(output: object) -> torch.Tensor:
+        assert equal_metadata(output, target)
+        total = 0
+        for key in output.keys:
+            total += torch.sum((output[key].values - target[key].values) ** 2)
+        return total
+
+    return loss
+
+
+def _epochs(model: torch.nn.Module, loss: Callable[..., torch.Tensor], x: object, number: int = 10) -> Work:
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def train() -> None:
+        for _ in range(number):
+            optimizer.zero_grad()
+            loss(model(x)).backward()
+            optimizer.step()
+
+    return train
+
+
+def keys_to_samples(names: list[str]) -> dict[str, Work]:
+    """64 blocks of 10000 samples and 32 properties into one, sorted; a bare torch.cat is plain torch."""
+    blocks = 64
+    values = [torch.randn(10000, 32) for _ in range(blocks)]
+    samples = [(torch.arange(10000) * blocks + i).reshape(-1, 1) for i in range(blocks)]
+    properties = tmref.Labels.range("n", 32)
+    x = tmref.TensorMap(
+        tmref.Labels.range("key", blocks),
+        [
+            tmref.TensorBlock(v, tmref.Labels("sample", s), [], properties)
+            for v, s in zip(values, samples, strict=True)
+        ],
+    )
+    work: dict[str, Work] = {name: lambda: torch.cat(values) for name in (TORCH, AGAIN)}
+    for name in names:
+        tensor = load(name).encode(x)
+        work[name] = lambda tensor=tensor: tensor.keys_to_samples("key")
+    return work
+
+
+def ratios(work: dict[str, Work]) -> dict[str, list[float]]:
+    """For every subject but plain torch, its time over that of plain torch and, for metatensor-torch's
+    sake, over the reference's: by name, and by name and " / reference"; one for each round."""
+    loops = {name: _loops(do) for name, do in work.items()}
+    order, times = list(work), {name: [] for name in work}
+    gc.collect()
+    gc.disable()
+    started = time.perf_counter()
+    try:
+        for done in range(ROUNDS):
+            for name in order if done % 2 else reversed(order):
+                times[name].append(_timing(work[name], loops[name]))
+            if done + 1 >= LEAST and time.perf_counter() - started > CELL:
+                break
+    finally:
+        gc.enable()
+
+    def by(one: str, other: str) -> list[float]:
+        return [a / b for a, b in zip(times[one], times[other], strict=True)]
+
+    found = {name: by(name, TORCH) for name in work if name != TORCH}
+    peers = [name for name in work if name.startswith("metatensor")]
+    return found | {f"{name} / reference": by(name, "reference") for name in peers}
+
+
+def _loops(do: Work) -> int:
+    """How often the work is done in a timing; this warms it up, too."""
+    do()
+    return max(1, round(TIMING / max(_timing(do, 1), 1e-9)))
+
+
+def _timing(do: Work, loops: int) -> float:
+    started = time.process_time()
+    for _ in range(loops):
+        do()
+    return (time.process_time() - started) / loops
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What the median over some cells of a line may be at most, or at least, for a kind of ratio."""
+
+    words: str
+    of: str
+    cells: Callable[[Size], bool]
+    most: float = float("inf")
+    least: float = 0.0
+
+
+def _at(*samples: int) -> Callable[[Size], bool]:
+    return lambda size: size.samples in samples
+
+
+PEER = "metatensor-torch / reference"
+
+
+def _limits(several: float, one: float, peer: dict[tuple[int, ...], float]) -> tuple[Limit, ...]:
+    return (
+        Limit("2 blocks or more", "reference", lambda size: size.blocks > 1, most=several),
+        Limit("one block", "reference", lambda size: size.blocks == 1, most=one),
+        *(
+            Limit(f"n = {', '.join(map(str, n))}", PEER, _at(*n), least=least)
+            for n, least in peer.items()
+        ),
+    )
+
+
+_FORWARD = _limits(1.10, 1.25, {(1, 10): 4.0, (100,): 2.5, (1000,): 1.3})
+_BACKWARD = _limits(1.08, 1.20, {(1, 10): 2.3, (100,): 1.4})
+_ALL = lambda size: True  # noqa: E731
+
+#: The lines: the work of a size, and the limits of its ratios.
+LINES: dict[str, tuple[Callable[[Size, list[str]], dict[str, Work]], tuple[Limit, ...]]] = {
+    **{
+        f"{kind}, {mode}": (
+            lambda size, names, kind=kind, mode=mode: layers(kind, mode, size, names),
+            _BACKWARD if mode == "forward + backward" else _FORWARD,
+        )
+        for kind in ("Linear", "Sequential")
+        for mode in ("forward", "inference", "forward + backward")
+    },
+    "LayerNorm, forward": (
+        lambda size, names: layers("LayerNorm", "forward", size, names),
+        (Limit("16 blocks or more", "reference", _ALL, most=1.10), Limit("all n", PEER, _ALL, least=6.0)),
+    ),
+    "training, an epoch": (
+        lambda size, names: training(names),
+        (Limit("", "reference", _ALL, most=1.15), Limit("", PEER, _ALL, least=1.7)),
+    ),
+    "keys_to_samples, sorted": (
+        lambda size, names: keys_to_samples(names),
+        (Limit("beside torch.cat", "reference", _ALL), Limit("", PEER, _ALL, least=3.0)),
+    ),
+}
+
+
+def sizes(line: str, quick: bool) -> Iterator[Size]:
+    """The cells of a line."""
+    if line.startswith("training"):
+        yield Size(1, 100, (128, 1), ())
+        return
+    if line.startswith("keys_to_samples"):
+        yield Size(64, 10000, (32, 32), ())
+        return
+    grid = itertools.product(BLOCKS, SAMPLES, FEATURES, COMPONENTS)
+    for blocks, samples, features, components in grid:
+        if line.startswith("LayerNorm") and blocks < 16:
+            continue
+        if quick and (blocks not in (1, 16, 64) or samples == 1000):
+            continue
+        yield Size(blocks, samples, features, components)
+
+
+def installed() -> list[str]:
+    """The implementations that are there."""
+    found = []
+    for name in NAMES:
+        try:
+            load(name)
+        except UnknownImplementation:
+            continue
+        found.append(name)
+    return found
+
+
+def quartiles(values: list[float]) -> tuple[float, float, float]:
+    """The three of them; a single value thrice."""
+    if len(values) == 1:
+        return (values[0],) * 3
+    first, median, third = statistics.quantiles(values, n=4, method="inclusive")
+    return first, median, third
+
+
+def measure(line: str, names: list[str], quick: bool, show: Callable[[str], None]) -> dict[Size, dict]:
+    """The medians of all ratios, by cell."""
+    work, _ = LINES[line]
+    cells = {}
+    for size in sizes(line, quick):
+        found = {name: quartiles(values) for name, values in ratios(work(size, names)).items()}
+        cells[size] = {name: median for name, (_, median, _) in found.items()}
+        of = "  ".join(f"{name} {b:.2f} ({a:.2f}–{c:.2f})" for name, (a, b, c) in found.items())
+        show(f"{line}, {size}: {of}")
+    return cells
+
+
+def summary(measured: dict[str, dict[Size, dict]]) -> Table:
+    """A row for every limit: the median over its cells, their quartiles, the worst cell, the noise."""
+    table = Table(box=None, header_style="", pad_edge=False)
+    table.add_column("work", no_wrap=True)
+    table.add_column("cells", no_wrap=True)
+    for column in ("limit", "median", "quartiles", "worst", "torch / torch"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for line, cells in measured.items():
+        for limit in LINES[line][1]:
+            of = [cell for size, cell in cells.items() if limit.cells(size) and limit.of in cell]
+            if not of:
+                continue
+            first, median, third = quartiles([cell[limit.of] for cell in of])
+            noise = quartiles([cell[AGAIN] for cell in of])
+            at_most = limit.least == 0
+            bound = f"≤ {limit.most:.2f}" if at_most else f"≥ {limit.least:.1f}"
+            worst = (max if at_most else min)(cell[limit.of] for cell in of)
+            missed = median > limit.most or median < limit.least
+            what = "reference / torch" if limit.of == "reference" else limit.of
+            table.add_row(
+                line,
+                f"{what}{', ' if limit.words else ''}{limit.words}",
+                "" if limit.most == float("inf") and at_most else bound,
+                f"{median:.2f}{' !' if missed else ''}",
+                f"{first:.2f}–{third:.2f}",
+                f"{worst:.2f}",
+                f"{noise[0]:.2f}–{noise[2]:.2f}",
+            )
+    return table
+
+
+def processor() -> str:
+    """The name of the processor, where the system tells."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("lines", nargs="*", metavar="LINE", help="words in the names of the lines")
+    parser.add_argument("--quick", action="store_true", help="a part of the grid")
+    parser.add_argument("--cells", action="store_true", help="print every cell as it is measured")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    names = installed()
+    console = Console(width=160)
+    console.print(f"{time.strftime('%Y-%m-%d')}, {processor()}, torch {torch.__version__}, one thread")
+    wanted = [line for line in LINES if all(word in line for word in options.lines)]
+    if not wanted:
+        parser.error(f"no line has all of {options.lines} in its name; there are {', '.join(LINES)}")
+    show = print if options.cells else lambda text: None
+    console.print(summary({line: measure(line, names, options.quick, show) for line in wanted}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,168 @@
+"""Layer norms: every sample of a block to mean 0 and variance 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn import functional
+
+from ..labels import Labels
+from ._arguments import (
+    checked_keys,
+    checked_properties,
+    per_invariant_key,
+    per_key,
+    sizes_per_key,
+    which_are_invariant,
+)
+from .module import Module
+from .module_map import ModuleMap, OfModuleMap
+
+
+class LayerNorm(OfModuleMap):
+    """y = (x - μ) / √(σ² + eps) · w + b, with mean μ and variance σ² of every sample of a block.
+
+    μ and σ² are over all axes but the samples: components and properties. With ``mean=False`` μ is
+    not subtracted; σ² is about the mean all the same, and is divided by the number of values (no
+    correction), as torch's. The weight w (1 at first) and bias b (0 at first) have an entry for each
+    of the ``in_features`` properties, the same for all components: ``module_map.module_list.<i>.weight``
+    and ``.bias``. Without ``elementwise_affine`` there are none, without ``bias`` there is no b.
+
+    Shapes stay: ``(samples, *components, in_features)``. ``in_features``, ``eps``,
+    ``elementwise_affine``, ``bias`` and ``mean`` are given once or as a list with one for each key.
+    The properties are ``out_properties``, without them one dimension ``_`` counting from 0.
+
+    Raises TypeError or ValueError for arguments that don't fit each other; the forward raises as
+    :class:`ModuleMap`'s does, and ValueError for values of other than ``in_features`` properties.
+
+    Source: the documentation of ``metatensor.learn.nn.LayerNorm`` and of ``torch.nn.LayerNorm``.
+    """
+
+    def __init__(
+        self,
+        in_keys: Labels,
+        in_features: int | Sequence[int],
+        out_properties: Sequence[Labels] | None = None,
+        *,
+        eps: float | Sequence[float] = 1e-5,
+        elementwise_affine: bool | Sequence[bool] = True,
+        bias: bool | Sequence[bool] = True,
+        mean: bool | Sequence[bool] = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        checked_keys(in_keys)
+        options = zip(
+            sizes_per_key("in_features", in_features, in_keys),
+            per_key("eps", eps, float, in_keys),
+            per_key("elementwise_affine", elementwise_affine, bool, in_keys),
+            per_key("bias", bias, bool, in_keys),
+            per_key("mean", mean, bool, in_keys),
+            strict=True,
+        )
+        modules = [_LayerNorm(*of_key, device, dtype) for of_key in options]
+        self.module_map = ModuleMap(in_keys, modules, checked_properties(out_properties, in_keys))
+
+
+class InvariantLayerNorm(OfModuleMap):
+    """y = (x - μ) / √(σ² + eps) · w + b for invariant keys, y = x for covariant ones.
+
+    ``invariant_keys`` select the invariant ones of ``in_keys``; without them, those of ``o3_lambda`` 0
+    and ``o3_sigma`` 1. ``in_features``, ``eps``, ``elementwise_affine``, ``bias`` and ``mean`` are
+    given once, or as a list with one for every key or for every invariant key. Shapes, the meaning of
+    the arguments, parameters and errors as for :class:`LayerNorm`; raises ValueError where
+    ``in_keys`` haven't the dimensions of ``invariant_keys``, too.
+
+    Source: the documentation of ``metatensor.learn.nn.InvariantLayerNorm``.
+    """
+
+    def __init__(
+        self,
+        in_keys: Labels,
+        in_features: int | Sequence[int],
+        out_properties: Sequence[Labels] | None = None,
+        invariant_keys: Labels | None = None,
+        *,
+        eps: float | Sequence[float] = 1e-5,
+        elementwise_affine: bool | Sequence[bool] = True,
+        bias: bool | Sequence[bool] = True,
+        mean: bool | Sequence[bool] = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        invariant = which_are_invariant(in_keys, invariant_keys)
+        of_invariant = in_keys, invariant
+        sizes = per_invariant_key("in_features", in_features, int, *of_invariant)
+        for key, size in zip(in_keys, sizes, strict=True):
+            if size is not None and size < 0:
+                raise ValueError(f"in_features must be at least 0, got {size} for the key {key.print()}")
+        options = zip(
+            sizes,
+            per_invariant_key("eps", eps, float, *of_invariant),
+            per_invariant_key("elementwise_affine", elementwise_affine, bool, *of_invariant),
+            per_invariant_key("bias", bias, bool, *of_invariant),
+            per_invariant_key("mean", mean, bool, *of_invariant),
+            strict=True,
+        )
+        modules = [
+            _LayerNorm(*of_key, device, dtype) if is_invariant else torch.nn.Identity()
+            for is_invariant, of_key in zip(invariant, options, strict=True)
+        ]
+        self.module_map = ModuleMap(in_keys, modules, checked_properties(out_properties, in_keys))
+
+
+class _LayerNorm(Module):
+    """The layer norm of one block, over all axes of its values but the first."""
+
+    per_sample = True
+
+    def __init__(
+        self,
+        in_features: int,
+        eps: float,
+        elementwise_affine: bool,
+        bias: bool,
+        mean: bool,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        super().__init__()
+        self.in_features = in_features
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        self.mean = mean
+        has = {"weight": elementwise_affine, "bias": elementwise_affine and bias}
+        for name, is_there in has.items():
+            empty = torch.empty(in_features, device=device, dtype=dtype)
+            self.register_parameter(name, torch.nn.Parameter(empty) if is_there else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the weight to 1 and the bias to 0."""
+        if self.weight is not None:
+            torch.nn.init.ones_(self.weight)
+        if self.bias is not None:
+            torch.nn.init.zeros_(self.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Values of the same shape."""
+        shape = x.shape[1:]
+        if shape[-1] != self.in_features:
+            raise ValueError(f"the layer norm is of {self.in_features} features, got {shape[-1]}")
+        if self.mean and len(shape) == 1:
+            return functional.layer_norm(x, shape, self.weight, self.bias, self.eps)
+        if self.mean:
+            normed = functional.layer_norm(x, shape, eps=self.eps)
+        else:
+            axes = tuple(range(1, x.dim()))
+            normed = x / torch.sqrt(x.var(axes, correction=0, keepdim=True) + self.eps)
+        if self.weight is None:
+            return normed
+        return normed * self.weight if self.bias is None else torch.addcmul(self.bias, normed, self.weight)
+
+    def extra_repr(self) -> str:
+        """What is printed in parentheses."""
+        return f"eps={self.eps}, elementwise_affine={self.elementwise_affine}"

@@ -1,0 +1,231 @@
+"""Module: a torch module that may keep labels, blocks and maps."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from ..block import TensorBlock
+from ..io import of_buffer, to_buffer
+from ..labels import Labels
+from ..tensor_map import TensorMap
+
+_DATA = {"metatensor.Labels": Labels, "metatensor.TensorBlock": TensorBlock, "metatensor.TensorMap": TensorMap}
+_NAME = {kind: name for name, kind in _DATA.items()}
+
+
+class Buffer:
+    """Labels, a block, a map or a nest of them, to be registered where it is assigned to a module.
+
+    ``self.name = Buffer(data)`` in a :class:`Module` is ``self.register_buffer("name", data)``.
+    ``persistent`` says whether it is part of the state dict.
+
+    Source: the documentation of ``metatensor.learn.nn.Buffer``.
+    """
+
+    def __init__(self, value: Any, persistent: bool = True) -> None:
+        self.data = value
+        self.persistent = persistent
+
+
+class Module(torch.nn.Module):
+    """A torch.nn.Module whose buffers may be Labels, TensorBlock and TensorMap as well as tensors, and
+    dictionaries, lists and tuples of them, nested.
+
+    They follow ``.to()`` and its like as torch's buffers do: values of floating dtypes are converted,
+    everything is moved, labels keep their integers. In a state dict the persistent ones stand under
+    ``_extra_state``, in metatensor-learn's format, so that state dicts are exchanged with it; so is
+    the empty buffer ``_mts_helper`` that its modules have.
+
+    A state dict that is refused changes nothing: it is tried on a copy first.
+
+    Source: the documentation of ``metatensor.learn.nn.Module``, and of ``torch.nn.Module``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: the names of the buffers that are no tensors, and whether they are persistent
+        self._data_buffers: dict[str, bool] = {}
+        super().register_buffer("_mts_helper", torch.zeros(0))
+
+    def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
+        """Make ``tensor`` a buffer of this name: a tensor, or Labels, TensorBlock, TensorMap, None, or
+        a nest of dictionaries, lists and tuples of them.
+
+        Raises TypeError for anything else, and KeyError for a name that is taken or that torch
+        doesn't take.
+        """
+        if isinstance(tensor, Buffer):
+            tensor = tensor.data
+        if isinstance(tensor, torch.Tensor):
+            super().register_buffer(name, tensor, persistent=persistent)
+            return
+        _check_data(name, tensor)
+        # torch's own checks of the name, for a buffer that is none of its own in the end
+        super().register_buffer(name, None)
+        del self._buffers[name]
+        self._data_buffers[name] = persistent
+        self.__dict__[name] = tensor
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Buffer):
+            self.register_buffer(name, value.data, value.persistent)
+            return
+        if name in self.__dict__.get("_data_buffers", ()):
+            _check_data(name, value)
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        self._data_buffers.pop(name, None)
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Module:
+        super()._apply(fn, recurse)
+        for name in self._data_buffers:
+            self.__dict__[name] = _apply(self.__dict__[name], fn)
+        return self
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """The persistent buffers that are no tensors, by name, each as ``(kind, file, empty)``: what it
+        is, the bytes of its file (uint8), and an empty tensor of its dtype on its device."""
+        found = {name: self.__dict__[name] for name, kept in self._data_buffers.items() if kept}
+        return {name: _encoded(value) for name, value in found.items() if value is not None}
+
+    def set_extra_state(self, state: Mapping[str, Any]) -> None:
+        """Give the buffers of these names the values of :meth:`get_extra_state`; other names are left
+        out. Raises ValueError where a value can't be read, and changes nothing then."""
+        self.__dict__.update(self._decoded(state))
+
+    def _decoded(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of the buffers that the state has. Raises ValueError where one can't be read."""
+        if not isinstance(state, Mapping):
+            raise ValueError(f"_extra_state must be a dictionary, got {type(state).__name__}")
+        return {name: _decoded(name, state[name]) for name in self._data_buffers if name in state}
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """As torch's, with the buffers that are no tensors. One that is refused changes nothing: it is
+        loaded into a copy of the module first, which takes the memory of one."""
+        torch.nn.Module.load_state_dict(copy.deepcopy(self), state_dict, strict, assign)
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        entry = f"{prefix}_extra_state"
+        if entry in state_dict:
+            reason = self._why_not(state_dict, prefix)
+            if reason is not None:
+                error_msgs.append(f"{entry} is not loaded: {reason}")
+                state_dict = {**state_dict, entry: {}}
+            elif strict:
+                own, given = self.get_extra_state(), state_dict[entry]
+                missing_keys += [prefix + name for name in own if name not in given]
+                unexpected_keys += [prefix + name for name in given if name not in self._data_buffers]
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+
+    def _why_not(self, state_dict: Mapping[str, Any], prefix: str) -> str | None:
+        """The reason why the extra state in ``state_dict`` can't be this module's, or None."""
+        try:
+            self._decoded(state_dict[f"{prefix}_extra_state"])
+        except ValueError as error:
+            return str(error)
+        return None
+
+
+def _check_data(path: str, value: Any) -> None:
+    """Raise TypeError where something is neither labels, block or map, nor a nest of them, nor None."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_data(f"{path}[{key!r}]", item)
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            _check_data(f"{path}[{i}]", item)
+    elif value is not None and type(value) not in _NAME:
+        raise TypeError(
+            f"the buffer {path} must be a tensor, Labels, a TensorBlock, a TensorMap, None, or a "
+            f"dictionary, list or tuple of these but tensors, got {type(value).__name__}"
+        )
+
+
+def _nested(value: Any, function: Callable[[Any], Any]) -> Any:
+    """A nest with ``function`` of the things in it."""
+    if isinstance(value, dict):
+        return {key: _nested(item, function) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_nested(item, function) for item in value)
+    return value if value is None else function(value)
+
+
+def _apply(value: Any, fn: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """A nest after ``fn`` was applied to all values in it, and the labels went where they are."""
+
+    def applied(data: Labels | TensorBlock | TensorMap) -> Labels | TensorBlock | TensorMap:
+        device = fn(torch.empty(0, device=data.device)).device
+        if isinstance(data, Labels):
+            return data.to(device)
+        if isinstance(data, TensorBlock):
+            return data._map_values(fn)._with_labels_on(device)
+        blocks = data._map_blocks(lambda block: block._map_values(fn)._with_labels_on(device))
+        return TensorMap._unchecked(data.keys.to(device), blocks._blocks)
+
+    return _nested(value, applied)
+
+
+def _encoded(value: Any) -> Any:
+    """A nest as it stands in a state dict."""
+
+    def encoded(data: Labels | TensorBlock | TensorMap) -> tuple[str, torch.Tensor, torch.Tensor]:
+        dtype = torch.int32 if isinstance(data, Labels) else data.dtype
+        empty = torch.empty(0, dtype=dtype, device=data.device)
+        content = bytearray(to_buffer(data if isinstance(data, Labels) else _storable(data)))
+        return _NAME[type(data)], torch.frombuffer(content, dtype=torch.uint8), empty
+
+    return _nested(value, encoded)
+
+
+def _storable(data: TensorBlock | TensorMap) -> TensorBlock | TensorMap:
+    """The data with values that a file can have: the empty tensor beside it knows what they were."""
+
+    def on_host(values: torch.Tensor) -> torch.Tensor:
+        if values.is_meta:
+            values = torch.zeros_like(values, device="cpu")
+        return values.float() if values.dtype == torch.bfloat16 else values
+
+    if isinstance(data, TensorBlock):
+        return data._map_values(on_host)
+    return data._map_blocks(lambda block: block._map_values(on_host))
+
+
+def _decoded(path: str, value: Any) -> Any:
+    """What :func:`_encoded` made something of. Raises ValueError where it is nothing of that."""
+    if isinstance(value, dict):
+        return {key: _decoded(f"{path}[{key!r}]", item) for key, item in value.items()}
+    if isinstance(value, tuple) and len(value) == 3 and isinstance(value[0], str):
+        kind, buffer, empty = value
+        if kind not in _DATA:
+            raise ValueError(f"{path} is {kind!r}, expected one of {', '.join(_DATA)}")
+        data = of_buffer(_DATA[kind], buffer)
+        if isinstance(data, Labels):
+            return data.to(empty.device)
+        return data.to(dtype=empty.dtype, device=empty.device)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_decoded(f"{path}[{i}]", item) for i, item in enumerate(value))
+    if value is None:
+        return None
+    raise ValueError(
+        f"{path} must be (kind, file, empty tensor), or a nest of that, got {type(value).__name__}"
+    )
