@@ -1,6 +1,6 @@
 """A reference implementation of metatensor's nn layer, and laws for any implementation of it."""
 
-from . import nn
+from . import nn, pytrees
 from .block import TensorBlock
 from .io import load, load_block, load_labels, save
 from .labels import Labels, LabelsEntry

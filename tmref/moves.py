@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from numbers import Number
 
@@ -92,10 +93,11 @@ def keys_to_properties(
             places = {tuple(value): i for i, value in enumerate(values.tolist())}
             picked = [places.get(tuple(value)) for value in wanted.tolist()]
             values = wanted
+        owners = [blocks[i or 0] for i in picked]  # any, where Labels have entries: all have the same
         columns = torch.cat(
             [
                 torch.cat([value.expand(len(block.properties), -1), block.properties._tensor()], 1)
-                for value, block in zip(values, [blocks[i or 0] for i in picked], strict=True)
+                for value, block in zip(values, owners, strict=True)
             ]
         )
         properties = Labels._of_tensor(names, columns, tensor.device)
@@ -327,16 +329,13 @@ def _order(rows: torch.Tensor) -> torch.Tensor | None:
 def _codes(rows: torch.Tensor) -> torch.Tensor:
     """An integer of 64 bits for each row, in the lexicographic order of the rows.
 
-    The columns are its digits. Where they would need more than 63 bits, the number of a row so far is
-    replaced by its rank, which needs 31 at most and leaves room for 32 more.
+    The columns are its digits or, where these need more than 63 bits, it is the rank of the row.
     """
-    codes, size = torch.zeros(len(rows), dtype=torch.int64), 1
-    for column in rows.T if len(rows) else ():
-        low, high = map(int, column.aminmax())
-        span = high - low + 1
-        if size * span > 2**63:
-            codes = torch.unique(codes, return_inverse=True)[1]
-            size = len(rows)
-        codes = codes * span + (column.long() - low)
-        size *= span
-    return codes
+    if not len(rows):
+        return torch.zeros(0, dtype=torch.int64)
+    low, high = torch.aminmax(rows.long(), dim=0)
+    spans = (high - low + 1).tolist()
+    if math.prod(spans) >= 2**63:
+        return torch.unique(rows, dim=0, return_inverse=True)[1]
+    digits = torch.tensor([math.prod(spans[i + 1 :]) for i in range(len(spans))])
+    return ((rows - low) * digits).sum(1)

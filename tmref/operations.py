@@ -306,19 +306,21 @@ def _difference(
         return f"the dimensions of the keys are {a.names} and {b.names}"
     if len(a) != len(b):
         return f"there are {len(a)} and {len(b)} blocks"
-    for i, j in enumerate(_places(a, b)):
-        if j is None:
+    for i, partner in enumerate(_partners(tensor_1, tensor_2)):
+        if partner is None:
             return f"the second map has no block {a[i].print()}"
-        block_1, block_2 = tensor_1._blocks[i], tensor_2._blocks[j]
-        difference = _block_difference(block_1, block_2, parts, gradients, same)
+        difference = _block_difference(tensor_1._blocks[i], partner, parts, gradients, same)
         if difference:
             return f"in the block {a[i].print()}, {difference}"
     return None
 
 
-def _places(a: Labels, b: Labels) -> Sequence[int | None]:
-    """Where the rows of ``a`` are in ``b``, which has the same dimensions."""
-    return range(len(a)) if a == b else [b._position_of_row().get(row) for row in a._rows()]
+def _partners(A: TensorMap, B: TensorMap) -> Sequence[TensorBlock | None]:
+    """The block of B under each key of A, whose dimensions are the same, or None."""
+    if A.keys == B.keys:
+        return B._blocks
+    block = dict(zip(B.keys._rows(), B._blocks, strict=True))
+    return [block.get(row) for row in A.keys._rows()]
 
 
 def _block_difference(
@@ -362,8 +364,8 @@ def _of_pairs(
     difference = _difference(A, B)
     if difference:
         raise NotEqualError(f"{name} needs maps of the same metadata: {difference}")
-    partners = (B.block_by_id(place or 0) for place in _places(A.keys, B.keys))
-    return A._map_blocks(lambda block: function(block, next(partners)))
+    partner = {id(a): b for a, b in zip(A, _partners(A, B), strict=True) if b is not None}
+    return A._map_blocks(lambda block: function(block, partner[id(block)]))
 
 
 def _sum(a: TensorBlock, b: TensorBlock) -> TensorBlock:

@@ -225,6 +225,10 @@ def _push_gradients(module: torch.nn.Module, block: TensorBlock, out: TensorBloc
 
 
 @torch.compiler.assume_constant_result
-@functools.lru_cache(maxsize=256)
 def _default_properties(width: int, device: torch.device) -> Labels:
+    return _numbered(width, device)
+
+
+@functools.lru_cache(maxsize=256)
+def _numbered(width: int, device: torch.device) -> Labels:
     return Labels.range("_", width).to(device)

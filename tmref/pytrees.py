@@ -1,0 +1,105 @@
+"""Blocks and maps taken apart: as pytrees for torch.func and torch.export, and by pickle.
+
+The leaves are values, those of gradients included; labels are context, compared by equality. Nothing is
+checked where a block or a map is put together again: transforms put placeholders into them.
+``torch.load(weights_only=True)`` reads what ``torch.save`` wrote of them (torch >= 2.4).
+"""
+
+from __future__ import annotations
+
+import copyreg
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch.utils import _pytree as pytree
+
+from .block import TensorBlock
+from .labels import Labels
+from .tensor_map import TensorMap
+
+
+def _flatten_map(tensor: TensorMap) -> tuple[list[Any], Labels]:
+    return list(tensor._blocks), tensor._keys
+
+
+def _unflatten_map(blocks: Iterable[Any], keys: Labels) -> TensorMap:
+    return TensorMap._unchecked(keys, list(blocks))
+
+
+def _map_with_paths(tensor: TensorMap) -> tuple[list[tuple[Any, Any]], Labels]:
+    return [(pytree.SequenceKey(i), block) for i, block in enumerate(tensor._blocks)], tensor._keys
+
+
+def _flatten_block(block: TensorBlock) -> tuple[list[Any], tuple[Any, ...]]:
+    labels = block._samples, block._components, block._properties
+    context = *labels, block._owned, block._parameter, tuple(block._gradients)
+    return [block._values, *block._gradients.values()], context
+
+
+def _unflatten_block(children: Iterable[Any], context: tuple[Any, ...]) -> TensorBlock:
+    *labels, owned, parameter, gradients = context
+    values, *of_gradients = children
+    block = TensorBlock._unchecked(values, *labels, owned)
+    block._parameter = parameter
+    if gradients:
+        block._gradients = dict(zip(gradients, of_gradients, strict=True))
+    return block
+
+
+def _block_with_paths(block: TensorBlock) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
+    (values, *gradients), context = _flatten_block(block)
+    paths = [pytree.MappingKey(parameter) for parameter in block._gradients]
+    return [(pytree.GetAttrKey("values"), values), *zip(paths, gradients, strict=True)], context
+
+
+def _dump(context: Any) -> Any:
+    """The context in types that JSON has; labels are a dictionary."""
+    if isinstance(context, Labels):
+        rows = [list(row) for row in context._rows()]
+        return {"names": context.names, "values": rows, "device": str(context.device)}
+    return [_dump(item) for item in context] if isinstance(context, tuple) else context
+
+
+def _load(dumped: Any) -> Any:
+    """The context that was dumped."""
+    if isinstance(dumped, dict):
+        names = tuple(dumped["names"])
+        rows = torch.tensor(dumped["values"], dtype=torch.int32).reshape(-1, len(names))
+        return Labels._of_tensor(names, rows, torch.device(dumped["device"]))
+    return tuple(map(_load, dumped)) if isinstance(dumped, list) else dumped
+
+
+pytree.register_pytree_node(
+    TensorMap,
+    _flatten_map,
+    _unflatten_map,
+    serialized_type_name="tmref.TensorMap",
+    to_dumpable_context=_dump,
+    from_dumpable_context=_load,
+    flatten_with_keys_fn=_map_with_paths,
+)
+pytree.register_pytree_node(
+    TensorBlock,
+    _flatten_block,
+    _unflatten_block,
+    serialized_type_name="tmref.TensorBlock",
+    to_dumpable_context=_dump,
+    from_dumpable_context=_load,
+    flatten_with_keys_fn=_block_with_paths,
+)
+
+
+def _labels(names: tuple[str, ...], content: bytes, device: str) -> Labels:
+    return Labels._unchecked(names, content, torch.device(device))
+
+
+def _reduced_labels(labels: Labels) -> tuple[Any, ...]:
+    return _labels, (labels._names, labels._content, str(labels._device))
+
+
+copyreg.pickle(Labels, _reduced_labels)  # type: ignore[arg-type]
+copyreg.pickle(TensorBlock, lambda block: (_unflatten_block, _flatten_block(block)))
+copyreg.pickle(TensorMap, lambda tensor: (_unflatten_map, _flatten_map(tensor)))
+if hasattr(torch.serialization, "add_safe_globals"):
+    torch.serialization.add_safe_globals([_labels, _unflatten_block, _unflatten_map])
