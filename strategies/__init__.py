@@ -9,7 +9,7 @@ if __name__ == "strategies":
 import hypothesis as _hypothesis
 import torch as _torch
 
-from .axes import components, keys, label_values, labels, names, properties, samples
+from .axes import components, keys, label_values, labels, names, properties, samples, spherical_keys
 from .maps import like, tensor_blocks, tensor_maps
 from .numbers import dyadic_numbers, dyadic_tensors, unit_bound
 from .recipes import recipes
@@ -44,6 +44,7 @@ __all__ = [
     "properties",
     "recipes",
     "samples",
+    "spherical_keys",
     "tensor_blocks",
     "tensor_maps",
     "unit_bound",

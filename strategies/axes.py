@@ -128,6 +128,51 @@ def keys(*, min_size: int = 0, max_size: int = 4) -> st.SearchStrategy[Labels]:
     return labels(min_size=min_size, max_size=max_size)
 
 
+_FURTHER_KEYS = st.sampled_from([(), ("center_type",), ("center_type", "neighbor_type")])
+
+
+@st.composite
+def _spherical_keys(draw: st.DrawFn, min_size: int, max_size: int, max_lambda: int) -> Labels:
+    names = ("o3_lambda", "o3_sigma", *draw(_FURTHER_KEYS))
+    size, width = draw(sizes(min_size, max_size)), len(names) - 1
+    data = draw(enough_bytes(size * width))
+    rows: dict[tuple[int, ...], None] = {}
+    for i in range(size):
+        byte, *further = data[i * width : (i + 1) * width]
+        row = [byte // 2 % (max_lambda + 1), 1 - 2 * (byte % 2), *(_VALUES[b] for b in further)]
+        while tuple(row) in rows:  # the other sign, then the next o3_lambda
+            row[1] = -row[1]
+            row[0] = row[0] if row[1] < 0 else (row[0] + 1) % (max_lambda + 1)
+        rows[tuple(row)] = None
+    content = array("i", itertools.chain.from_iterable(rows)).tobytes()
+    return Labels._unchecked(names, content, torch.device("cpu"))
+
+
+def spherical_keys(
+    *, min_size: int = 0, max_size: int = 4, max_lambda: int = 2
+) -> st.SearchStrategy[Labels]:
+    """Keys of a map of spherical tensors: ``o3_lambda`` from 0 to ``max_lambda``, ``o3_sigma`` 1 or -1,
+    and up to two further dimensions.
+
+    Shrinks towards few keys, and invariant ones. Raises InvalidArgument for sizes that contradict each
+    other, or more keys than there are pairs of ``o3_lambda`` and ``o3_sigma``.
+    """
+    check_size("max_lambda", max_lambda, 0)
+    check_sizes("min_size", min_size, "max_size", max_size)
+    if max_size > 2 * (max_lambda + 1):
+        raise InvalidArgument(
+            f"max_size={max_size} must be at most {2 * (max_lambda + 1)}, the pairs of o3_lambda and "
+            f"o3_sigma up to max_lambda={max_lambda}"
+        )
+    return _spherical_keys(min_size, max_size, max_lambda)
+
+
+@functools.cache
+def spherical_component(o3_lambda: int) -> Labels:
+    """The component ``o3_mu``, from -``o3_lambda`` to ``o3_lambda``."""
+    return Labels("o3_mu", torch.arange(-o3_lambda, o3_lambda + 1).reshape(-1, 1))
+
+
 def sample_names() -> st.SearchStrategy[tuple[str, ...]]:
     """Names of one or two dimensions of samples."""
     return _names(SAMPLE_NAMES, 1, 2)

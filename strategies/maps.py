@@ -82,22 +82,28 @@ def _map(
     dtypes: st.SearchStrategy[torch.dtype],
     max_gradients: int,
     bound: int,
+    spherical: bool,
+    one_width: bool,
 ) -> TensorMap:
     drawn_keys = draw(keys)
     if not len(drawn_keys):
         return TensorMap(drawn_keys, [])
     sample_names = draw(axes.sample_names())
-    component_names = draw(axes.component_names())
+    component_names = () if spherical else draw(axes.component_names())
     property_names = draw(axes.property_names())
     dtype = draw(dtypes)
     gradients = [
         (parameter, draw(_EXTRA), draw(_GRADIENT_SAMPLES))
         for parameter in GRADIENT_NAMES[: draw(axes.sizes(1, max_gradients)) if max_gradients else 0]
     ]
+    if one_width:
+        properties = (draw(axes.sizes(*properties)),) * 2
     blocks = []
-    for _ in range(len(drawn_keys)):
+    for key in drawn_keys:
         labels = [axes.draw_labels(draw, sample_names, *samples)]
         labels += [axes.draw_labels(draw, [name], 1, 3) for name in component_names]
+        if spherical:
+            labels += [axes.spherical_component(key["o3_lambda"])]
         labels += [axes.draw_labels(draw, property_names, *properties)]
         block = _draw_values(draw, labels, dtype, bound)
         for parameter, extra, names in gradients:
@@ -109,6 +115,8 @@ def _map(
 def tensor_maps(
     *,
     keys: st.SearchStrategy[Labels] | None = None,
+    min_blocks: int = 0,
+    max_blocks: int = 4,
     min_samples: int = 0,
     max_samples: int = 4,
     min_properties: int = 0,
@@ -116,12 +124,17 @@ def tensor_maps(
     dtypes: st.SearchStrategy[torch.dtype] | None = None,
     max_gradients: int = 0,
     bound: int | None = None,
+    spherical: bool = False,
+    one_width: bool = False,
 ) -> st.SearchStrategy[TensorMap]:
-    """Maps of the drawn keys, whose blocks have samples, components and properties of their own.
+    """Maps of ``min_blocks`` to ``max_blocks`` blocks, or of the drawn ``keys``; blocks have samples,
+    components and properties of their own.
 
     No blocks, no samples, no properties and up to two components all occur, and so do two dtypes,
-    float64 and float32. Where ``max_gradients`` isn't 0, every map that has blocks has gradients with
-    respect to that many parameters or fewer, with up to two components more than the values and any
+    float64 and float32. Where ``spherical``, keys are those of :func:`spherical_keys`, and every block
+    has the one component ``o3_mu`` of 2 ``o3_lambda`` + 1 entries. Where ``one_width``, all blocks have
+    equally many properties. Where ``max_gradients`` isn't 0, every map that has blocks has gradients
+    with respect to that many parameters or fewer, with up to two components more than the values and any
     number of rows. Values are multiples of 1/8 as :func:`dyadic_tensors` gives, without a bound those
     of :func:`unit_bound` for ``max_properties`` features.
 
@@ -131,13 +144,19 @@ def tensor_maps(
     axes.check_sizes("min_samples", min_samples, "max_samples", max_samples)
     axes.check_sizes("min_properties", min_properties, "max_properties", max_properties)
     check_size("max_gradients", max_gradients, 0, len(GRADIENT_NAMES))
+    axes.check_sizes("min_blocks", min_blocks, "max_blocks", max_blocks)
+    if keys is None:
+        kind = axes.spherical_keys if spherical else axes.keys
+        keys = kind(min_size=min_blocks, max_size=max_blocks)
     return _map(
-        axes.keys() if keys is None else keys,
+        keys,
         (min_samples, max_samples),
         (min_properties, max_properties),
         _DTYPES if dtypes is None else dtypes,
         max_gradients,
         checked_bound(bound, max_properties),
+        spherical,
+        one_width,
     )
 
 

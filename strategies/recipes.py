@@ -11,13 +11,16 @@ import torch
 from hypothesis import strategies as st
 
 from tmref import Labels, TensorMap
-from tmref.catalog import Recipe, Row, Written, recipe
+from tmref.catalog import Recipe, Row, Written, invariances, recipe
+from tmref.nn._arguments import INVARIANT
 
 from . import axes
 from .numbers import MAX_FEATURES, checked_bound, dyadic_tensors
 
 _WIDTHS = axes.sizes(0, MAX_FEATURES)
 _MAYBE = st.booleans()
+# left out, the default written out, and without the sign under inversion
+_INVARIANT_KEYS = st.sampled_from([None, INVARIANT, Labels("o3_lambda", torch.tensor([[0]]))])
 _WRITTEN = st.builds(Written, *[st.sampled_from([True, False])] * 4)
 
 
@@ -37,17 +40,20 @@ def recipes(draw: st.DrawFn, row: Row, tensor: TensorMap, *, shuffled_layers: bo
     widths = [[len(block.properties)] for block in tensor]
     for layer in row.layers:
         for width in widths:
-            width.append(draw(_WIDTHS) if layer.resizes else width[-1])
-    written = [draw(_WRITTEN) if layer.resizes else Written() for layer in row.layers]
+            width.append(draw(_WIDTHS) if layer.resizes and not row.keeps_sizes else width[-1])
+    written = [draw(_WRITTEN) if layer.sized else Written() for layer in row.layers]
+    invariant_keys = draw(_INVARIANT_KEYS) if row.by_invariance else None
+    invariant = invariances(row, keys, invariant_keys)
     return recipe(
         row,
         keys,
         tensor.dtype,
         widths,
-        draw(_parameters(row, widths, tensor.dtype)),
+        draw(_parameters(row, widths, invariant, tensor.dtype)),
         in_keys=in_keys,
         orders=orders,
         properties=draw(_properties([width[-1] for width in widths])),
+        invariant_keys=invariant_keys,
         written=written,
     )
 
@@ -79,15 +85,15 @@ def _properties(draw: st.DrawFn, widths: list[int]) -> list[Labels] | None:
 
 @st.composite
 def _parameters(
-    draw: st.DrawFn, row: Row, widths: list[list[int]], dtype: torch.dtype
+    draw: st.DrawFn, row: Row, widths: list[list[int]], invariant: list[bool], dtype: torch.dtype
 ) -> list[list[tuple[torch.Tensor, ...]]]:
     """The parameters of every key and layer, drawn in one piece."""
     shapes = [
         [
-            layer.parameter_shapes(*sizes)
-            for layer, *sizes in zip(row.layers, width, width[1:], strict=False)
+            layer.parameter_shapes(before, after, is_invariant)
+            for layer, before, after in zip(row.layers, width, width[1:], strict=False)
         ]
-        for width in widths
+        for width, is_invariant in zip(widths, invariant, strict=True)
     ]
     flat = [shape for of_key in shapes for of_layer in of_key for shape in of_layer]
     bound = checked_bound(None, max(itertools.chain(*widths), default=0))

@@ -21,6 +21,8 @@ from .operations import (
 )
 from .tensor_map import TensorMap
 
+pytrees.register()
+
 __version__ = "0.1.0"
 
 __all__ = [

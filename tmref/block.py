@@ -261,7 +261,11 @@ class TensorBlock:
 
     def print(self) -> str:
         """The block in words; the same as its repr."""
-        what = "TensorBlock" if self._parameter is None else f"TensorBlock gradient for '{self._parameter}',"
+        what = (
+            "TensorBlock"
+            if self._parameter is None
+            else f"TensorBlock gradient for '{self._parameter}',"
+        )
         lines = [f"{what} with shape {_in_parentheses(self.shape)}"]
         lines.append(f"    samples: {_in_brackets(self._samples.names)}")
         if self._components:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from numbers import Number
 
@@ -329,13 +328,16 @@ def _order(rows: torch.Tensor) -> torch.Tensor | None:
 def _codes(rows: torch.Tensor) -> torch.Tensor:
     """An integer of 64 bits for each row, in the lexicographic order of the rows.
 
-    The columns are its digits or, where these need more than 63 bits, it is the rank of the row.
+    The columns are its digits. Where they would need more than 63 bits, the number of a row so far is
+    replaced by its rank, which needs 31 at most and leaves room for 32 more.
     """
-    if not len(rows):
-        return torch.zeros(0, dtype=torch.int64)
-    low, high = torch.aminmax(rows.long(), dim=0)
-    spans = (high - low + 1).tolist()
-    if math.prod(spans) >= 2**63:
-        return torch.unique(rows, dim=0, return_inverse=True)[1]
-    digits = torch.tensor([math.prod(spans[i + 1 :]) for i in range(len(spans))])
-    return ((rows - low) * digits).sum(1)
+    codes, size = torch.zeros(len(rows), dtype=torch.int64), 1
+    for column in rows.T if len(rows) else ():
+        low, high = map(int, column.aminmax())
+        span = high - low + 1
+        if size * span > 2**63:
+            codes = torch.unique(codes, return_inverse=True)[1]
+            size = len(rows)
+        codes = codes * span + (column.long() - low)
+        size *= span
+    return codes

@@ -38,9 +38,9 @@ def _flatten_block(block: TensorBlock) -> tuple[list[Any], tuple[Any, ...]]:
 
 
 def _unflatten_block(children: Iterable[Any], context: tuple[Any, ...]) -> TensorBlock:
-    *labels, owned, parameter, gradients = context
+    samples, components, properties, owned, parameter, gradients = context
     values, *of_gradients = children
-    block = TensorBlock._unchecked(values, *labels, owned)
+    block = TensorBlock._unchecked(values, samples, components, properties, owned)
     block._parameter = parameter
     if gradients:
         block._gradients = dict(zip(gradients, of_gradients, strict=True))
@@ -49,7 +49,7 @@ def _unflatten_block(children: Iterable[Any], context: tuple[Any, ...]) -> Tenso
 
 def _block_with_paths(block: TensorBlock) -> tuple[list[tuple[Any, Any]], tuple[Any, ...]]:
     (values, *gradients), context = _flatten_block(block)
-    paths = [pytree.MappingKey(parameter) for parameter in block._gradients]
+    paths: list[Any] = [pytree.MappingKey(parameter) for parameter in block._gradients]
     return [(pytree.GetAttrKey("values"), values), *zip(paths, gradients, strict=True)], context
 
 
@@ -70,36 +70,33 @@ def _load(dumped: Any) -> Any:
     return tuple(map(_load, dumped)) if isinstance(dumped, list) else dumped
 
 
-pytree.register_pytree_node(
-    TensorMap,
-    _flatten_map,
-    _unflatten_map,
-    serialized_type_name="tmref.TensorMap",
-    to_dumpable_context=_dump,
-    from_dumpable_context=_load,
-    flatten_with_keys_fn=_map_with_paths,
-)
-pytree.register_pytree_node(
-    TensorBlock,
-    _flatten_block,
-    _unflatten_block,
-    serialized_type_name="tmref.TensorBlock",
-    to_dumpable_context=_dump,
-    from_dumpable_context=_load,
-    flatten_with_keys_fn=_block_with_paths,
-)
-
-
-def _labels(names: tuple[str, ...], content: bytes, device: str) -> Labels:
-    return Labels._unchecked(names, content, torch.device(device))
+def _labels(names: tuple[str, ...], content: str, device: str) -> Labels:
+    return Labels._unchecked(names, content.encode("latin-1"), torch.device(device))
 
 
 def _reduced_labels(labels: Labels) -> tuple[Any, ...]:
-    return _labels, (labels._names, labels._content, str(labels._device))
+    # a string of bytes: what torch.save makes of empty bytes is nothing that weights_only reads
+    content = labels._content.decode("latin-1")
+    return _labels, (labels._names, content, str(labels._device))
 
 
-copyreg.pickle(Labels, _reduced_labels)  # type: ignore[arg-type]
-copyreg.pickle(TensorBlock, lambda block: (_unflatten_block, _flatten_block(block)))
-copyreg.pickle(TensorMap, lambda tensor: (_unflatten_map, _flatten_map(tensor)))
-if hasattr(torch.serialization, "add_safe_globals"):
-    torch.serialization.add_safe_globals([_labels, _unflatten_block, _unflatten_map])
+def register() -> None:
+    """Tell torch's pytrees, pickle and torch.load how labels, blocks and maps are taken apart."""
+    for kind, flatten, unflatten, with_paths in (
+        (TensorMap, _flatten_map, _unflatten_map, _map_with_paths),
+        (TensorBlock, _flatten_block, _unflatten_block, _block_with_paths),
+    ):
+        pytree.register_pytree_node(
+            kind,
+            flatten,
+            unflatten,
+            serialized_type_name=f"tmref.{kind.__name__}",
+            to_dumpable_context=_dump,
+            from_dumpable_context=_load,
+            flatten_with_keys_fn=with_paths,
+        )
+    copyreg.pickle(Labels, _reduced_labels)
+    copyreg.pickle(TensorBlock, lambda block: (_unflatten_block, _flatten_block(block)))
+    copyreg.pickle(TensorMap, lambda tensor: (_unflatten_map, _flatten_map(tensor)))
+    if hasattr(torch.serialization, "add_safe_globals"):  # torch >= 2.4
+        torch.serialization.add_safe_globals([_labels, _unflatten_block, _unflatten_map])

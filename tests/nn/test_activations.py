@@ -45,9 +45,15 @@ def test_no_blocks(kind, keys):
 
 
 @every_activation
-def test_there_is_nothing_to_train(kind, keys):
-    assert list(kind(keys).parameters()) == []
-    assert list(kind(keys).state_dict()) == []
+def test_there_is_nothing_to_train(kind, keys, mts, to_mts):
+    module = kind(keys)
+    assert list(module.parameters()) == []
+    # what a module of metatensor's keeps, by exactly the same names: an empty helper, and the labels
+    helpers = ["_mts_helper", "_extra_state"]
+    assert list(module.state_dict()) == [*helpers, *(f"module_map.{name}" for name in helpers)]
+    assert list(module.state_dict()) == list(
+        getattr(mts.learn.nn, kind.__name__)(to_mts(keys)).state_dict()
+    )
 
 
 @every_activation

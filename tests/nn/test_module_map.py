@@ -323,8 +323,11 @@ def test_autograd_goes_through(only):
     assert torch.allclose(x[0].values.grad, linear.weight.detach().sum(0).expand(3, 4), rtol=1e-14)
 
 
-def test_parameters_stand_under_module_list(keys):
+def test_parameters_stand_under_module_list(keys, mts, to_mts):
     module = ModuleMap.from_module(keys, torch.nn.Linear(2, 2))
-    assert list(module.state_dict()) == [
-        f"module_list.{i}.{name}" for i in range(3) for name in ("weight", "bias")
-    ]
+    names = [f"module_list.{i}.{name}" for i in range(3) for name in ("weight", "bias")]
+    assert [name for name, _ in module.named_parameters()] == names
+    # beside them, exactly what metatensor's has: an empty helper, and the labels
+    assert list(module.state_dict()) == ["_mts_helper", "_extra_state", *names]
+    theirs = mts.learn.nn.ModuleMap.from_module(to_mts(keys), torch.nn.Linear(2, 2))
+    assert list(module.state_dict()) == list(theirs.state_dict())

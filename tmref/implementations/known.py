@@ -17,93 +17,173 @@ from . import Example, Known
 _SEQUENTIAL = tuple(row.name for row in ROWS if row.module == "Sequential")
 
 
-def _block(value: float, *, gradient: bool = False) -> TensorBlock:
-    """One sample and one property."""
-    one = [Labels.range(name, 1) for name in ("system", "n")]
-    block = TensorBlock(torch.tensor([[value]]), one[0], [], one[1])
-    if gradient:
-        samples = Labels.range("sample", 1)
-        block.add_gradient(
-            "positions", TensorBlock(torch.tensor([[2.0]]), samples, [], block.properties)
-        )
-    return block
+def _row(name: str) -> Row:
+    return next(row for row in ROWS if row.name == name)
 
 
-def _recipe(row_name: str, keys: Labels, *, shuffled: bool = False) -> Recipe:
+def _keys(row: Row, size: int) -> Labels:
+    """Keys of so many blocks: o3_lambda 0, 1, ... where the row's maps are spherical."""
+    if not row.maps.get("spherical"):
+        return Labels.range("key", size)
+    rows = torch.tensor([[i, 1] for i in range(size)], dtype=torch.int32).reshape(size, 2)
+    return Labels(["o3_lambda", "o3_sigma"], rows)
+
+
+def _map(row: Row, keys: Labels, value: float = 1.0, *, gradient: bool = False) -> TensorMap:
+    """A map of one sample and one property in every block, of one value."""
+    blocks = []
+    for i in range(len(keys)):
+        spherical = row.maps.get("spherical", False)
+        components = [Labels("o3_mu", torch.arange(-i, i + 1).reshape(-1, 1))] if spherical else []
+        shape = (1, *(len(c) for c in components), 1)
+        one = [Labels.range(name, 1) for name in ("system", "n")]
+        block = TensorBlock(torch.full(shape, value), one[0], components, one[1])
+        if gradient:
+            values, samples = torch.full(shape, 2.0), Labels.range("sample", 1)
+            block.add_gradient("positions", TensorBlock(values, samples, components, one[1]))
+        blocks.append(block)
+    return TensorMap(keys, blocks)
+
+
+def _recipe(row: Row, keys: Labels, *, shuffled: bool = False) -> Recipe:
     """A module of one feature everywhere, weights 2, 3, ... for the keys, biases 1.
 
     Where ``shuffled``, the layers of a Sequential have their keys in the opposite order.
     """
-    row: Row = next(row for row in ROWS if row.name == row_name)
-    widths = [[1] * (len(row.layers) + 1) for _ in range(len(keys))]
+    invariant = catalog.invariances(row, keys, None)
     parameters = [
         [
             tuple(
                 torch.full(shape, 2.0 + i if len(shape) == 2 else 1.0)
-                for shape in layer.parameter_shapes(1, 1)
+                for shape in layer.parameter_shapes(1, 1, is_invariant)
             )
             for layer in row.layers
         ]
-        for i in range(len(keys))
+        for i, is_invariant in enumerate(invariant)
     ]
     reverse = Labels(keys.names, keys.values.flip(0))
     return catalog.recipe(
         row,
         keys,
         torch.float32,
-        widths,
+        [[1] * (len(row.layers) + 1) for _ in range(len(keys))],
         parameters,
         orders=[reverse] * len(row.layers) if shuffled else None,
         written=[catalog.Written(dtype=False)] * len(row.layers),
     )
 
 
-def _one_block_with_a_gradient(row: str) -> Example:
-    keys = Labels.range("key", 1)
-    return Example(_recipe(row, keys), TensorMap(keys, [_block(1.0, gradient=True)]), {})
+def _one_block_with_a_gradient(name: str) -> Example:
+    row = _row(name)
+    keys = _keys(row, 1)
+    return Example(_recipe(row, keys), _map(row, keys, gradient=True), {})
 
 
-def _no_blocks(row: str) -> Example:
-    keys = Labels.empty("key")
+def _two_blocks_with_gradients(name: str) -> Example:
+    row = _row(name)
+    keys = _keys(row, 2)
+    return Example(_recipe(row, keys), _map(row, keys, gradient=True), {})
+
+
+def _one_block(name: str) -> Example:
+    row = _row(name)
+    keys = _keys(row, 1)
+    return Example(_recipe(row, keys), _map(row, keys), {})
+
+
+def _one_block_and_cotangents(name: str) -> Example:
+    example = _one_block(name)
+    return Example(example.recipe, example.x, {"cotangents": example.x})
+
+
+def _no_blocks(name: str) -> Example:
+    row = _row(name)
+    keys = _keys(row, 0)
     return Example(_recipe(row, keys), TensorMap(keys, []), {})
 
 
-def _swapped_names(row: str) -> Example:
+def _swapped_names(name: str) -> Example:
+    row = _row(name)
     keys = Labels(["center_type", "neighbor_type"], torch.tensor([[1, 6]]))
-    swapped = Labels(["neighbor_type", "center_type"], torch.tensor([[1, 6]]))
-    return Example(_recipe(row, keys), TensorMap(keys, [_block(-2.0)]), {"keys": swapped})
+    if row.maps.get("spherical"):
+        keys = _keys(row, 1)
+    swapped = Labels(keys.names[::-1], keys.values)
+    return Example(_recipe(row, keys), _map(row, keys, -2.0), {"keys": swapped})
 
 
-def _shuffled_layers(row: str) -> Example:
-    keys = Labels.range("key", 2)
-    blocks = [_block(1.0), _block(1.0)]
-    return Example(_recipe(row, keys, shuffled=True), TensorMap(keys, blocks), {})
+def _shuffled_layers(name: str) -> Example:
+    row = _row(name)
+    keys = _keys(row, 2)
+    return Example(_recipe(row, keys, shuffled=True), _map(row, keys), {})
 
 
 def _has_gradient_rows(recipe: Recipe, x: TensorMap) -> bool:
     return any(len(gradient) for block in x for _, gradient in block.gradients())
 
 
+def _has_gradient_rows_and_a_bias(recipe: Recipe, x: TensorMap) -> bool:
+    selection = recipe.call.kwargs.get("invariant_keys")
+    invariant = catalog.invariances(recipe.row, x.keys, selection)
+    return any(
+        len(gradient)
+        for is_invariant, block in zip(invariant, x, strict=True)
+        if is_invariant
+        for _, gradient in block.gradients()
+    )
+
+
 def _has_layers_in_other_orders(recipe: Recipe, x: TensorMap) -> bool:
     return any(layer.kwargs["in_keys"] != recipe.in_keys for layer in recipe.call.args[1:])
 
 
+def _has_values(recipe: Recipe, x: TensorMap) -> bool:
+    return any(block.values.numel() for block in x)
+
+
+_GRADIENTS = (
+    "ModuleMap applies the module itself to explicit gradients, so that biases are added to them and "
+    "activations applied; a derivative is the Jacobian times the gradient [maths]"
+)
+_IN_PLACE = (
+    "LayerNorm(mean=False) divides the values of its input in place: they are the output's afterwards, "
+    "and autograd, which needs those that were, raises a RuntimeError [torch]"
+)
+_TRANSFORMATIONS = tuple(row.name for row in ROWS if row.module == "EquivariantTransformation")
+#: Modules that look at the first block before they do anything.
+_LOOKING_FIRST = tuple(
+    row.name
+    for row in ROWS
+    if row.module.removeprefix("Invariant") in ("ReLU", "SiLU", "Tanh", "LayerNorm")
+)
+
 METATENSOR: tuple[Known, ...] = (
     Known(
         law="explicit_gradients_are_refused_or_right_by_the_chain_rule",
-        rows=("linear", "module_map_linear", "module_map_tanh", "module_map_mlp", *_SEQUENTIAL),
+        rows=(
+            "module_map_linear",
+            "module_map_tanh",
+            "module_map_mlp",
+            *_TRANSFORMATIONS,
+            *_SEQUENTIAL,
+        ),
         when=_has_gradient_rows,
+        example=_two_blocks_with_gradients,
+        reason=_GRADIENTS,
+    ),
+    Known(
+        law="explicit_gradients_are_refused_or_right_by_the_chain_rule",
+        rows=("linear", "equivariant_linear"),
+        when=_has_gradient_rows_and_a_bias,
         example=_one_block_with_a_gradient,
-        reason="ModuleMap applies the module itself to explicit gradients, so that biases are added to "
-        "them and activations applied; a derivative is the Jacobian times the gradient [maths]",
+        reason=_GRADIENTS,
     ),
     Known(
         law="a_map_without_blocks_gives_one_without_blocks",
-        rows=("relu", "silu", "tanh"),
+        rows=_LOOKING_FIRST,
         when=lambda recipe, x: len(x) == 0,
         example=_no_blocks,
-        reason="activations look for gradients in the first block, and raise an IndexError where there "
-        "is none; nothing is to be done for no blocks [maths]",
+        reason="activations and layer norms look for gradients in the first block, and raise an "
+        "IndexError where there is none; nothing is to be done for no blocks [maths]",
     ),
     Known(
         law="keys_are_matched_by_the_names_of_their_dimensions",
@@ -120,5 +200,19 @@ METATENSOR: tuple[Known, ...] = (
         example=_shuffled_layers,
         reason="Sequential takes modules and properties of its layers by position: where a layer was "
         "made with its keys in another order, blocks go through the modules of other keys [doc]",
+    ),
+    Known(
+        law="the_input_stays",
+        rows=("layer_norm_no_mean",),
+        when=_has_values,
+        example=_one_block,
+        reason=_IN_PLACE,
+    ),
+    Known(
+        law="derivatives_are_those_of_plain_torch",
+        rows=("layer_norm_no_mean",),
+        when=lambda recipe, x: len(x) > 0,
+        example=_one_block_and_cotangents,
+        reason=_IN_PLACE,
     ),
 )

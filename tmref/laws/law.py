@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..catalog import TRAITS, Row
-from ..strategies import keys
 
 #: How many examples a law is tried on for every row.
-EXAMPLES = 20
+EXAMPLES = 10
 
 
 @dataclass(frozen=True)
@@ -49,10 +48,10 @@ def law(
 ) -> Callable[[Callable[..., Any]], Law]:
     """Make a function a law on modules with these traits, for maps and recipes of these options.
 
-    Unless ``maps`` say something else of keys, maps have at least one block.
+    Unless ``maps`` say something else, maps have at least one block.
     """
     unknown = set(traits) - set(TRAITS)
     if unknown:
         raise ValueError(f"no trait {sorted(unknown)}, there are {list(TRAITS)}")
-    options = {"keys": keys(min_size=1), **(maps or {})}
+    options = {"min_blocks": 1, **(maps or {})}
     return lambda sides: Law(sides, frozenset(traits), options, recipes or {})

@@ -11,7 +11,7 @@ from .maps import with_values
 from .subject import Subject
 
 
-@law()
+@law("pure")
 def the_input_stays(f: Subject, x: Any, draw: Any) -> Any:
     """A forward leaves its input as it was: values and labels. [torch] without in_place, a forward
     never changes its input."""

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from ..block import TensorBlock
 from ..compare import Refused, compare
 from ..labels import Labels
-from ..strategies import dyadic_numbers, keys, label_values, like
+from ..strategies import dyadic_numbers, label_values, like
 from ..tensor_map import TensorMap
 from .law import law
 from .maps import map_values, take_samples, with_keys, with_values, zeros_like
 from .subject import Subject
 
 
-@law("per_block", maps={"keys": keys(min_size=2)})
+@law("per_block", maps={"min_blocks": 2})
 def blocks_do_not_influence_each_other(f: Subject, x: Any, draw: Any) -> Any:
     """With other values in all blocks but one, that one's output stays. [doc] each block goes through
     the module of its own key."""

@@ -99,7 +99,9 @@ class Subject:
     def attempt(self, x: TensorMap) -> TensorMap | Refused:
         """``f(x)``, or the refusal where the implementation raises."""
         before = x.copy()
-        self.encoded = self.implementation.encode(x)
+        # what a module does to its input must not reach the law's
+        given = TensorMap(x.keys, [block._map_values(torch.clone) for block in x])
+        self.encoded = self.implementation.encode(given)
         try:
             with quiet():
                 result = self.implementation.decode(self.module(self.encoded))

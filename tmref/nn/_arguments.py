@@ -84,7 +84,9 @@ def which_are_invariant(in_keys: Labels, invariant_keys: object) -> list[bool]:
     return [tuple(key[name] for name in selection.names) in rows for key in in_keys]
 
 
-def per_invariant_key(name: str, value: object, kind: type, keys: Labels, which: list[bool]) -> list[Any]:
+def per_invariant_key(
+    name: str, value: object, kind: type, keys: Labels, which: list[bool]
+) -> list[Any]:
     """As :func:`per_key` for what only invariant keys have: the list may be as long as there are keys,
     or as long as there are invariant ones. Entries of covariant keys are None."""
     if isinstance(value, (list, tuple)) and len(value) == sum(which) != len(keys):
@@ -105,8 +107,10 @@ def out_sizes(out_features: object, properties: list[Labels] | None, keys: Label
         assert properties is not None, "one of them is there"
         return [len(labels) for labels in properties]
     sizes = sizes_per_key("out_features", out_features, keys)
-    for key, size, labels in zip(keys, sizes, properties or [None] * len(keys), strict=True):
-        if labels is not None and size != len(labels):
+    if properties is None:
+        return sizes
+    for key, size, labels in zip(keys, sizes, properties, strict=True):
+        if size != len(labels):
             raise ValueError(
                 f"out_features is {size} for the key {key.print()}, but its out_properties "
                 f"have {len(labels)} entries; give one of them, or let them agree"

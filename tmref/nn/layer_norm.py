@@ -118,6 +118,8 @@ class _LayerNorm(Module):
     """The layer norm of one block, over all axes of its values but the first."""
 
     per_sample = True
+    weight: torch.Tensor | None
+    bias: torch.Tensor | None
 
     def __init__(
         self,
@@ -161,7 +163,9 @@ class _LayerNorm(Module):
             normed = x / torch.sqrt(x.var(axes, correction=0, keepdim=True) + self.eps)
         if self.weight is None:
             return normed
-        return normed * self.weight if self.bias is None else torch.addcmul(self.bias, normed, self.weight)
+        return (
+            normed * self.weight if self.bias is None else torch.addcmul(self.bias, normed, self.weight)
+        )
 
     def extra_repr(self) -> str:
         """What is printed in parentheses."""

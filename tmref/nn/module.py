@@ -13,7 +13,11 @@ from ..io import of_buffer, to_buffer
 from ..labels import Labels
 from ..tensor_map import TensorMap
 
-_DATA = {"metatensor.Labels": Labels, "metatensor.TensorBlock": TensorBlock, "metatensor.TensorMap": TensorMap}
+_DATA: dict[str, type] = {
+    "metatensor.Labels": Labels,
+    "metatensor.TensorBlock": TensorBlock,
+    "metatensor.TensorMap": TensorMap,
+}
 _NAME = {kind: name for name, kind in _DATA.items()}
 
 

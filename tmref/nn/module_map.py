@@ -119,7 +119,8 @@ class ModuleMap(Module):
 
     def _of(self, keys: Labels) -> tuple[Collection[torch.nn.Module], Sequence[Labels | None]]:
         """Module and properties of every key. Raises ValueError for a key that has none."""
-        modules: Collection[torch.nn.Module] = self._modules["module_list"]._modules.values()
+        # not self.module_list, a lookup that costs as much as a small block does
+        modules: Collection[Any] = self.__dict__["_modules"]["module_list"]._modules.values()
         properties: Sequence[Labels | None] = self._out_properties or [None] * len(modules)
         if keys is not self._in_keys and keys != self._in_keys:
             positions = self._positions(keys)
@@ -153,9 +154,10 @@ class ModuleMap(Module):
                 return f"{name} has {len(labels)} entries for {len(self.module_list)} modules"
         for name, own in self.module_list.state_dict(keep_vars=True).items():
             given = state_dict.get(f"{prefix}module_list.{name}")
-            if isinstance(given, torch.Tensor) and isinstance(own, torch.Tensor):
-                if not is_lazy(own) and given.shape != own.shape:
-                    return f"module_list.{name} has another shape, so that keys and modules would not fit"
+            if not isinstance(given, torch.Tensor) or not isinstance(own, torch.Tensor):
+                continue
+            if not is_lazy(own) and given.shape != own.shape:
+                return f"module_list.{name} has another shape, and keys must fit their modules"
         return None
 
 
@@ -166,7 +168,7 @@ class OfModuleMap(Module):
 
     def forward(self, tensor: TensorMap) -> TensorMap:
         """The map that ``module_map`` makes of ``tensor``."""
-        return self._modules["module_map"](tensor)
+        return self.__dict__["_modules"]["module_map"](tensor)
 
 
 def _wrong_shape(key: LabelsEntry, block: TensorBlock, values: object) -> str:
@@ -224,11 +226,15 @@ def _push_gradients(module: torch.nn.Module, block: TensorBlock, out: TensorBloc
         out._gradients = {**out._gradients, parameter: pushed}
 
 
-@torch.compiler.assume_constant_result
+@functools.lru_cache(maxsize=256)
+def _numbered(width: int, device: torch.device) -> Labels:
+    return Labels.range("_", width).to(device)
+
+
 def _default_properties(width: int, device: torch.device) -> Labels:
     return _numbered(width, device)
 
 
-@functools.lru_cache(maxsize=256)
-def _numbered(width: int, device: torch.device) -> Labels:
-    return Labels.range("_", width).to(device)
+# What torch.compiler.assume_constant_result does, which would import torch.compile's half of torch: the
+# labels are found when a forward is compiled, not traced.
+_default_properties._dynamo_marked_constant = True  # type: ignore[attr-defined]
