@@ -102,6 +102,7 @@ def test_values_stay_on_their_device_whatever_the_default_is(name, x, same):
         state = module.state_dict()
         again = Labels.range("_", 3)
         assert again.values.tolist() == [[0], [1], [2]]
+        assert Labels.empty("p").values.device.type == "cpu"
     same(out, expected)
     other = build(name, seed=1)
     other.load_state_dict(state)

@@ -144,3 +144,29 @@ def test_nothing_is_poisoned(same):
                 assert type(labels.values) is torch.Tensor
             assert torch.equal(block.properties.values, torch.arange(47, dtype=torch.int32)[:, None])
     same(module(x), out)
+
+
+class _PlusLabels(torch.nn.Module):
+    """Adds to the values what stands in the labels."""
+
+    def forward(self, x):
+        blocks = [
+            TensorBlock(
+                b.values + b.samples.values[:, :1, None] + x.keys.column("o3_sigma").sum(),
+                b.samples,
+                b.components,
+                b.properties,
+            )
+            for b in x
+        ]
+        return TensorMap(x.keys, blocks)
+
+
+def test_labels_that_are_read_while_exporting_are_constants(same):
+    x = covariant(first=5)
+    module = _PlusLabels()
+    program = torch.export.export(module, (x,), strict=False)
+    for tensor in (x, program.module()(x)):
+        for labels in (tensor.keys, tensor[1].samples):
+            assert type(labels.values) is torch.Tensor
+    same(program.module()(x), module(x))

@@ -594,7 +594,7 @@ def _refused_state(what):
     extra = dict(state["module_map._extra_state"])
     if what == "wrong shape":
         state["module_map.module_list.1.weight"] = torch.zeros(3, 5)
-        return state, "module_list.1.weight has another shape, so that keys and modules would not fit"
+        return state, "module_list.1.weight has another shape, and keys must fit their modules"
     if what == "corrupt":
         kind, content, empty = extra["_in_keys"]
         extra["_in_keys"] = kind, content[:-3], empty

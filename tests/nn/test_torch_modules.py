@@ -232,6 +232,19 @@ def test_pruning_an_inner_module(x):
     assert "module_map.module_list.0.weight_mask" in module.state_dict()
 
 
+def test_a_pruned_module_loads_its_state_dict():
+    """It can't be deep-copied: its weight is computed."""
+    module = build("Linear")
+    prune.l1_unstructured(module.module_map.module_list[0], "weight", amount=3)
+    state = {name: copy.deepcopy(value) for name, value in module.state_dict().items()}
+    with torch.no_grad():
+        [p.zero_() for p in module.parameters()]
+    module.load_state_dict(state)
+    assert torch.equal(
+        module.module_map.module_list[0].weight_orig, state["module_map.module_list.0.weight_orig"]
+    )
+
+
 # --- lazy modules, batch norm, dropout
 
 
@@ -255,6 +268,14 @@ def test_lazy_modules_are_made_by_the_first_forward(kind, x):
     for a, b, m, given in zip(out, other(x), module.module_list, x, strict=True):
         assert torch.equal(a.values, b.values)
         assert torch.equal(a.values, m(given.values))
+
+
+def test_lazy_modules_with_buffers_load_state_dicts():
+    module = ModuleMap(KEYS, [torch.nn.LazyBatchNorm1d() for _ in KEYS])
+    module.load_state_dict(module.state_dict())
+    made = ModuleMap(KEYS, [torch.nn.BatchNorm1d(4) for _ in KEYS])
+    module.load_state_dict(made.state_dict())
+    assert module.module_list[0].running_mean.shape == (4,)
 
 
 def _two(samples=5, properties=4):
@@ -370,6 +391,15 @@ def test_a_state_dict_goes_through_a_file(module, x, same, request):
     again = build(name, seed=1)
     again.load_state_dict(torch.load(file, weights_only=True))
     same(again(x), module(x))
+
+
+def test_hooks_of_load_state_dict_run_once():
+    module = build("Linear")
+    calls = []
+    module.register_load_state_dict_pre_hook(lambda *args: calls.append("before"))
+    module.register_load_state_dict_post_hook(lambda *args: calls.append("after"))
+    module.load_state_dict(module.state_dict())
+    assert calls == ["before", "after"]
 
 
 # --- training
