@@ -83,7 +83,7 @@ def test_complex_dtypes(dtype, name):
         block.values.mul_(1 + i)
     x = TensorMap(KEYS, [_times(b, 0.5 + 1j) for b in x.to(dtype)])
     found, expected = outcome(lambda: module(x)), outcome(lambda: plain_values(module, x))
-    if isinstance(expected, tuple):
+    if isinstance(expected, tuple) or name == "LayerNorm without mean":
         assert isinstance(found, tuple), "torch's refuses, this one doesn't"
         return
     assert isinstance(found, TensorMap), f"torch's doesn't refuse, this one: {found}"
@@ -114,9 +114,11 @@ def test_values_of_another_dtype_than_the_parameters(of_module, of_map, name):
     module = build(name, dtype=of_module)
     x = covariant().to(of_map)
     found, expected = outcome(lambda: module(x)), outcome(lambda: plain_values(module, x))
-    if isinstance(expected, tuple):
+    if isinstance(expected, tuple) and "without mean" not in name:
         assert isinstance(found, tuple)
         assert found[0] is expected[0] or found[0] is ValueError
+    elif name == "LayerNorm without mean":  # for which torch has no module: as torch's with it
+        assert isinstance(found, tuple) or found.dtype == of_map
     elif len({v.dtype for v in expected}) == 1:
         assert found.dtype == expected[0].dtype
     else:
@@ -130,13 +132,17 @@ def test_autocast(dtype, name):
     with torch.autocast("cpu", torch.bfloat16):
         found, expected = outcome(lambda: module(x)), plain_values(module, x)
     dtypes = {v.dtype for v in expected}
+    if name == "EquivariantTransformation":  # of one dtype, that of the module of the invariants
+        dtypes = {expected[0].dtype}
+    if name == "LayerNorm without mean":  # for which torch has no module: as it came
+        dtypes = {dtype}
     if len(dtypes) > 1:  # a map can't have both
         assert found[0] is ValueError
         assert found[1].startswith("the modules must return values of one dtype, got ")
         return
     assert {found.dtype} == dtypes
     for block, values in zip(found, expected, strict=True):
-        torch.testing.assert_close(block.values, values, rtol=0.02, atol=0.02)
+        torch.testing.assert_close(block.values, values.to(found.dtype), rtol=0.02, atol=0.02)
 
 
 @pytest.mark.parametrize("name", ["Linear", "EquivariantLinear", "ModuleMap"])

@@ -532,12 +532,12 @@ CORRUPT = {
     ),
     "cut off": (
         {"x": ("metatensor.Labels", FILE[:-1], EMPTY)},
-        "the buffer doesn't contain a valid Labels: an array of shape (3,) and "
+        "x: the buffer doesn't contain a valid Labels: an array of shape (3,) and "
         "[('n', '<i4'), ('m', '<i4')] has 24 bytes, got 23",
     ),
     "another file": (
         {"x": ("metatensor.TensorBlock", FILE, EMPTY)},
-        "the buffer doesn't contain a valid TensorBlock: File is not a zip file",
+        "x: the buffer doesn't contain a valid TensorBlock: File is not a zip file",
     ),
 }
 NO_ENTRIES = {
@@ -594,7 +594,8 @@ def _refused_state(what):
     extra = dict(state["module_map._extra_state"])
     if what == "wrong shape":
         state["module_map.module_list.1.weight"] = torch.zeros(3, 5)
-        return state, "module_list.1.weight has another shape, and keys must fit their modules"
+        # the second in the order of the state dict is the first in the module's
+        return state, "size mismatch for {}module_map.module_list.0.weight"
     if what == "corrupt":
         kind, content, empty = extra["_in_keys"]
         extra["_in_keys"] = kind, content[:-3], empty
@@ -603,12 +604,12 @@ def _refused_state(what):
     if what == "other keys":
         return (
             _linear(Labels.range("k", 3)).state_dict(),
-            "_in_keys has 3 entries for 2 modules",
+            "it is of modules for (k=0), (k=1), (k=2), and here are modules for (k=0), (k=1)",
         )
     if what == "fewer properties":
         extra["_out_properties"] = extra["_out_properties"][:1]
         state["module_map._extra_state"] = extra
-        return state, "_out_properties has 1 entries for 2 modules"
+        return state, "_out_properties must have one value for each of the 2 keys, got 1"
     if what == "other kinds":
         values = [TensorBlock(torch.zeros(1, 1), ONE, [], ONE) for _ in TWO]
         keeper = Keeper(_in_keys=TensorMap(TWO, values), _out_properties=[TWO, TWO])

@@ -7,13 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tmref import Labels, TensorBlock, TensorMap, equal_metadata, implementations
-from tmref.catalog import ROWS, Call, Written, make_torch, recipe
-from tmref.strategies import dyadic_numbers, keys, like, recipes, tensor_maps, unit_bound
+from tmref.catalog import ROWS, Call, Written, invariances, make_torch, recipe
+from tmref.nn._arguments import INVARIANT
+from tmref.strategies import dyadic_numbers, like, recipes, tensor_maps, unit_bound
 from tmref.strategies.numbers import MAX_DEPTH, MAX_FEATURES
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Initializing zero-element tensors:UserWarning",
     "ignore:The inner type of a container is lost:UserWarning",  # metatensor and empty lists
+    "ignore:var.*degrees of freedom is <= 0:UserWarning",  # layer norms of no properties
 )
 
 FEW = settings(max_examples=15, database=None, deadline=None, derandomize=True)
@@ -22,6 +24,11 @@ rows = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 exact_rows = pytest.mark.parametrize("row", [row for row in ROWS if row.exact], ids=lambda row: row.name)
 
 TWO = Labels.range("k", 2)
+#: Two covariant keys, one of them by its sign alone, and an invariant one.
+SPHERICAL = Labels(["o3_lambda", "o3_sigma"], torch.tensor([[1, 1], [0, -1], [0, 1]]))
+by_invariance = pytest.mark.parametrize(
+    "row", [row for row in ROWS if row.by_invariance], ids=lambda row: row.name
+)
 
 
 def a_map(dtype=torch.float32, widths=(2, 2)):
@@ -32,9 +39,19 @@ def a_map(dtype=torch.float32, widths=(2, 2)):
     return TensorMap(TWO, blocks)
 
 
+def a_spherical_map(width=2):
+    """A map of the keys SPHERICAL, of one sample and so many properties everywhere."""
+    blocks = []
+    for o3_lambda, _ in SPHERICAL.values.tolist():
+        mu = Labels("o3_mu", torch.arange(-o3_lambda, o3_lambda + 1).reshape(-1, 1))
+        values = torch.ones(1, len(mu), width)
+        blocks.append(TensorBlock(values, Labels.range("s", 1), [mu], Labels.range("p", width)))
+    return TensorMap(SPHERICAL, blocks)
+
+
 @st.composite
 def with_recipe(draw, row, shuffled_layers=False, **options):
-    x = draw(tensor_maps(**options))
+    x = draw(tensor_maps(**{**row.maps, **options}))
     return x, draw(recipes(row, x, shuffled_layers=shuffled_layers))
 
 
@@ -45,6 +62,29 @@ def layers(made):
 
 def kwargs(made):
     return layers(made)[0].kwargs
+
+
+def calls(call):
+    """A call and all those in its arguments."""
+    yield call
+    for arg in call.args:
+        for item in arg if isinstance(arg, list) else [arg]:
+            if isinstance(item, Call):
+                yield from calls(item)
+
+
+def parameters_of(call):
+    """The parameters of a call and of those in its arguments."""
+    return [p for c in calls(call) for p in c.parameters or ()]
+
+
+def selections(made):
+    """The invariant_keys of every call that could have them; None where they are left out."""
+    return [
+        call.kwargs.get("invariant_keys")
+        for call in (made.call, *layers(made))
+        if call.name.startswith(("Invariant", "Equivariant"))
+    ]
 
 
 # --- what is drawn
@@ -145,7 +185,114 @@ def test_recipes_fit_maps_of_any_number_of_keys(size, drawn):
         assert sorted(made.in_keys.values.tolist()) == names.values.tolist()
 
 
+# --- what is invariant
+
+
+@by_invariance
+@pytest.mark.parametrize(
+    "selection",
+    [None, INVARIANT, Labels("o3_lambda", torch.tensor([[0]]))],
+    ids=["left out", "the default", "by o3_lambda alone"],
+)
+def test_invariant_keys_are_left_out_and_written(row, selection, first):
+    made = first(
+        recipes(row, a_spherical_map()), lambda r: all(given == selection for given in selections(r))
+    )
+    assert len(selections(made)) > 0
+    expected = [key["o3_lambda"] == 0 for key in made.in_keys]
+    if selection is None or selection is INVARIANT:
+        expected = [key["o3_lambda"] == 0 and key["o3_sigma"] == 1 for key in made.in_keys]
+    assert invariances(row, made.in_keys, selection) == expected
+    modules = [make_torch(twin) for twin in made.twins]
+    if row.keeps_sizes:
+        assert [type(module).__name__ != "Covariant" for module in modules] == expected
+    if row.name == "equivariant_linear":
+        assert [module.bias is not None for module in modules] == expected
+    if row.module.startswith("Invariant"):
+        assert [not isinstance(module, torch.nn.Identity) for module in modules] == expected
+
+
+@rows
+def test_invariant_keys_are_one_selection_for_all_layers(row, drawn):
+    x = a_spherical_map() if row.by_invariance else a_map()
+    found = [selections(made) for made in drawn(recipes(row, x), 30)]
+    assert all(len(set(of_one)) <= 1 for of_one in found)
+    if row.by_invariance:
+        assert len({of_one[0] for of_one in found}) == 3
+    else:
+        assert not any(given for of_one in found for given in of_one)
+
+
+def shape(p):
+    return tuple(p.shape)
+
+
+@pytest.mark.parametrize(
+    ("name", "covariant", "invariant"),
+    [
+        ("invariant_relu", [], []),
+        ("invariant_silu", [], []),
+        ("invariant_tanh", [], []),
+        ("invariant_layer_norm", [], [(2,), (2,)]),
+        ("equivariant_tanh", [], []),
+        ("equivariant_mlp", [(2, 2), (2,)], [(2, 2), (2,)]),
+        ("layer_norm", [(2,), (2,)], [(2,), (2,)]),
+        ("layer_norm_no_bias", [(2,)], [(2,)]),
+        ("layer_norm_no_affine", [], []),
+        ("silu_in_place", [], []),
+    ],
+)
+def test_parameters_are_drawn_only_where_there_are_any(name, covariant, invariant, drawn):
+    for made in drawn(recipes(ROW[name], a_spherical_map()), 20):
+        selection = next(iter(selections(made)), None)
+        is_invariant = invariances(ROW[name], made.in_keys, selection)
+        expected = [invariant if is_one else covariant for is_one in is_invariant]
+        assert [list(map(shape, parameters_of(twin))) for twin in made.twins] == expected
+        of_call = [shape(p) for p in parameters_of(made.call)]
+        # a list of modules in the arguments has the parameters of the twins
+        assert of_call == list(itertools.chain.from_iterable(expected))
+
+
+@pytest.mark.parametrize("name", ["equivariant_linear", "sequential_equivariant"])
+def test_weights_are_for_all_and_biases_for_invariant_keys(name, drawn):
+    seen = set()
+    for made in drawn(recipes(ROW[name], a_spherical_map()), 40):
+        number = sum(layer.resizes for layer in ROW[name].layers)
+        is_invariant = invariances(ROW[name], made.in_keys, selections(made)[0])
+        expected = [[2, 1] * number if is_one else [2] * number for is_one in is_invariant]
+        assert [[p.dim() for p in parameters_of(twin)] for twin in made.twins] == expected
+        seen.add(sum(is_invariant))
+    assert seen == {1, 2}
+
+
+@pytest.mark.parametrize("name", ["equivariant_tanh", "equivariant_mlp"])
+def test_transformations_keep_their_features(name, drawn):
+    for x, made in drawn(with_recipe(ROW[name], min_blocks=1), 30):
+        widths = [len(x[key].properties) for key in made.in_keys]
+        assert list(map(len, made.properties)) == widths
+        call = made.call
+        for size in (call.kwargs["in_features"], call.kwargs["out_features"]):
+            assert widths == ([size] * len(widths) if isinstance(size, int) else size)
+
+
+def test_layer_norms_of_one_width_are_told_it_once(drawn):
+    strategy = with_recipe(ROW["invariant_layer_norm"], min_blocks=2)
+    for x, made in drawn(strategy, 30):
+        assert made.call.kwargs["in_features"] == len(x[0].properties)
+
+
+def test_in_place_is_in_its_own_row_only(drawn):
+    for name in ("silu", "silu_in_place"):
+        found = [kwargs(made).get("in_place") for made in drawn(recipes(ROW[name], a_map()), 10)]
+        assert set(found) == {True if name == "silu_in_place" else None}
+
+
 # --- what is shrunk
+
+
+@by_invariance
+def test_recipes_shrink_to_invariant_keys_left_out(row, minimal):
+    assert set(selections(minimal(recipes(row, a_spherical_map()), lambda r: True))) == {None}
 
 
 def test_recipes_shrink_to_the_order_of_the_map(minimal):
@@ -176,18 +323,19 @@ def test_modules_of_recipes_can_be_made_and_called(row, name):
     implementation = implementations.load(name)
 
     @FEW
-    @given(with_recipe(row, keys=keys(min_size=1)))
+    @given(with_recipe(row, min_blocks=1))
     def check(drawn):
         x, made = drawn
+        twins = dict(zip(made.in_keys, made.twins, strict=True))
+        # beforehand: where it is in place, the input is something else afterwards
+        expected = {key: make_torch(twins[key])(block.values) for key, block in x.items()}
         y = implementation.decode(implementation.build(made)(implementation.encode(x)))
         assert y.keys == x.keys
         by_key = dict(zip(made.in_keys, made.properties, strict=True))
-        twins = dict(zip(made.in_keys, made.twins, strict=True))
-        for key, block in x.items():
+        for key in x.keys:
             assert y[key].properties == by_key[key]
             assert y.dtype == x.dtype
-            expected = make_torch(twins[key])(block.values)
-            torch.testing.assert_close(y[key].values, expected, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(y[key].values, expected[key], rtol=1e-5, atol=1e-5)
 
     check()
 
@@ -199,7 +347,7 @@ def test_parameters_are_multiples_of_an_eighth_within_the_bound(row):
     def check(drawn):
         x, made = drawn
         features = max([MAX_FEATURES, *(len(block.properties) for block in x)])
-        for p in itertools.chain.from_iterable(twin.parameters for twin in made.twins):
+        for p in itertools.chain.from_iterable(map(parameters_of, made.twins)):
             assert p.dtype == x.dtype
             assert torch.equal(8 * p, (8 * p).round())
             assert bool((8 * p.abs() <= unit_bound(features=features)).all())
@@ -218,7 +366,7 @@ def test_float32_is_exact_through_two_layers(row, drawn):
 
     @st.composite
     def case(draw):
-        options = {"keys": keys(min_size=1, max_size=2), "min_samples": 1, "min_properties": 2}
+        options = {"min_blocks": 1, "max_blocks": 2, "min_samples": 1, "min_properties": 2}
         x, made = draw(with_recipe(row, dtypes=st.just(torch.float32), **options))
         return x, draw(like(x)), draw(dyadic_numbers()), made
 
@@ -249,22 +397,26 @@ def with_one(x, key, values):
 
 
 @pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("o3_lambda", [0, 1], ids=["invariant", "covariant"])
 @exact_rows
-def test_the_worst_of_sums_is_exact_in_float32(row, sign):
+def test_the_worst_of_sums_is_exact_in_float32(row, o3_lambda, sign):
+    keys = Labels(["o3_lambda", "o3_sigma"], torch.tensor([[o3_lambda, 1]]))
+    (invariant,) = invariances(row, keys, None)
     top = unit_bound() / 8
     widths = [[MAX_FEATURES] * (len(row.layers) + 1)]
-    shapes = [layer.parameter_shapes(MAX_FEATURES, MAX_FEATURES) for layer in row.layers]
+    shapes = [layer.parameter_shapes(MAX_FEATURES, MAX_FEATURES, invariant) for layer in row.layers]
     parameters = [[tuple(torch.full(s, top) for s in of_layer) for of_layer in shapes]]
-    made = recipe(row, Labels.range("k", 1), torch.float32, widths, parameters)
+    made = recipe(row, keys, torch.float32, widths, parameters)
     twin = make_torch(made.twins[0])
 
     def exact(value):
         """What the layers make of a row of equal numbers, in exact arithmetic."""
         for layer in row.layers:
-            if layer.name == "ReLU":
-                value = max(value, Fraction(0))
+            if layer.kind == "ReLU":
+                value = max(value, Fraction(0)) if invariant else value
             else:
-                bias = Fraction(top) if layer.options.get("bias", True) else 0
+                has_bias = layer.options.get("bias", True) and invariant
+                bias = Fraction(top) if has_bias else 0
                 value = MAX_FEATURES * value * Fraction(top) + bias
         return value
 
@@ -293,7 +445,7 @@ def test_hardly_a_draw_is_discarded(row, discarded):
     assert discarded(lambda draw: draw(with_recipe(row)), 40) <= 0.01
 
 
-@pytest.mark.parametrize("name", ["linear", "sequential_mlp"])
+@pytest.mark.parametrize("name", ["linear", "sequential_mlp", "sequential_equivariant"])
 def test_one_seed_gives_the_same_recipes_again(name, drawn):
     strategy = with_recipe(ROW[name], shuffled_layers=True)
     runs = [[repr(r) + repr([r.call.args, r.properties]) for _, r in drawn(strategy, 30)] for _ in "12"]

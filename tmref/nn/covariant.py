@@ -28,7 +28,7 @@ class CovariantTransform(Module):
                 f"the module of a covariant block must keep the shape {tuple(invariant.shape)}, "
                 f"got {tuple(factor.shape)}"
             )
-        return factor * x
+        return (factor * x).to(factor.dtype)  # under autocast, the dtype of the invariant blocks
 
 
 def _norm(x: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:

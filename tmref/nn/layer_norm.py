@@ -152,20 +152,22 @@ class _LayerNorm(Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Values of the same shape."""
         shape = x.shape[1:]
+        if not x.is_floating_point():
+            raise ValueError(f"a layer norm is of values of a floating dtype, got {x.dtype}")
         if shape[-1] != self.in_features:
             raise ValueError(f"the layer norm is of {self.in_features} features, got {shape[-1]}")
-        if self.mean and len(shape) == 1:
-            return functional.layer_norm(x, shape, self.weight, self.bias, self.eps)
         if self.mean:
-            normed = functional.layer_norm(x, shape, eps=self.eps)
-        else:
-            axes = tuple(range(1, x.dim()))
-            normed = x / torch.sqrt(x.var(axes, correction=0, keepdim=True) + self.eps)
-        if self.weight is None:
-            return normed
-        return (
-            normed * self.weight if self.bias is None else torch.addcmul(self.bias, normed, self.weight)
-        )
+            weight, bias = (p if p is None else p.expand(shape) for p in (self.weight, self.bias))
+            return functional.layer_norm(x, shape, weight, bias, self.eps)
+        axes = tuple(range(1, x.dim()))
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # as torch's kernel does
+        variance = (wide - wide.mean(axes, keepdim=True)).square().mean(axes, keepdim=True)
+        y = wide / torch.sqrt(variance + self.eps)
+        if self.weight is not None:
+            y = y * self.weight
+        if self.bias is not None:
+            y = y + self.bias
+        return y.to(x.dtype)
 
     def extra_repr(self) -> str:
         """What is printed in parentheses."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from ..block import TensorBlock
 from ..io import of_buffer, to_buffer
@@ -44,7 +44,7 @@ class Module(torch.nn.Module):
     ``_extra_state``, in metatensor-learn's format, so that state dicts are exchanged with it; so is
     the empty buffer ``_mts_helper`` that its modules have.
 
-    A state dict that is refused changes nothing: it is tried on a copy first.
+    A state dict that is refused changes nothing.
 
     Source: the documentation of ``metatensor.learn.nn.Module``, and of ``torch.nn.Module``.
     """
@@ -99,23 +99,45 @@ class Module(torch.nn.Module):
         return {name: _encoded(value) for name, value in found.items() if value is not None}
 
     def set_extra_state(self, state: Mapping[str, Any]) -> None:
-        """Give the buffers of these names the values of :meth:`get_extra_state`; other names are left
-        out. Raises ValueError where a value can't be read, and changes nothing then."""
-        self.__dict__.update(self._decoded(state))
+        """Give the buffers of these names the values of :meth:`get_extra_state`, with the dtype and on
+        the device that they have here; other names are left out. Raises ValueError where a value
+        can't be read, and changes nothing then."""
+        self.__dict__.update(self._arranged(self._decoded(state), {}, ""))
 
-    def _decoded(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of the buffers that the state has. Raises ValueError where one can't be read."""
+    def _decoded(self, state: Mapping[str, Any], assign: bool = False) -> dict[str, Any]:
+        """The values of the buffers that the state has, as they are here or, where ``assign``, there.
+
+        Raises ValueError where one can't be read.
+        """
         if not isinstance(state, Mapping):
             raise ValueError(f"_extra_state must be a dictionary, got {type(state).__name__}")
-        return {name: _decoded(name, state[name]) for name in self._data_buffers if name in state}
+        return {
+            name: _decoded(name, state[name], None if assign else self.__dict__[name])
+            for name in self._data_buffers
+            if name in state
+        }
+
+    def _arranged(
+        self, found: dict[str, Any], state_dict: dict[str, Any], prefix: str
+    ) -> dict[str, Any]:
+        """The values to be taken for the buffers, out of those found in a state dict, of which the
+        entries under ``prefix`` may be renamed. Raises ValueError where they can't be this module's."""
+        return found
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """As torch's, with the buffers that are no tensors. One that is refused changes nothing: it is
-        loaded into a copy of the module first, which takes the memory of one."""
-        torch.nn.Module.load_state_dict(copy.deepcopy(self), state_dict, strict, assign)
-        return super().load_state_dict(state_dict, strict, assign)
+        """As torch's, with the buffers that are no tensors.
+
+        What is refused changes nothing: what was there is kept until all is loaded, which takes the
+        memory of one module more.
+        """
+        restore = _saved(self)
+        try:
+            return super().load_state_dict(state_dict, strict, assign)
+        except Exception:
+            restore()
+            raise
 
     def _load_from_state_dict(
         self,
@@ -128,26 +150,64 @@ class Module(torch.nn.Module):
         error_msgs: list[str],
     ) -> None:
         entry = f"{prefix}_extra_state"
-        if entry in state_dict:
-            reason = self._why_not(state_dict, prefix)
-            if reason is not None:
-                error_msgs.append(f"{entry} is not loaded: {reason}")
-                state_dict = {**state_dict, entry: {}}
-            elif strict:
-                own, given = self.get_extra_state(), state_dict[entry]
-                missing_keys += [prefix + name for name in own if name not in given]
-                unexpected_keys += [prefix + name for name in given if name not in self._data_buffers]
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-        )
-
-    def _why_not(self, state_dict: Mapping[str, Any], prefix: str) -> str | None:
-        """The reason why the extra state in ``state_dict`` can't be this module's, or None."""
+        state = state_dict.get(entry, {})
         try:
-            self._decoded(state_dict[f"{prefix}_extra_state"])
+            assign = local_metadata.get("assign_to_params_buffers", False)
+            found = self._arranged(self._decoded(state, assign), state_dict, prefix)
         except ValueError as error:
-            return str(error)
-        return None
+            error_msgs.append(f"{entry} is not loaded: {error}")
+            found = state = {}
+        else:
+            if strict and entry in state_dict:
+                missing_keys += [prefix + name for name in self.get_extra_state() if name not in state]
+                unexpected_keys += [prefix + name for name in state if name not in self._data_buffers]
+        super()._load_from_state_dict(
+            {**state_dict, entry: {}} if entry in state_dict else state_dict,
+            prefix,
+            local_metadata,
+            strict,
+            missing_keys,
+            unexpected_keys,
+            error_msgs,
+        )
+        self.__dict__.update(found)
+
+
+def _saved(root: torch.nn.Module) -> Callable[[], None]:
+    """A function that gives all parameters and buffers under ``root`` what they are now."""
+    parts = [
+        (
+            module.__dict__,
+            {name: module.__dict__[name] for name in getattr(module, "_data_buffers", ())},
+            {"_parameters": dict(module._parameters), "_buffers": dict(module._buffers)},
+        )
+        for module in root.modules()
+    ]
+    tensors = {
+        id(tensor): tensor
+        for _, _, registered in parts
+        for of_kind in registered.values()
+        for tensor in of_kind.values()
+        if tensor is not None
+    }
+    values = [
+        (tensor, type(tensor), None if is_lazy(tensor) else tensor.detach().clone())
+        for tensor in tensors.values()
+    ]
+
+    def restore() -> None:
+        for attributes, data, registered in parts:
+            attributes.update(data)
+            for kind, tensors in registered.items():
+                attributes[kind].update(tensors)
+        with torch.no_grad():
+            for tensor, kind, value in values:
+                if value is not None:
+                    tensor.copy_(value)
+                elif not is_lazy(tensor):  # it was made of what was loaded
+                    tensor.data, tensor.__class__ = tensor.new_empty(0), kind
+
+    return restore
 
 
 def _check_data(path: str, value: Any) -> None:
@@ -170,7 +230,8 @@ def _nested(value: Any, function: Callable[[Any], Any]) -> Any:
     if isinstance(value, dict):
         return {key: _nested(item, function) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(_nested(item, function) for item in value)
+        items = [_nested(item, function) for item in value]
+        return items if isinstance(value, list) else tuple(items)
     return value if value is None else function(value)
 
 
@@ -214,22 +275,39 @@ def _storable(data: TensorBlock | TensorMap) -> TensorBlock | TensorMap:
     return data._map_blocks(lambda block: block._map_values(on_host))
 
 
-def _decoded(path: str, value: Any) -> Any:
-    """What :func:`_encoded` made something of. Raises ValueError where it is nothing of that."""
-    if isinstance(value, dict):
-        return {key: _decoded(f"{path}[{key!r}]", item) for key, item in value.items()}
-    if isinstance(value, tuple) and len(value) == 3 and isinstance(value[0], str):
-        kind, buffer, empty = value
-        if kind not in _DATA:
-            raise ValueError(f"{path} is {kind!r}, expected one of {', '.join(_DATA)}")
-        data = of_buffer(_DATA[kind], buffer)
-        if isinstance(data, Labels):
-            return data.to(empty.device)
-        return data.to(dtype=empty.dtype, device=empty.device)
-    if isinstance(value, (list, tuple)):
-        return type(value)(_decoded(f"{path}[{i}]", item) for i, item in enumerate(value))
+def _decoded(path: str, value: Any, here: Any) -> Any:
+    """What :func:`_encoded` made something of, with dtype and device of what is ``here`` in its place.
+
+    Raises ValueError where it is nothing of that.
+    """
     if value is None:
         return None
-    raise ValueError(
-        f"{path} must be (kind, file, empty tensor), or a nest of that, got {type(value).__name__}"
-    )
+    if isinstance(value, dict):
+        of = here if isinstance(here, dict) else {}
+        return {key: _decoded(f"{path}[{key!r}]", item, of.get(key)) for key, item in value.items()}
+    if isinstance(value, (list, tuple)) and not _is_encoded(value):
+        of = here if isinstance(here, (list, tuple)) and len(here) == len(value) else [None] * len(value)
+        pairs = enumerate(zip(value, of, strict=True))
+        items = [_decoded(f"{path}[{i}]", item, there) for i, (item, there) in pairs]
+        return items if isinstance(value, list) else tuple(items)
+    if not _is_encoded(value):
+        raise ValueError(
+            f"{path} must be (kind, file, empty tensor), or a nest of that, got {type(value).__name__}"
+        )
+    name, buffer, empty = value
+    if name not in _DATA:
+        raise ValueError(f"{path} is {name!r}, expected one of {', '.join(_DATA)}")
+    if not isinstance(empty, torch.Tensor):
+        raise ValueError(f"{path} must have an empty tensor at last, got {type(empty).__name__}")
+    try:
+        data = of_buffer(_DATA[name], buffer)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    like = here if type(here) is type(data) else empty
+    if isinstance(data, Labels):
+        return data.to(like.device)
+    return data.to(dtype=like.dtype, device=like.device)
+
+
+def _is_encoded(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 3 and isinstance(value[0], str)

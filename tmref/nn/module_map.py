@@ -144,21 +144,41 @@ class ModuleMap(Module):
             positions.append(position)
         return positions
 
-    def _why_not(self, state_dict: Mapping[str, Any], prefix: str) -> str | None:
-        reason = super()._why_not(state_dict, prefix)
-        if reason is not None:
-            return reason
-        found = self._decoded(state_dict[f"{prefix}_extra_state"])
-        for name, labels in found.items():
-            if len(labels) != len(self.module_list):
-                return f"{name} has {len(labels)} entries for {len(self.module_list)} modules"
+    def _arranged(
+        self, found: dict[str, Any], state_dict: dict[str, Any], prefix: str
+    ) -> dict[str, Any]:
+        """Keys stay as they are, in their order: what stands in another order in the state dict is
+        brought into this one. Properties are taken where all weights can be, since they must fit."""
+        keys, properties = found.get("_in_keys", self._in_keys), found.get("_out_properties")
+        if not isinstance(keys, Labels):
+            raise ValueError(f"_in_keys must be Labels, got {type(keys).__name__}")
+        if keys._names != self._in_keys._names or set(keys._rows()) != set(self._in_keys._rows()):
+            raise ValueError(
+                f"it is of modules for {', '.join(key.print() for key in keys) or 'no keys'}, and here "
+                f"are modules for {', '.join(key.print() for key in self._in_keys) or 'no keys'}"
+            )
+        if properties is not None:
+            try:
+                checked_properties(properties, keys)
+            except (TypeError, ValueError) as error:
+                raise ValueError(str(error).replace("out_properties", "_out_properties", 1)) from error
+        order = [keys._position_of_row()[row] for row in self._in_keys._rows()]
+        _rename(state_dict, f"{prefix}module_list.", {str(j): str(i) for i, j in enumerate(order)})
         for name, own in self.module_list.state_dict(keep_vars=True).items():
             given = state_dict.get(f"{prefix}module_list.{name}")
-            if not isinstance(given, torch.Tensor) or not isinstance(own, torch.Tensor):
-                continue
-            if not is_lazy(own) and given.shape != own.shape:
-                return f"module_list.{name} has another shape, and keys must fit their modules"
-        return None
+            if isinstance(own, torch.Tensor) and not (
+                isinstance(given, torch.Tensor) and (is_lazy(own) or given.shape == own.shape)
+            ):
+                return {}
+        return {"_out_properties": properties and [properties[i] for i in order]}
+
+
+def _rename(entries: dict[str, Any], prefix: str, new: Mapping[str, str]) -> None:
+    """Rename, in place, what follows ``prefix`` in the names of entries, up to the next dot."""
+    renamed = {name: entries.pop(name) for name in list(entries) if name.startswith(prefix)}
+    for name, value in renamed.items():
+        head, dot, tail = name[len(prefix) :].partition(".")
+        entries[f"{prefix}{new.get(head, head)}{dot}{tail}"] = value
 
 
 class OfModuleMap(Module):

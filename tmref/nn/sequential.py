@@ -7,10 +7,11 @@ import torch
 from ..labels import Labels
 from ..tensor_map import TensorMap
 from ._arguments import checked_keys
+from .module import Module
 from .module_map import ModuleMap, OfModuleMap
 
 
-class Sequential(torch.nn.Module):
+class Sequential(Module):
     """y = f_n(... f_2(f_1(x))), for whatever modules map a TensorMap to a TensorMap.
 
     Layers made of a :class:`ModuleMap` are composed key by key, whatever the order of the keys that
