@@ -1,8 +1,9 @@
 """How the reference compares with plain torch and with metatensor, as ratios of CPU time in one process.
 
-Every line is a kind of work, every cell a size of it. In a round each subject does the work of a cell
-once, one after the other, in an order that is reversed from round to round; a ratio is that of two times
-of one round, and a cell has the median over the rounds. One thread; torch beside itself is the noise.
+Every line is a kind of work, every cell a size of it. In a round each subject does the work of a cell,
+one after the other, in an order drawn anew, after having done it once untimed where it is short; a ratio
+is that of two times of one round, and a cell has the median over the rounds. One thread; torch beside
+itself is the noise.
 
     python asv_benchmarks/speed.py [--quick] [--cells] [LINE...]
 """
@@ -13,6 +14,7 @@ import argparse
 import gc
 import itertools
 import platform
+import random
 import statistics
 import sys
 import time
@@ -35,8 +37,8 @@ TORCH, AGAIN = "plain torch", "plain torch again"
 NAMES = ("reference", "metatensor-learn", "metatensor-torch")
 
 #: A timing takes this many seconds at least, a cell this many at most beyond its first rounds.
-TIMING, CELL = 2e-3, 1.0
-ROUNDS, LEAST = 15, 5
+TIMING, CELL = 1e-3, 0.5
+ROUNDS, LEAST = 15, 3
 
 Work = Callable[[], object]
 
@@ -213,12 +215,15 @@ def ratios(work: dict[str, Work]) -> dict[str, list[float]]:
     sake, over the reference's: by name, and by name and " / reference"; one for each round."""
     loops = {name: _loops(do) for name, do in work.items()}
     order, times = list(work), {name: [] for name in work}
+    draw = random.Random(0)
     gc.collect()
     gc.disable()
     started = time.perf_counter()
     try:
         for done in range(ROUNDS):
-            for name in order if done % 2 else reversed(order):
+            for name in draw.sample(order, len(order)):
+                if loops[name] > 1:
+                    work[name]()  # what ran before has left the caches to itself
                 times[name].append(_timing(work[name], loops[name]))
             if done + 1 >= LEAST and time.perf_counter() - started > CELL:
                 break

@@ -77,7 +77,7 @@ def load(file: str | os.PathLike[str] | IO[bytes]) -> TensorMap:
 
 
 def load_block(file: str | os.PathLike[str] | IO[bytes]) -> TensorBlock:
-    """The block in a file; all else as :func:`load`.
+    """The block in a file; all else, and what it raises, as :func:`load`.
 
     Source: the documentation of ``metatensor.load_block``.
     """
@@ -85,7 +85,7 @@ def load_block(file: str | os.PathLike[str] | IO[bytes]) -> TensorBlock:
 
 
 def load_labels(file: str | os.PathLike[str] | IO[bytes]) -> Labels:
-    """The labels in a file; all else as :func:`load`.
+    """The labels in a file; all else, and what it raises, as :func:`load`.
 
     Source: the documentation of ``metatensor.load_labels``.
     """

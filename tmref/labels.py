@@ -21,7 +21,8 @@ class LabelsEntry:
     """One row of :class:`Labels`: a named tuple of integers.
 
     Made by indexing or iterating over labels. ``values`` has shape ``(dimensions,)`` and dtype int32.
-    Unlike metatensor.torch's, entries hash by value, so they can be keys of a dictionary.
+    Unlike metatensor.torch's, entries hash by value, so they can be keys of a dictionary. Raises as
+    :class:`Labels` does for one row.
 
     Source: the interface of ``metatensor.torch.LabelsEntry``.
     """

@@ -182,8 +182,8 @@ def filter_blocks(tensor: TensorMap, keys: Labels, copy: bool = False) -> Tensor
 def add(A: TensorMap, B: TensorMap | complex) -> TensorMap:
     """A + B, where B is a number or a map of the same metadata (its keys in any order).
 
-    ∇(A + B) = ∇A + ∇B, which is ∇A for a number. The keys have A's order. Dtypes are promoted as
-    torch does.
+    ∇(A + B) = ∇A + ∇B, which is ∇A for a number. Shapes stay, the keys have A's order, dtypes are
+    promoted as torch does.
 
     Raises TypeError for something other than a map, and a map or a number, NotEqualError where
     metadata differs.
@@ -207,8 +207,8 @@ def add(A: TensorMap, B: TensorMap | complex) -> TensorMap:
 def multiply(A: TensorMap, B: TensorMap | complex) -> TensorMap:
     """A B, entry by entry, where B is a number or a map of the same metadata (its keys in any order).
 
-    ∇(A B) = B ∇A + A ∇B, which is B ∇A for a number. The keys have A's order. Dtypes are promoted as
-    torch does.
+    ∇(A B) = B ∇A + A ∇B, which is B ∇A for a number. Shapes stay, the keys have A's order, dtypes are
+    promoted as torch does.
 
     Raises TypeError for something other than a map, and a map or a number, NotEqualError where
     metadata differs, and NotImplementedError where both are maps that have gradients of gradients,
@@ -226,7 +226,8 @@ def multiply(A: TensorMap, B: TensorMap | complex) -> TensorMap:
 def sum_over_samples(tensor: TensorMap, sample_names: str | Sequence[str]) -> TensorMap:
     """The sum over all samples that agree in the dimensions not named in ``sample_names``.
 
-    The result has these dimensions, its samples are in lexicographic order. Where none is left it has
+    Values of the shape ``(samples, *components, properties)`` have one of as many samples as differ in
+    these dimensions, which are the result's, in lexicographic order. Where none is left it has
     one sample, ``_`` = 0, in every block: a block without samples sums to 0. A gradient is summed over
     its rows that agree in what is left of their sample, and in their other dimensions.
 

@@ -9,6 +9,7 @@ import torch
 from .block import TensorBlock, _dtype_and_device, _in_brackets, _in_parentheses
 from .labels import Labels, LabelsEntry
 
+_new = object.__new__
 Selection = int | Labels | LabelsEntry | Mapping[str, int]
 
 
@@ -51,10 +52,10 @@ class TensorMap:
         self._keys = keys
         self._blocks = tuple(block._adopted() for block in blocks)
 
-    @classmethod
-    def _unchecked(cls, keys: Labels, blocks: Sequence[TensorBlock]) -> TensorMap:
+    @staticmethod
+    def _unchecked(keys: Labels, blocks: Sequence[TensorBlock]) -> TensorMap:
         """A map of blocks that are known to fit, and marked as part of it."""
-        tensor = cls.__new__(cls)
+        tensor = _new(TensorMap)
         tensor._keys = keys
         tensor._blocks = tuple(blocks)
         return tensor

@@ -4,12 +4,17 @@
 file by its path, and so does ``tmref check``.
 """
 
-from dataclasses import dataclass
+import dataclasses
+import functools
+from dataclasses import dataclass, field
 
 import torch
+from hypothesis import strategies as st
 
-from tmref import Labels, TensorBlock, TensorMap
+from tmref import Labels, TensorBlock, TensorMap, nn
 from tmref.implementations.reference import Reference
+from tmref.nn.covariant import CovariantTransform
+from tmref.nn.layer_norm import _LayerNorm
 
 MUTANTS = []
 BROKEN_ADAPTERS = []
@@ -17,11 +22,19 @@ BROKEN_ADAPTERS = []
 
 @dataclass(frozen=True)
 class Planted:
-    """A defect that the law finds on the row."""
+    """A defect that the law finds on the row.
+
+    ``maps`` are options of its maps, for a defect that is to be seen on few of all maps.
+    """
 
     law: str
     row: str
     implementation: Reference
+    maps: dict = field(default_factory=dict)
+
+    def narrowed(self, row):
+        """The row with the maps that the defect is to be seen on."""
+        return dataclasses.replace(row, maps={**row.maps, **self.maps})
 
     def __str__(self):
         return f"{self.law}-{self.implementation.name}-{self.row}"
@@ -50,12 +63,12 @@ class Around(torch.nn.Module):
         return self._forward(self.module, x)
 
 
-def built(law, *rows):
+def built(law, *rows, **maps):
     """A defect of the module that ``(recipe, module)`` returns."""
 
     def register(build):
         mutant = Mutant(build.__name__, build)
-        MUTANTS.extend(Planted(law, row, mutant) for row in rows)
+        MUTANTS.extend(Planted(law, row, mutant, maps) for row in rows)
         return build
 
     return register
@@ -92,6 +105,81 @@ def modules_of(module):
     """The torch modules by position, and the map of them."""
     module_map = getattr(module, "module_map", module)
     return module_map.module_list, module_map
+
+
+def all_of(module, kind):
+    """The parts of a module that are of a class."""
+    return [part for part in module.modules() if isinstance(part, kind)]
+
+
+def layer_norm(law, *rows):
+    """A defect of layer norms: ``(norm, x)`` returns the values before the weight and the bias."""
+
+    def register(normed):
+        def build(recipe, module):
+            for norm in all_of(module, _LayerNorm):
+                norm.forward = lambda x, norm=norm: affine(norm, normed(norm, x))
+            return module
+
+        build.__name__ = normed.__name__
+        built(law, *rows)(build)
+        return normed
+
+    return register
+
+
+def affine(norm, y):
+    """Values times the weight plus the bias, where there are any."""
+    y = y if norm.weight is None else y * norm.weight
+    return y if norm.bias is None else y + norm.bias
+
+
+def centred(norm, x, axes=None):
+    """The values without their mean, where it is to be subtracted."""
+    axes = all_but_the_first(x) if axes is None else axes
+    return x - x.mean(axes, keepdim=True) if norm.mean else x
+
+
+def variance(x, axes=None):
+    """The mean square of what differs from the mean."""
+    axes = all_but_the_first(x) if axes is None else axes
+    return (x - x.mean(axes, keepdim=True)).square().mean(axes, keepdim=True)
+
+
+def all_but_the_first(x):
+    """The axes of components and properties."""
+    return tuple(range(1, x.dim()))
+
+
+def factor_of(law, *rows, **maps):
+    """A defect of what covariant blocks are transformed by: ``(function, x)`` returns the values."""
+
+    def register(transformed):
+        def build(recipe, module):
+            for part in all_of(module, CovariantTransform):
+                part.forward = functools.partial(transformed, part.module)
+            return module
+
+        build.__name__ = transformed.__name__
+        built(law, *rows, **maps)(build)
+        return transformed
+
+    return register
+
+
+def norm_of(x):
+    """The norm over the components."""
+    return torch.linalg.vector_norm(x, dim=tuple(range(1, x.dim() - 1)), keepdim=True)
+
+
+def norm_without_nan(x):
+    """The norm over the components, with derivatives of 0 where it is 0."""
+    zero = (x == 0).all(1, keepdim=True)
+    return torch.where(zero, 0, norm_of(torch.where(zero, 1, x)))
+
+
+#: The key of what doesn't rotate but changes sign: invariant or not by the selection alone.
+PSEUDOSCALAR = st.just(Labels(["o3_lambda", "o3_sigma"], torch.tensor([[0, -1]])))
 
 
 # --- metadata
@@ -138,7 +226,7 @@ def keys_renamed(module, x):
 no_blocks = "a_map_without_blocks_gives_one_without_blocks"
 
 
-@called(no_blocks, "relu", "linear", "sequential_linear")
+@called(no_blocks, "relu", "linear", "sequential_linear", "invariant_relu", "layer_norm")
 def index_error_for_no_blocks(module, x):
     x.block(0).gradients_list()
     return module(x)
@@ -212,7 +300,7 @@ def components_swapped(module, x):
     return each(swap, module(x))
 
 
-@called(components_survive, "linear", "sequential_tanh")
+@called(components_survive, "linear", "sequential_tanh", "equivariant_tanh")
 def components_counted(module, x):
     def count(block):
         components = [Labels.range(c.names[0], len(c)) for c in block.components]
@@ -235,7 +323,7 @@ def components_flattened_into_one(module, x):
 properties_asked_for = "properties_are_those_asked_for"
 
 
-@called(properties_asked_for, "linear", "tanh", "sequential_mlp")
+@called(properties_asked_for, "linear", "tanh", "sequential_mlp", "layer_norm", "equivariant_mlp")
 def default_properties_always(module, x):
     return each(
         lambda b: changed(b, properties=Labels.range("_", len(b.properties))),
@@ -357,6 +445,199 @@ def activations_skipped(recipe, module):
     return module
 
 
+@built(plain_torch, "invariant_relu", "invariant_silu", "invariant_tanh", "sequential_equivariant")
+def covariant_blocks_activated_too(recipe, module):
+    activations = {"InvariantReLU": torch.nn.ReLU, "InvariantTanh": torch.nn.Tanh}
+    activation = activations.get(recipe.call.name, torch.nn.SiLU)
+    modules, _ = modules_of(module)
+    for i, of_key in enumerate(modules):
+        if isinstance(of_key, torch.nn.Identity):
+            modules[i] = activation()
+        elif isinstance(of_key, torch.nn.Sequential):
+            for j, layer in enumerate(of_key):
+                of_key[j] = activation() if isinstance(layer, torch.nn.Identity) else layer
+    return module
+
+
+@built(plain_torch, "invariant_relu", "invariant_tanh")
+def invariant_blocks_left_as_they_are(recipe, module):
+    modules, _ = modules_of(module)
+    for i in range(len(modules)):
+        modules[i] = torch.nn.Identity()
+    return module
+
+
+@built(plain_torch, "equivariant_linear", "sequential_equivariant")
+def a_bias_for_covariant_blocks(recipe, module):
+    for linear in all_of(module, torch.nn.Linear):
+        if linear.bias is None:
+            del linear._parameters["bias"]
+            linear.register_buffer("bias", torch.ones(linear.out_features, dtype=linear.weight.dtype))
+    return module
+
+
+@built(plain_torch, "equivariant_linear")
+def no_bias_for_invariant_blocks(recipe, module):
+    for linear in all_of(module, torch.nn.Linear):
+        if linear.bias is not None:
+            linear.bias.data.zero_()
+    return module
+
+
+@built(plain_torch, "invariant_relu", "invariant_silu", "equivariant_tanh")
+def invariant_whatever_the_sign(recipe, module):
+    """Keys of o3_lambda 0 are invariant, whatever o3_sigma is."""
+    by_lambda = Labels("o3_lambda", torch.tensor([[0]]))
+    call = dataclasses.replace(recipe.call, kwargs={**recipe.call.kwargs, "invariant_keys": by_lambda})
+    return Reference().build(dataclasses.replace(recipe, call=call))
+
+
+@built(
+    plain_torch,
+    "invariant_tanh",
+    "equivariant_tanh",
+    "equivariant_linear",
+    "invariant_layer_norm",
+    keys=PSEUDOSCALAR,
+)
+def the_selection_is_ignored(recipe, module):
+    call = recipe.call
+    kwargs = {name: value for name, value in call.kwargs.items() if name != "invariant_keys"}
+    return Reference().build(dataclasses.replace(recipe, call=dataclasses.replace(call, kwargs=kwargs)))
+
+
+@layer_norm(plain_torch, "layer_norm", "layer_norm_no_affine", "invariant_layer_norm")
+def variance_with_a_correction(norm, x):
+    count = x[:1].numel()
+    corrected = variance(x) * count / max(count - 1, 1)
+    return centred(norm, x) / torch.sqrt(corrected + norm.eps)
+
+
+@layer_norm(plain_torch, "layer_norm", "layer_norm_no_mean", "sequential_layer_norm")
+def normed_over_the_properties_alone(norm, x):
+    return centred(norm, x, -1) / torch.sqrt(variance(x, -1) + norm.eps)
+
+
+@layer_norm(plain_torch, "layer_norm", "layer_norm_no_bias", "layer_norm_no_mean")
+def eps_outside_the_root(norm, x):
+    return centred(norm, x) / (torch.sqrt(variance(x)) + norm.eps)
+
+
+@layer_norm(plain_torch, "layer_norm", "layer_norm_no_affine", "layer_norm_no_mean")
+def eps_of_another_size(norm, x):
+    return centred(norm, x) / torch.sqrt(variance(x) + norm.eps / 10)
+
+
+@layer_norm(plain_torch, "layer_norm_no_mean")
+def mean_subtracted_all_the_same(norm, x):
+    return (x - x.mean(all_but_the_first(x), keepdim=True)) / torch.sqrt(variance(x) + norm.eps)
+
+
+@layer_norm(plain_torch, "layer_norm", "sequential_layer_norm", "invariant_layer_norm")
+def mean_not_subtracted(norm, x):
+    return x / torch.sqrt(variance(x) + norm.eps)
+
+
+@layer_norm(plain_torch, "layer_norm_no_mean")
+def variance_about_zero(norm, x):
+    square = x.square().mean(all_but_the_first(x), keepdim=True)
+    return x / torch.sqrt(square + norm.eps)
+
+
+@built(plain_torch, "layer_norm", "layer_norm_no_bias", "layer_norm_no_mean")
+def weight_left_out_where_there_are_components(recipe, module):
+    def forward(norm, plain, x):
+        y = centred(norm, x) / torch.sqrt(variance(x) + norm.eps)
+        if x.dim() == 2:
+            return plain(x)
+        return y if norm.bias is None else y + norm.bias
+
+    for norm in all_of(module, _LayerNorm):
+        norm.forward = functools.partial(forward, norm, norm.forward)
+    return module
+
+
+@built(plain_torch, "layer_norm", "layer_norm_no_mean", "invariant_layer_norm")
+def bias_before_the_weight(recipe, module):
+    def forward(norm, x):
+        y = centred(norm, x) / torch.sqrt(variance(x) + norm.eps)
+        return (y + norm.bias) * norm.weight
+
+    for norm in all_of(module, _LayerNorm):
+        norm.forward = functools.partial(forward, norm)
+    return module
+
+
+@built(plain_torch, "invariant_layer_norm")
+def covariant_blocks_normed_too(recipe, module):
+    modules, _ = modules_of(module)
+    for i, of_key in enumerate(modules):
+        if isinstance(of_key, torch.nn.Identity):
+            size = recipe.call.kwargs["in_features"]
+            modules[i] = _LayerNorm(
+                size, 1e-5, False, False, True, None, recipe.call.kwargs.get("dtype")
+            )
+    return module
+
+
+@factor_of(plain_torch, "equivariant_tanh", "equivariant_mlp")
+def the_norm_squared(function, x):
+    return function(x.square().sum(1, keepdim=True)) * x
+
+
+@factor_of(plain_torch, "equivariant_tanh")
+def the_norm_over_the_properties(function, x):
+    return function(torch.linalg.vector_norm(x, dim=-1, keepdim=True)) * x
+
+
+@factor_of(plain_torch, "equivariant_tanh", "equivariant_mlp")
+def the_largest_component_for_the_norm(function, x):
+    return function(x.abs().amax(1, keepdim=True)) * x
+
+
+@factor_of(plain_torch, "equivariant_tanh", "equivariant_mlp")
+def the_mean_square_for_the_norm(function, x):
+    return function(norm_of(x) / x.shape[1] ** 0.5) * x
+
+
+@factor_of(plain_torch, "equivariant_tanh")
+def a_norm_with_an_epsilon(function, x):
+    return function(torch.sqrt(x.square().sum(1, keepdim=True) + 1e-10)) * x
+
+
+@factor_of(plain_torch, "equivariant_tanh", "equivariant_mlp")
+def a_factor_for_unit_vectors(function, x):
+    norm = norm_of(x)
+    return function(norm) * x / torch.where(norm == 0, 1, norm)
+
+
+@factor_of(plain_torch, "equivariant_tanh", "equivariant_mlp")
+def covariant_blocks_value_by_value(function, x):
+    return function(x)
+
+
+@built(plain_torch, "equivariant_tanh", "equivariant_mlp")
+def a_factor_for_invariant_blocks_too(recipe, module):
+    modules, _ = modules_of(module)
+    for i, of_key in enumerate(modules):
+        if not isinstance(of_key, CovariantTransform):
+            modules[i] = CovariantTransform(of_key)
+    return module
+
+
+@called(plain_torch, "silu_in_place")
+def applied_twice_in_place(module, x):
+    module(x)
+    return module(x)
+
+
+@called(plain_torch, "silu_in_place")
+def the_input_for_the_output(module, x):
+    copied = of_values(torch.clone, x)
+    y = module(x)
+    return TensorMap(y.keys, [changed(b, values=a.values) for a, b in zip(copied, y, strict=True)])
+
+
 derivatives = "derivatives_are_those_of_plain_torch"
 
 
@@ -402,6 +683,59 @@ def straight_through(module, x):
         y.keys,
         [changed(b, values=b.values.detach() + a.values - a.values.detach()) for a, b in pairs],
     )
+
+
+@layer_norm(derivatives, "layer_norm", "layer_norm_no_affine", "invariant_layer_norm")
+def statistics_detached(norm, x):
+    mean = x.mean(all_but_the_first(x), keepdim=True).detach()
+    return (x - mean if norm.mean else x) / torch.sqrt(variance(x).detach() + norm.eps)
+
+
+@layer_norm(derivatives, "layer_norm", "layer_norm_no_mean", "sequential_layer_norm")
+def variance_detached(norm, x):
+    return centred(norm, x) / torch.sqrt(variance(x).detach() + norm.eps)
+
+
+@layer_norm(derivatives, "layer_norm_no_mean")
+def divided_in_place_after_the_variance(norm, x):
+    """What metatensor does."""
+    root = torch.sqrt(x.var(all_but_the_first(x), correction=0, keepdim=True) + norm.eps)
+    x /= root
+    return x
+
+
+@factor_of(derivatives, "equivariant_tanh", "equivariant_mlp")
+def norm_detached(function, x):
+    return function(norm_of(x).detach()) * x
+
+
+@factor_of(derivatives, "equivariant_tanh", "equivariant_mlp")
+def factor_detached(function, x):
+    return function(norm_without_nan(x)).detach() * x
+
+
+# zeros in all components of a property are few where values are of all sizes
+@factor_of(derivatives, "equivariant_tanh", "equivariant_mlp", bound=1)
+def nan_where_the_norm_is_zero(function, x):
+    return function(torch.sqrt(x.square().sum(1, keepdim=True))) * x
+
+
+@built(derivatives, "invariant_relu", "invariant_tanh", "invariant_layer_norm")
+def covariant_blocks_detached(recipe, module):
+    for identity in all_of(module, torch.nn.Identity):
+        identity.forward = torch.Tensor.detach
+    return module
+
+
+@called(derivatives, "silu_in_place")
+def derivatives_at_what_is_overwritten(module, x):
+    """The values are right, the derivatives those where the input is after the forward."""
+    y = of_values(lambda v: v.detach().clone(), module(of_values(torch.clone, x)))
+    blocks = []
+    for before, after in zip(x, y, strict=True):
+        moved = torch.nn.functional.silu(before.values - before.values.detach() + after.values)
+        blocks.append(changed(after, values=after.values + moved - moved.detach()))
+    return TensorMap(y.keys, blocks)
 
 
 one_seed = "one_seed_gives_the_initial_parameters_of_torch"
@@ -460,12 +794,33 @@ def weights_start_normal(recipe, module):
     return module
 
 
+@built(one_seed, "equivariant_linear")
+def a_bias_is_drawn_and_dropped(recipe, module):
+    if drawn(recipe):
+        torch.manual_seed(recipe.seed)
+        for linear in modules_of(module)[0]:
+            dtype = linear.weight.dtype
+            drawn_one = torch.nn.Linear(linear.in_features, linear.out_features, dtype=dtype)
+            for name, parameter in linear.named_parameters():
+                parameter.data = getattr(drawn_one, name).data
+    return module
+
+
+@built(one_seed, "equivariant_linear")
+def covariant_weights_start_at_zero(recipe, module):
+    if drawn(recipe):
+        for linear in modules_of(module)[0]:
+            if linear.bias is None:
+                torch.nn.init.zeros_(linear.weight)
+    return module
+
+
 # --- structure
 
 per_block = "blocks_do_not_influence_each_other"
 
 
-@called(per_block, "linear", "tanh", "sequential_mlp")
+@called(per_block, "linear", "tanh", "sequential_mlp", "equivariant_tanh")
 def mean_of_the_first_block_added(module, x):
     y = module(x)
     values = y.block(0).values
@@ -511,6 +866,25 @@ def samples_numbered_in_the_values(module, x):
     )
 
 
+@layer_norm(per_sample, "layer_norm", "layer_norm_no_mean", "sequential_layer_norm")
+def normed_over_the_samples(norm, x):
+    if not len(x):
+        return x
+    return centred(norm, x, 0) / torch.sqrt(variance(x, 0) + norm.eps)
+
+
+@layer_norm(per_sample, "layer_norm", "layer_norm_no_mean", "layer_norm_no_bias")
+def one_variance_for_all_samples(norm, x):
+    if not x.numel():
+        return x
+    return centred(norm, x) / torch.sqrt(variance(x).mean() + norm.eps)
+
+
+@factor_of(per_sample, "equivariant_tanh", "equivariant_mlp")
+def the_norm_over_the_samples_too(function, x):
+    return function(torch.linalg.vector_norm(x, dim=(0, 1), keepdim=True)).expand_as(x[:, :1]) * x
+
+
 pointwise = "every_value_stands_for_itself"
 
 
@@ -533,10 +907,26 @@ def cut_where_all_of_a_sample_is_small(module, x):
     return each(change, module(x))
 
 
+@built(pointwise, "invariant_tanh", "invariant_silu")
+def covariant_blocks_scaled_by_their_norm(recipe, module):
+    modules, _ = modules_of(module)
+    for i, of_key in enumerate(modules):
+        if isinstance(of_key, torch.nn.Identity):
+            modules[i] = CovariantTransform(torch.nn.Tanh())
+    return module
+
+
+@called(pointwise, "silu_in_place")
+def sorted_in_place(module, x):
+    for block in x:
+        block.values.copy_(block.values.sort(-1).values)
+    return module(x)
+
+
 linear = "linear_up_to_its_bias"
 
 
-@called(linear, "linear", "module_map_linear", "sequential_linear")
+@called(linear, "linear", "module_map_linear", "sequential_linear", "equivariant_linear")
 def quadratic_for_large_values(module, x):
     return of_values(lambda v: torch.where(v.abs() > 2, v * v, v), module(x))
 
@@ -578,7 +968,7 @@ def the_output_is_one_buffer(recipe, module):
 unknown_key = "an_unknown_key_never_gets_the_module_of_another"
 
 
-@built(unknown_key, "linear", "silu", "module_map_mlp", "sequential_mlp")
+@built(unknown_key, "linear", "silu", "module_map_mlp", "sequential_mlp", "equivariant_mlp")
 def the_first_module_for_unknown_keys(recipe, module):
     _, module_map = modules_of(module)
     known = module_map.in_keys
@@ -630,7 +1020,7 @@ def zeros_for_unknown_keys(recipe, module):
 by_name = "keys_are_matched_by_the_names_of_their_dimensions"
 
 
-@built(by_name, "linear", "tanh", "module_map_mlp", "sequential_tanh")
+@built(by_name, "linear", "tanh", "module_map_mlp", "sequential_tanh", "equivariant_linear")
 def keys_by_their_values_alone(recipe, module):
     _, module_map = modules_of(module)
     known = module_map.in_keys
@@ -669,7 +1059,7 @@ def names_of_keys_made_up(recipe, module):
 by_layer = "the_layers_of_a_sequential_go_by_key"
 
 
-@built(by_layer, "sequential_linear", "sequential_tanh", "sequential_mlp")
+@built(by_layer, "sequential_linear", "sequential_tanh", "sequential_mlp", "sequential_equivariant")
 def layers_by_position(recipe, module):
     layers = [modules_of(Reference().make(call))[1] for call in recipe.call.args[1:]]
     for i, of_key in enumerate(module.module_map.module_list):
@@ -716,11 +1106,38 @@ def input_doubled_afterwards(module, x):
     return y
 
 
-@built(input_stays, "silu")
+@built(input_stays, "silu", "invariant_silu")
 def in_place_not_asked_for(recipe, module):
-    for activation in modules_of(module)[0]:
+    for activation in all_of(module, torch.nn.SiLU):
         activation.inplace = True
     return module
+
+
+@called(input_stays, "relu")
+def adds_to_its_input(module, x):
+    y = module(x)
+    for block in x:
+        block.values.add_(1)
+    return y
+
+
+@layer_norm(input_stays, "layer_norm", "layer_norm_no_mean", "sequential_layer_norm")
+def mean_subtracted_in_place(norm, x):
+    x -= x.mean(all_but_the_first(x), keepdim=True)
+    return x / torch.sqrt(variance(x) + norm.eps)
+
+
+@layer_norm(input_stays, "layer_norm_no_mean")
+def divided_in_place(norm, x):
+    """What metatensor does."""
+    x /= torch.sqrt(variance(x) + norm.eps)
+    return x
+
+
+@factor_of(input_stays, "equivariant_tanh", "equivariant_mlp")
+def multiplied_in_place(function, x):
+    with torch.no_grad():
+        return x.mul_(function(norm_of(x)))
 
 
 @called(input_stays, "tanh")
@@ -764,12 +1181,26 @@ def counts_its_calls(recipe, module):
     return Around(module, forward)
 
 
-@called(same_output, "relu")
-def adds_to_its_input(module, x):
-    y = module(x)
-    for block in x:
-        block.values.add_(1)
-    return y
+@built(same_output, "layer_norm", "invariant_layer_norm")
+def running_statistics(recipe, module):
+    def forward(norm, means, x):
+        means.append(x.mean() if x.numel() else 0)
+        return affine(norm, x - sum(means) / len(means) / 2 ** len(means))
+
+    for norm in all_of(module, _LayerNorm):
+        norm.forward = functools.partial(forward, norm, [])
+    return module
+
+
+@built(same_output, "silu_in_place", "equivariant_mlp")
+def scaled_by_the_number_of_calls(recipe, module):
+    calls = []
+
+    def forward(module, x):
+        calls.append(x)
+        return of_values(lambda v: v * len(calls), module(x))
+
+    return Around(module, forward)
 
 
 @called(same_output, "linear", "silu")
@@ -804,7 +1235,7 @@ def draws_a_number(module, x):
     return module(x)
 
 
-@called(random_stays, "silu")
+@called(random_stays, "silu", "silu_in_place", "layer_norm")
 def drops_nothing_by_chance(module, x):
     return of_values(lambda v: v + 0 * torch.rand_like(v), module(x))
 
@@ -833,7 +1264,7 @@ def of_gradients(change, module, x):
     return TensorMap(y.keys, blocks)
 
 
-@called(chain_rule, "linear", "tanh", "relu", "silu", "module_map_tanh")
+@called(chain_rule, "linear", "tanh", "relu", "silu", "module_map_tanh", "invariant_silu", "layer_norm")
 def gradients_as_they_came(module, x):
     return of_gradients(lambda g, before: before if g.shape == before.shape else g, module, x)
 
@@ -843,7 +1274,16 @@ def gradients_doubled(module, x):
     return of_gradients(lambda g, before: 2 * g, module, x)
 
 
-@built(chain_rule, "linear", "module_map_linear", "module_map_tanh", "sequential_tanh")
+@built(
+    chain_rule,
+    "linear",
+    "module_map_linear",
+    "module_map_tanh",
+    "sequential_tanh",
+    "invariant_tanh",
+    "layer_norm",
+    "equivariant_tanh",
+)
 def modules_applied_to_gradients(recipe, module):
     _, module_map = modules_of(module)
 
@@ -875,6 +1315,49 @@ def only_the_first_direction(module, x):
             block.add_gradient(parameter, changed(gradient, values=values))
         blocks.append(block)
     return TensorMap(y.keys, blocks)
+
+
+@called(chain_rule, "silu_in_place")
+def in_place_not_refused(module, x):
+    """The values are overwritten, and the gradients those of what is there then."""
+    y = module(of_values(lambda v: v, x))
+    again = nn.SiLU(x.keys)(x)
+    blocks = []
+    for after, other in zip(y, again, strict=True):
+        block = changed(after)
+        for parameter, gradient in other.gradients():
+            block.add_gradient(parameter, changed(gradient, properties=block.properties))
+        blocks.append(block)
+    return TensorMap(y.keys, blocks)
+
+
+def with_gradients_of(wrong, module):
+    """What a module returns, with the explicit gradients that another one makes."""
+
+    def forward(module, x):
+        blocks = []
+        for block, other in zip(module(of_values(lambda v: v, x)), wrong(x), strict=True):
+            block = changed(block)
+            for parameter, gradient in other.gradients():
+                block.add_gradient(parameter, changed(gradient))
+            blocks.append(block)
+        return TensorMap(x.keys, blocks)
+
+    return Around(module, forward)
+
+
+@built(chain_rule, "layer_norm", "layer_norm_no_mean", "layer_norm_no_bias")
+def gradients_with_constant_statistics(recipe, module):
+    for norm in all_of(module, _LayerNorm):
+        norm.forward = lambda x, norm=norm: affine(norm, statistics_detached(norm, x))
+    return with_gradients_of(module, Reference().build(recipe))
+
+
+@built(chain_rule, "equivariant_tanh", "equivariant_mlp")
+def gradients_with_a_constant_factor(recipe, module):
+    for part in all_of(module, CovariantTransform):
+        part.forward = functools.partial(factor_detached, part.module)
+    return with_gradients_of(module, Reference().build(recipe))
 
 
 @called(chain_rule, "linear", "sequential_mlp", "relu")

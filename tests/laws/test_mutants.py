@@ -13,6 +13,9 @@ from tmref.laws.runner import check, smoke
 from tmref.verdicts import ERROR, FAIL, PASS
 
 SEEDS = (0, 1, 2)
+#: More than a law is tried on by default: a mutant is in one row, a real defect in all that share its
+#: code, and so it is searched for once in each of them.
+ENOUGH = 2 * EXAMPLES
 
 
 @pytest.mark.parametrize("law", LAWS, ids=[law.name for law in LAWS])
@@ -21,9 +24,16 @@ def test_every_law_has_a_mutant(law, mutants):
 
 
 def test_a_defect_is_caught(planted, laws, rows):
-    law, row = laws[planted.law], rows[planted.row]
+    law, row = laws[planted.law], planted.narrowed(rows[planted.row])
     verdicts = [
-        check(law, row, planted.implementation, hypothesis_seed=seed, shrink=False).verdict
+        check(
+            law,
+            row,
+            planted.implementation,
+            examples=ENOUGH,
+            hypothesis_seed=seed,
+            shrink=False,
+        ).verdict
         for seed in SEEDS
     ]
     assert set(verdicts) <= {FAIL, ERROR}, verdicts
@@ -33,7 +43,7 @@ def test_a_defect_is_caught(planted, laws, rows):
 def test_the_reference_passes_where_defects_are_caught(seed, mutants, laws, rows):
     bad = {}
     for law, row in sorted({(planted.law, planted.row) for planted in mutants.MUTANTS}):
-        examples = EXAMPLES if seed else EXAMPLES // 2  # the quick one
+        examples = ENOUGH if seed else ENOUGH // 2  # the quick one
         verdict = check(laws[law], rows[row], reference, examples=examples, hypothesis_seed=seed)
         if verdict.verdict != PASS:
             bad[law, row] = verdict.message
@@ -127,7 +137,7 @@ def test_a_counterexample_is_the_smallest_and_its_code_makes_it(
     planted_at, message, blocks, shape, mutants, laws, rows
 ):
     (planted,) = [p for p in mutants.MUTANTS if (p.law, p.implementation.name, p.row) == planted_at]
-    verdict = check(laws[planted.law], rows[planted.row], planted.implementation)
+    verdict = check(laws[planted.law], rows[planted.row], planted.implementation, examples=ENOUGH)
     assert verdict.message == message
     made = from_code(verdict.counterexample)
     assert len(made["x"]) == blocks
@@ -141,7 +151,7 @@ def test_a_counterexample_is_the_smallest_and_its_code_makes_it(
 
 def test_the_counterexample_is_this_text(mutants, laws, rows):
     (planted,) = [p for p in mutants.MUTANTS if p.implementation.name == "large_values_of_the_input_cut"]
-    verdict = check(laws[planted.law], rows[planted.row], planted.implementation)
+    verdict = check(laws[planted.law], rows[planted.row], planted.implementation, examples=ENOUGH)
     assert verdict.counterexample == (
         'x = TensorMap(Labels("key", torch.tensor([[0]])), [TensorBlock(torch.tensor([[1.5]], '
         'dtype=torch.float64), Labels("system", torch.tensor([[0]])), [], '
@@ -153,7 +163,9 @@ def test_the_counterexample_is_this_text(mutants, laws, rows):
 @pytest.mark.parametrize("law", LAWS, ids=[law.name for law in LAWS])
 def test_reproducers_are_valid_python(law, mutants, rows):
     for planted in (p for p in mutants.MUTANTS if p.law == law.name):
-        verdict = check(law, rows[planted.row], planted.implementation, shrink=False)
+        options = {"examples": ENOUGH, "shrink": False}
+        row = planted.narrowed(rows[planted.row])
+        verdict = check(law, row, planted.implementation, **options)
         compile(verdict.reproducer, "<reproducer>", "exec")
         assert {"x", "module"} <= set(from_code(verdict.counterexample))
 

@@ -20,6 +20,10 @@ from .module import Module
 from .module_map import ModuleMap, OfModuleMap
 
 
+#: Dtypes of so many digits that the factor may be applied to a rounded norm.
+_WIDE = (torch.float32, torch.float64)
+
+
 class LayerNorm(OfModuleMap):
     """y = (x - μ) / √(σ² + eps) · w + b, with mean μ and variance σ² of every sample of a block.
 
@@ -34,7 +38,8 @@ class LayerNorm(OfModuleMap):
     The properties are ``out_properties``, without them one dimension ``_`` counting from 0.
 
     Raises TypeError or ValueError for arguments that don't fit each other; the forward raises as
-    :class:`ModuleMap`'s does, and ValueError for values of other than ``in_features`` properties.
+    :class:`ModuleMap`'s does, and ValueError, or torch's own RuntimeError where there are no components,
+    for values of other than ``in_features`` properties.
 
     Source: the documentation of ``metatensor.learn.nn.LayerNorm`` and of ``torch.nn.LayerNorm``.
     """
@@ -151,23 +156,27 @@ class _LayerNorm(Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Values of the same shape."""
+        weight, bias = self.weight, self.bias
+        if self.mean and x.dim() == 2:
+            return functional.layer_norm(x, (self.in_features,), weight, bias, self.eps)
         shape = x.shape[1:]
-        if not x.is_floating_point():
-            raise ValueError(f"a layer norm is of values of a floating dtype, got {x.dtype}")
         if shape[-1] != self.in_features:
             raise ValueError(f"the layer norm is of {self.in_features} features, got {shape[-1]}")
-        if self.mean:
-            weight, bias = (p if p is None else p.expand(shape) for p in (self.weight, self.bias))
+        if self.mean and weight is not None and weight.dtype is x.dtype and x.dtype in _WIDE:
+            normed = functional.layer_norm(x, shape, eps=self.eps)
+            return normed * weight if bias is None else torch.addcmul(bias, normed, weight)
+        if self.mean:  # slower, but rounded once, and of the dtypes that torch's takes together
+            weight, bias = (p if p is None else p.expand(shape) for p in (weight, bias))
             return functional.layer_norm(x, shape, weight, bias, self.eps)
+        if not x.is_floating_point():
+            raise ValueError(f"a layer norm is of values of a floating dtype, got {x.dtype}")
         axes = tuple(range(1, x.dim()))
         wide = x.to(torch.promote_types(x.dtype, torch.float32))  # as torch's kernel does
         variance = (wide - wide.mean(axes, keepdim=True)).square().mean(axes, keepdim=True)
         y = wide / torch.sqrt(variance + self.eps)
-        if self.weight is not None:
-            y = y * self.weight
-        if self.bias is not None:
-            y = y + self.bias
-        return y.to(x.dtype)
+        if weight is not None:
+            y = y * weight
+        return (y if bias is None else y + bias).to(x.dtype)
 
     def extra_repr(self) -> str:
         """What is printed in parentheses."""

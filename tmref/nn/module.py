@@ -25,7 +25,7 @@ class Buffer:
     """Labels, a block, a map or a nest of them, to be registered where it is assigned to a module.
 
     ``self.name = Buffer(data)`` in a :class:`Module` is ``self.register_buffer("name", data)``.
-    ``persistent`` says whether it is part of the state dict.
+    ``persistent`` says whether it is part of the state dict. What can't be registered raises there.
 
     Source: the documentation of ``metatensor.learn.nn.Buffer``.
     """
@@ -44,7 +44,8 @@ class Module(torch.nn.Module):
     ``_extra_state``, in metatensor-learn's format, so that state dicts are exchanged with it; so is
     the empty buffer ``_mts_helper`` that its modules have.
 
-    A state dict that is refused changes nothing.
+    :meth:`register_buffer` and assignments raise TypeError for other things. A state dict that is
+    refused raises RuntimeError, and changes nothing.
 
     Source: the documentation of ``metatensor.learn.nn.Module``, and of ``torch.nn.Module``.
     """

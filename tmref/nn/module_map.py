@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Collection, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -84,17 +85,23 @@ class ModuleMap(Module):
         """The map of ``modules[k](x[k])``, keys in the order of ``tensor``."""
         if not isinstance(tensor, TensorMap):
             raise TypeError(f"the input must be a TensorMap, got {type(tensor).__name__}")
-        keys, blocks = tensor._keys, tensor._blocks
-        modules, properties = self._of(keys)
-        has_gradients = bool(blocks) and bool(blocks[0]._gradients)
+        keys, blocks, in_keys = tensor._keys, tensor._blocks, self._in_keys
+        # not self.module_list: that lookup costs as much as a small block does
+        modules: Collection[Any] = self.__dict__["_modules"]["module_list"]._modules.values()
+        properties: Iterable[Labels | None] = self._out_properties or itertools.repeat(None)
+        if keys is not in_keys and (keys._content != in_keys._content or keys._names != in_keys._names):
+            positions = self._positions(keys)
+            modules = [self.module_list[i] for i in positions]
+            properties = [(self._out_properties or [None] * len(in_keys))[i] for i in positions]
+        has_gradients = blocks and blocks[0]._gradients
         if has_gradients:
             for module, (key, block) in zip(modules, tensor.items(), strict=True):
                 _check_gradients(module, key, block)
-        out: list[TensorBlock] = []
         Tensor, new_block = torch.Tensor, TensorBlock._unchecked  # looked up once
+        out: list[TensorBlock] = []
         dtype: torch.dtype | None = None
         default: Labels | None = None
-        for module, block, labels in zip(modules, blocks, properties, strict=True):
+        for module, block, labels in zip(modules, blocks, properties):  # noqa: B905, repeat() is endless
             values = module(block._values)
             if not isinstance(values, Tensor) or values.dtype is not dtype:
                 dtype = _dtype_of(values, block, keys, out)
@@ -111,24 +118,13 @@ class ModuleMap(Module):
                 labels = default
             elif labels._length != shape[-1]:
                 raise ValueError(_wrong_width(keys[len(out)], labels, shape[-1]))
+            elif labels._device != keys._device:
+                labels = labels.to(keys._device)
             out.append(new_block(values, samples, components, labels, True))
         if has_gradients:
             for module, block, result in zip(modules, blocks, out, strict=True):
                 _push_gradients(module, block, result)
         return TensorMap._unchecked(keys, out)
-
-    def _of(self, keys: Labels) -> tuple[Collection[torch.nn.Module], Sequence[Labels | None]]:
-        """Module and properties of every key. Raises ValueError for a key that has none."""
-        # not self.module_list, a lookup that costs as much as a small block does
-        modules: Collection[Any] = self.__dict__["_modules"]["module_list"]._modules.values()
-        properties: Sequence[Labels | None] = self._out_properties or [None] * len(modules)
-        if keys is not self._in_keys and keys != self._in_keys:
-            positions = self._positions(keys)
-            modules = [self.module_list[i] for i in positions]
-            properties = [properties[i] for i in positions]
-        if properties and properties[0] is not None and properties[0]._device != keys._device:
-            properties = [labels and labels.to(keys._device) for labels in properties]
-        return modules, properties
 
     def _positions(self, keys: Labels, given: str = "the map has a block") -> list[int]:
         """Where every key is in ``in_keys``. Raises ValueError where one isn't, ``given`` as it says."""

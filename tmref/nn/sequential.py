@@ -17,8 +17,8 @@ class Sequential(Module):
     Layers made of a :class:`ModuleMap` are composed key by key, whatever the order of the keys that
     each was made with: the parameters are ``module_map.module_list.<i>.<layer>.<name>`` with ``i``
     counting ``in_keys``, and the properties are those of the last layer. Where some layer is another
-    module, they are called one after the other (``layers.<layer>...``). Without layers it is the
-    identity.
+    module, they are called one after the other (``layers.<layer>...``). Shapes are those that the layers
+    make of each other's; without layers it is the identity.
 
     Raises TypeError where ``in_keys`` aren't labels or a layer is no module, and ValueError where one
     of the layers that are composed has no module for one of ``in_keys``; the forward raises as
