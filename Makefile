@@ -44,6 +44,9 @@ bench: $(READY) ## time the commit that is checked out, by asv (what is not comm
 	$(ASV) machine --yes
 	$(ASV) run --show-stderr $(ARGS) 'HEAD^!'
 
+speed: $(READY) ## compare the reference with plain torch and metatensor, as ratios of CPU time
+	$(VENV)/bin/python asv_benchmarks/speed.py $(ARGS)
+
 clean: ## delete what the other targets made, but not .venv
 	rm -rf build dist .asv .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
@@ -61,4 +64,4 @@ $(READY): pyproject.toml constraints.txt
 	@rm -f $(VENV)/.unfinished
 	@touch $(READY)
 
-.PHONY: help check test test-all lint format bench clean
+.PHONY: help check test test-all lint format bench speed clean

@@ -1,4 +1,4 @@
-"""Every public name: it is there, says what it does, in which shapes, what it raises, and who says so."""
+"""Every public name says what it does, its shapes, its errors and its source; all names are used."""
 
 import ast
 import inspect

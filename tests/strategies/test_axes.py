@@ -5,7 +5,16 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from tmref import Labels
-from tmref.strategies import components, keys, label_values, labels, names, properties, samples
+from tmref.strategies import (
+    components,
+    keys,
+    label_values,
+    labels,
+    names,
+    properties,
+    samples,
+    spherical_keys,
+)
 
 MANY = settings(max_examples=60, database=None, deadline=None, derandomize=True)
 SMALLEST, LARGEST = -(2**31), 2**31 - 1
@@ -137,6 +146,138 @@ def test_half_of_the_values_of_labels_are_digits(drawn):
     in_labels = [v for x in drawn(keys(min_size=1), 300) for v in x.values.flatten().tolist()]
     for values in (single, in_labels):
         assert 0.35 < sum(0 <= v < 10 for v in values) / len(values) < 0.75
+
+
+# --- spherical keys
+
+
+def spherical_pairs(x):
+    """The o3_lambda and o3_sigma of every key."""
+    return [(key["o3_lambda"], key["o3_sigma"]) for key in x]
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        lambda x: len(x) == 0,
+        lambda x: len(x) == 1,
+        lambda x: len(x) == 4,
+        lambda x: {pair[0] for pair in spherical_pairs(x)} == {0, 1, 2},
+        lambda x: {pair[1] for pair in spherical_pairs(x)} == {-1, 1},
+        lambda x: {(0, 1), (0, -1)} <= set(spherical_pairs(x)),
+        lambda x: (0, 1) in spherical_pairs(x) and len(set(spherical_pairs(x))) > 1,
+        lambda x: len(x) > 1 and (0, 1) not in spherical_pairs(x),
+        lambda x: len(x) > 1 and set(spherical_pairs(x)) == {(0, 1)},
+        lambda x: len(x) and x.names == ["o3_lambda", "o3_sigma"],
+        lambda x: len(x) and x.names == ["o3_lambda", "o3_sigma", "center_type"],
+        lambda x: len(x) and x.names == ["o3_lambda", "o3_sigma", "center_type", "neighbor_type"],
+        lambda x: len(x.names) > 2 and bool((x.values[:, 2:] < 0).any()),
+        lambda x: bool((x.values == SMALLEST).any()),
+        lambda x: bool((x.values == LARGEST).any()),
+        lambda x: x.values.tolist() != sorted(x.values.tolist()),
+        lambda x: len(x) > 1 and x.values.tolist() == sorted(x.values.tolist()),
+    ],
+    ids=[
+        "none",
+        "one",
+        "four",
+        "every o3_lambda",
+        "both o3_sigma",
+        "scalar and pseudoscalar",
+        "invariant and covariant",
+        "covariant only",
+        "invariant only",
+        "no further dimension",
+        "one further dimension",
+        "two further dimensions",
+        "negative",
+        "smallest",
+        "largest",
+        "unsorted",
+        "sorted",
+    ],
+)
+def test_spherical_keys_reach(predicate, first):
+    assert predicate(first(spherical_keys(), predicate, 1000))
+
+
+@MANY
+@given(data=st.data())
+def test_spherical_keys_pass_the_checks_and_are_what_is_asked_for(data):
+    max_lambda = data.draw(st.integers(0, 4))
+    low, high = sorted(data.draw(st.tuples(*[st.integers(0, 2 * (max_lambda + 1))] * 2)))
+    drawn = data.draw(spherical_keys(min_size=low, max_size=high, max_lambda=max_lambda))
+    assert low <= len(drawn) <= high
+    assert Labels(drawn.names, drawn.values) == drawn
+    assert drawn.values.dtype == torch.int32
+    assert drawn.names[:2] == ["o3_lambda", "o3_sigma"]
+    for o3_lambda, o3_sigma in spherical_pairs(drawn):
+        assert 0 <= o3_lambda <= max_lambda
+        assert o3_sigma in (1, -1)
+
+
+def test_all_pairs_of_spherical_keys_can_be_asked_for(drawn):
+    for x in drawn(spherical_keys(min_size=6, max_size=6), 40):
+        assert len(x) == 6
+        if len(x.names) == 2:
+            pairs = [(o3_lambda, o3_sigma) for o3_lambda in range(3) for o3_sigma in (-1, 1)]
+            assert sorted(spherical_pairs(x)) == pairs
+
+
+def test_spherical_keys_of_o3_lambda_0_alone(drawn):
+    found = drawn(spherical_keys(min_size=1, max_size=2, max_lambda=0), 40)
+    assert {pair for x in found for pair in spherical_pairs(x)} == {(0, 1), (0, -1)}
+
+
+def test_every_pair_is_about_as_frequent(drawn):
+    pairs = [pair for x in drawn(spherical_keys(min_size=1), 300) for pair in spherical_pairs(x)]
+    for o3_lambda in range(3):
+        for o3_sigma in (1, -1):
+            assert 0.05 < pairs.count((o3_lambda, o3_sigma)) / len(pairs) < 0.4
+
+
+@pytest.mark.parametrize(
+    ("predicate", "expected"),
+    [
+        (lambda x: True, []),
+        (lambda x: len(x) == 1, [[0, 1]]),
+        (lambda x: len(x) == 2, [[0, 1], [0, -1]]),
+        (lambda x: len(x) == 4, [[0, 1], [0, -1], [1, 1], [1, -1]]),
+        (lambda x: (0, -1) in spherical_pairs(x), [[0, -1]]),
+        (lambda x: any(pair[0] == 2 for pair in spherical_pairs(x)), [[2, 1]]),
+        (lambda x: (2, -1) in spherical_pairs(x), [[2, -1]]),
+        (lambda x: len(x) and len(x.names) == 4, [[0, 1, 0, 0]]),
+    ],
+    ids=["none", "one", "two", "four", "pseudoscalar", "of 2", "of 2 and -1", "more dimensions"],
+)
+def test_spherical_keys_shrink_to_few_invariant_ones(predicate, expected, minimal):
+    found = minimal(spherical_keys(), predicate)
+    assert found.values.tolist() == expected
+    assert found.names[:2] == ["o3_lambda", "o3_sigma"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"min_size": 5}, "min_size=5 must be at most max_size=4"),
+        ({"min_size": -1}, "min_size=-1 must be an int of at least 0"),
+        ({"max_size": True}, "max_size=True must be an int of at least 0"),
+        ({"max_lambda": -1}, "max_lambda=-1 must be an int of at least 0"),
+        ({"max_lambda": 1.0}, "max_lambda=1.0 must be an int of at least 0"),
+        ({"max_lambda": True}, "max_lambda=True must be an int of at least 0"),
+        (
+            {"max_size": 7},
+            "max_size=7 must be at most 6, the pairs of o3_lambda and o3_sigma up to max_lambda=2",
+        ),
+        (
+            {"max_lambda": 0},
+            "max_size=4 must be at most 2, the pairs of o3_lambda and o3_sigma up to max_lambda=0",
+        ),
+    ],
+)
+def test_bad_options_of_spherical_keys_are_refused(options, message, refused):
+    with refused(InvalidArgument, message):
+        spherical_keys(**options)
 
 
 # --- what is shrunk

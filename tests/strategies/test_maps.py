@@ -12,6 +12,7 @@ from tmref.strategies import (
     keys,
     like,
     properties,
+    spherical_keys,
     tensor_blocks,
     tensor_maps,
     unit_bound,
@@ -171,6 +172,132 @@ def test_blocks_reach(predicate, first):
     assert predicate(first(tensor_blocks(), predicate))
 
 
+# --- spherical maps, and those of one width
+
+
+def is_invariant(key):
+    return (key["o3_lambda"], key["o3_sigma"]) == (0, 1)
+
+
+def properties_of(x):
+    """The number of properties of every block."""
+    return [len(block.properties) for block in x]
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        lambda x: len(x) == 0,
+        lambda x: len(x) == 4,
+        lambda x: {is_invariant(key) for key in x.keys} == {True, False},
+        lambda x: len(x) and not any(map(is_invariant, x.keys)),
+        lambda x: len(x) and all(map(is_invariant, x.keys)),
+        lambda x: {tuple(key)[:2] for key in x.keys} >= {(0, 1), (0, -1)},
+        lambda x: {key["o3_lambda"] for key in x.keys} == {0, 1, 2},
+        lambda x: len(x) and len(x.keys.names) == 4,
+        lambda x: any(key["o3_lambda"] == 2 and bool(b.values.any()) for key, b in x.items()),
+        lambda x: len({len(b.samples) for b in x}) > 1,
+        lambda x: any(len(b.samples) == 0 for b in x),
+        lambda x: any(len(b.properties) == 0 for b in x),
+        lambda x: len(set(properties_of(x))) > 1,
+        lambda x: len(x) and x.dtype == torch.float32,
+        lambda x: any(
+            bool((b.values == 0).all(1).any()) and bool(b.values.any()) and b.shape[1] > 1 for b in x
+        ),
+    ],
+    ids=[
+        "no blocks",
+        "four blocks",
+        "invariant and covariant",
+        "covariant only",
+        "invariant only",
+        "scalar and pseudoscalar",
+        "every o3_lambda",
+        "further dimensions",
+        "values of o3_lambda 2",
+        "different samples",
+        "no samples",
+        "no properties",
+        "different properties",
+        "float32",
+        "a norm of zero beside another",
+    ],
+)
+def test_spherical_maps_reach(predicate, first):
+    assert predicate(first(tensor_maps(spherical=True), predicate, 2000))
+
+
+@SOME
+@given(x=tensor_maps(spherical=True, max_gradients=1))
+def test_spherical_maps_are_valid_and_have_one_component_of_their_own_size(checked, written, x):
+    assert written(checked(x)) == written(x)
+    for key, block in x.items():
+        assert [component.names for component in block.components] == [["o3_mu"]]
+        o3_lambda = key["o3_lambda"]
+        expected = [[mu] for mu in range(-o3_lambda, o3_lambda + 1)]
+        assert block.components[0].values.tolist() == expected
+        for _, gradient in block.gradients():
+            assert gradient.components[-1] == block.components[0]
+
+
+def test_only_spherical_maps_are_spherical(drawn):
+    for x in drawn(tensor_maps(), 100):
+        assert "o3_sigma" not in x.keys.names
+
+
+def test_spherical_maps_can_have_keys_of_ones_own(drawn):
+    own = spherical_keys(min_size=6, max_size=6)
+    for x in drawn(tensor_maps(keys=own, spherical=True), 20):
+        assert [block.shape[1] for block in x] == [2 * key["o3_lambda"] + 1 for key in x.keys]
+        assert len(x) == 6
+
+
+@pytest.mark.parametrize("spherical", [True, False])
+def test_maps_of_one_width_have_as_many_properties_everywhere(spherical, drawn):
+    options = {"spherical": spherical, "min_blocks": 2}
+    maps = drawn(tensor_maps(one_width=True, **options), 150)
+    assert {len(set(properties_of(x))) for x in maps} == {1}
+    assert {properties_of(x)[0] for x in maps} == {0, 1, 2, 3, 4}
+    # labels are each block's own
+    assert any(len({block.properties for block in x}) > 1 for x in maps)
+    assert any(len(set(properties_of(x))) > 1 for x in drawn(tensor_maps(**options), 50))
+
+
+def test_one_width_is_within_the_sizes_asked_for(drawn):
+    maps = drawn(tensor_maps(one_width=True, min_blocks=2, min_properties=2, max_properties=3), 60)
+    assert {n for x in maps for n in properties_of(x)} == {2, 3}
+    assert {len(set(properties_of(x))) for x in maps} == {1}
+
+
+@pytest.mark.parametrize("spherical", [True, False])
+@pytest.mark.parametrize(("low", "high"), [(0, 0), (1, 1), (0, 2), (2, 5), (4, 4)])
+def test_maps_have_the_number_of_blocks_asked_for(low, high, spherical, drawn):
+    strategy = tensor_maps(min_blocks=low, max_blocks=high, spherical=spherical)
+    assert {len(x) for x in drawn(strategy, 80)} == set(range(low, high + 1))
+
+
+@pytest.mark.parametrize(
+    ("predicate", "options", "expected"),
+    [
+        (lambda x: True, {}, []),
+        (lambda x: True, {"min_blocks": 1}, [((0, 1), (0, 1, 0))]),
+        (lambda x: True, {"min_blocks": 2}, [((0, 1), (0, 1, 0)), ((0, -1), (0, 1, 0))]),
+        (lambda x: any(not is_invariant(key) for key in x.keys), {}, [((0, -1), (0, 1, 0))]),
+        (lambda x: any(b.shape[1] == 5 for b in x), {}, [((2, 1), (0, 5, 0))]),
+        (lambda x: any(bool(b.values.any()) for b in x), {}, [((0, 1), (1, 1, 1))]),
+        (
+            lambda x: any(bool(b.values.any()) for b in x),
+            {"one_width": True, "min_blocks": 2},
+            [((0, 1), (1, 1, 1)), ((0, -1), (0, 1, 1))],
+        ),
+    ],
+)
+def test_spherical_maps_shrink_to_few_small_invariant_blocks(predicate, options, expected, minimal):
+    x = minimal(tensor_maps(spherical=True, **options), predicate)
+    assert [(tuple(key), tuple(block.shape)) for key, block in x.items()] == expected
+    assert x.keys.names == ["o3_lambda", "o3_sigma"]
+
+
 def test_most_maps_are_not_zeros(drawn):
     maps = drawn(tensor_maps(keys=keys(min_size=1), min_samples=1, min_properties=1), 300)
     assert sum(not any(bool(block.values.any()) for block in x) for x in maps) <= 60
@@ -322,9 +449,22 @@ def test_like_keeps_all_but_values_and_gradients(drawn):
     [
         ({"min_samples": 5}, "min_samples=5 must be at most max_samples=4"),
         ({"min_properties": 5}, "min_properties=5 must be at most max_properties=4"),
+        ({"min_blocks": 5}, "min_blocks=5 must be at most max_blocks=4"),
+        ({"min_blocks": 2, "max_blocks": 1}, "min_blocks=2 must be at most max_blocks=1"),
+        (
+            {"max_blocks": 7, "spherical": True},
+            "max_size=7 must be at most 6, the pairs of o3_lambda and o3_sigma up to max_lambda=2",
+        ),
         *(
             ({name: bad}, f"{name}={bad!r} must be an int of at least 0")
-            for name in ("min_samples", "max_samples", "min_properties", "max_properties")
+            for name in (
+                "min_samples",
+                "max_samples",
+                "min_properties",
+                "max_properties",
+                "min_blocks",
+                "max_blocks",
+            )
             for bad in (-1, True, 2.0, None)
         ),
         *(
@@ -351,7 +491,16 @@ def test_bad_bounds_are_refused(strategy, bound, refused):
 # --- how they are drawn
 
 
-@pytest.mark.parametrize("options", [{}, {"max_gradients": 2}, {"max_properties": 20}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"max_gradients": 2},
+        {"max_properties": 20},
+        {"spherical": True},
+        {"spherical": True, "one_width": True, "min_blocks": 2},
+    ],
+)
 def test_hardly_a_draw_is_discarded(options, discarded):
     assert discarded(lambda draw: draw(tensor_maps(**options)), 100) <= 0.01
 
@@ -363,8 +512,10 @@ def test_what_is_discarded_would_be_noticed(discarded):
     assert discarded(draw_few, 100) > 0.01
 
 
-def test_one_seed_gives_the_same_maps_again(drawn, written):
-    runs = [[written(x) for x in drawn(tensor_maps(max_gradients=2), 60)] for _ in range(2)]
+@pytest.mark.parametrize("options", [{}, {"spherical": True, "one_width": True}])
+def test_one_seed_gives_the_same_maps_again(options, drawn, written):
+    strategy = tensor_maps(max_gradients=2, **options)
+    runs = [[written(x) for x in drawn(strategy, 60)] for _ in range(2)]
     assert runs[0] == runs[1]
     assert len(set(runs[0])) > 30
 

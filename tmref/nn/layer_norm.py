@@ -19,7 +19,6 @@ from ._arguments import (
 from .module import Module
 from .module_map import ModuleMap, OfModuleMap
 
-
 #: Dtypes of so many digits that the factor may be applied to a rounded norm.
 _WIDE = (torch.float32, torch.float64)
 

@@ -1,0 +1,99 @@
+"""The script of `make speed`: that it measures what it says, on a grid of one small cell."""
+
+import importlib.util
+
+import pytest
+import torch
+
+
+@pytest.fixture
+def speed(repository, monkeypatch):
+    """The script, with few rounds; torch's number of threads is put back."""
+    spec = importlib.util.spec_from_file_location("speed", repository / "asv_benchmarks" / "speed.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(__import__("sys").modules, "speed", module)
+    spec.loader.exec_module(module)
+    for name, value in {"ROUNDS": 3, "LEAST": 3, "TIMING": 1e-5}.items():
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(module, "NAMES", ("reference", "metatensor-torch"))
+    threads = torch.get_num_threads()
+    yield module
+    torch.set_num_threads(threads)
+
+
+def test_the_grid_is_that_of_the_readme(speed):
+    grid = list(speed.sizes("Linear, forward", quick=False))
+    assert len(set(grid)) == 5 * 4 * 2 * 2
+    assert {size.blocks for size in speed.sizes("LayerNorm, forward", quick=False)} == {16, 64, 256}
+    assert 1 < len(list(speed.sizes("Linear, forward", quick=True))) < len(grid)
+
+
+@pytest.mark.parametrize("mode", ["forward", "inference", "forward + backward"])
+@pytest.mark.parametrize("kind", ["Linear", "Sequential", "LayerNorm"])
+@pytest.mark.parametrize("components", [(), (5,)])
+def test_all_subjects_do_the_same_work(speed, kind, mode, components):
+    size = speed.Size(2, 3, (4, 2), components)
+    plain = [speed.plain_module(kind, size) for _ in range(2)]
+    width = 4 if kind == "LayerNorm" else 2
+    for module in plain:
+        assert module(torch.ones(3, *components, 4)).shape == (3, *components, width)
+    for name in speed.NAMES:
+        module = speed.map_module(kind, size, speed.load(name))
+        shapes = [
+            sorted(tuple(p.shape) for p in m.parameters()) for m in (module, torch.nn.ModuleList(plain))
+        ]
+        assert shapes[0] == shapes[1]
+    work = speed.layers(kind, mode, size, list(speed.NAMES))
+    assert list(work) == [speed.TORCH, speed.AGAIN, *speed.NAMES]
+    for do in work.values():
+        do()
+
+
+@pytest.mark.parametrize("line", ["training, an epoch", "keys_to_samples, sorted"])
+def test_lines_of_one_cell(speed, line, monkeypatch):
+    (size,) = speed.sizes(line, quick=False)
+    work = speed.LINES[line][0](size, ["reference"])
+    for do in work.values():
+        do()
+
+
+def test_a_ratio_is_that_of_the_time_of_the_work(speed, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(speed.time, "process_time", lambda: clock[0])
+
+    def busy(seconds):
+        def work():
+            clock[0] += seconds
+
+        return work
+
+    work = {speed.TORCH: busy(2.0), speed.AGAIN: busy(2.0), "reference": busy(8.0)}
+    found = speed.ratios({**work, "metatensor-torch": busy(16.0)})
+    assert found == {
+        speed.AGAIN: [1.0] * 3,
+        "reference": [4.0] * 3,
+        "metatensor-torch": [8.0] * 3,
+        speed.PEER: [2.0] * 3,
+    }
+
+
+def test_the_table_says_which_limits_are_missed(speed):
+    small, large = speed.Size(1, 1, (32, 32), ()), speed.Size(16, 1, (32, 32), ())
+
+    def cell(ours, peer):
+        return {"reference": ours, speed.AGAIN: 1.0, speed.PEER: peer}
+
+    table = speed.summary({"Linear, forward": {small: cell(1.5, 3.0), large: cell(1.05, 6.0)}})
+    rows = dict(zip(table.columns[1]._cells, table.columns[3]._cells, strict=True))
+    assert rows["reference / torch, one block"] == "1.50 !"
+    assert rows["reference / torch, 2 blocks or more"] == "1.05"
+    assert rows[f"{speed.PEER}, n = 1, 10"] == "4.50"
+
+
+def test_unknown_lines_are_refused(speed, capsys):
+    with pytest.raises(SystemExit):
+        speed.main(["nonsense"])
+    assert (
+        "no line has all of ['nonsense'] in its name; there are Linear, forward"
+        in capsys.readouterr().err
+    )
