@@ -331,3 +331,13 @@ def test_parameters_stand_under_module_list(keys, mts, to_mts):
     assert list(module.state_dict()) == ["_mts_helper", "_extra_state", *names]
     theirs = mts.learn.nn.ModuleMap.from_module(to_mts(keys), torch.nn.Linear(2, 2))
     assert list(module.state_dict()) == list(theirs.state_dict())
+
+
+def test_properties_of_different_dimensions_are_refused(refused):
+    keys = Labels.range("k", 2)
+    message = (
+        "out_properties must have the same dimensions for all keys, as the blocks of a map do, "
+        "got ['n'] and ['m']"
+    )
+    with refused(ValueError, message):
+        ModuleMap.from_module(keys, torch.nn.Tanh(), [Labels.range("n", 1), Labels.range("m", 1)])

@@ -288,7 +288,7 @@ def test_maps_have_the_number_of_blocks_asked_for(low, high, spherical, drawn):
         (
             lambda x: any(bool(b.values.any()) for b in x),
             {"one_width": True, "min_blocks": 2},
-            [((0, 1), (1, 1, 1)), ((0, -1), (0, 1, 1))],
+            [((0, 1), (0, 1, 1)), ((0, -1), (1, 1, 1))],
         ),
     ],
 )

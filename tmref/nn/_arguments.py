@@ -58,7 +58,14 @@ def checked_properties(out_properties: object, keys: Labels) -> list[Labels] | N
             "out_properties must be a list of Labels, one for each key, "
             f"got {type(out_properties).__name__}"
         )
-    return per_key("out_properties", list(out_properties), Labels, keys)
+    properties = per_key("out_properties", list(out_properties), Labels, keys)
+    for labels in properties:
+        if labels.names != properties[0].names:
+            raise ValueError(
+                "out_properties must have the same dimensions for all keys, as the blocks of a map do, "
+                f"got {properties[0].names} and {labels.names}"
+            )
+    return properties
 
 
 #: The default of ``invariant_keys`` everywhere: what neither rotates nor changes sign on inversion.

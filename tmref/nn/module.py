@@ -176,7 +176,7 @@ class Module(torch.nn.Module):
 
 def _saved(root: torch.nn.Module) -> Callable[[], None]:
     """A function that gives all parameters and buffers under ``root`` what they are now."""
-    parts = [
+    parts: list[tuple[dict[str, Any], dict[str, Any], dict[str, dict[str, Any]]]] = [
         (
             module.__dict__,
             {name: module.__dict__[name] for name in getattr(module, "_data_buffers", ())},
@@ -199,8 +199,8 @@ def _saved(root: torch.nn.Module) -> Callable[[], None]:
     def restore() -> None:
         for attributes, data, registered in parts:
             attributes.update(data)
-            for kind, tensors in registered.items():
-                attributes[kind].update(tensors)
+            for where, theirs in registered.items():
+                attributes[where].update(theirs)
         with torch.no_grad():
             for tensor, kind, value in values:
                 if value is not None:
@@ -284,8 +284,8 @@ def _decoded(path: str, value: Any, here: Any) -> Any:
     if value is None:
         return None
     if isinstance(value, dict):
-        of = here if isinstance(here, dict) else {}
-        return {key: _decoded(f"{path}[{key!r}]", item, of.get(key)) for key, item in value.items()}
+        within = here if isinstance(here, dict) else {}
+        return {k: _decoded(f"{path}[{k!r}]", item, within.get(k)) for k, item in value.items()}
     if isinstance(value, (list, tuple)) and not _is_encoded(value):
         of = here if isinstance(here, (list, tuple)) and len(here) == len(value) else [None] * len(value)
         pairs = enumerate(zip(value, of, strict=True))

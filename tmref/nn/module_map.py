@@ -92,25 +92,23 @@ class ModuleMap(Module):
         if keys is not in_keys and (keys._content != in_keys._content or keys._names != in_keys._names):
             positions = self._positions(keys)
             modules = [self.module_list[i] for i in positions]
-            properties = [(self._out_properties or [None] * len(in_keys))[i] for i in positions]
+            if self._out_properties:
+                properties = [self._out_properties[i] for i in positions]
         has_gradients = blocks and blocks[0]._gradients
         if has_gradients:
             for module, (key, block) in zip(modules, tensor.items(), strict=True):
                 _check_gradients(module, key, block)
-        Tensor, new_block = torch.Tensor, TensorBlock._unchecked  # looked up once
+        new_block = TensorBlock._unchecked  # looked up once: the loop costs what small blocks do
         out: list[TensorBlock] = []
-        dtype: torch.dtype | None = None
+        dtype: object = "of the first block"
         default: Labels | None = None
         for module, block, labels in zip(modules, blocks, properties):  # noqa: B905, repeat() is endless
             values = module(block._values)
-            if not isinstance(values, Tensor) or values.dtype is not dtype:
+            if getattr(values, "dtype", None) is not dtype:
                 dtype = _dtype_of(values, block, keys, out)
             shape, samples, components = values.shape, block._samples, block._components
-            if (
-                len(shape) != 2 + len(components)
-                or shape[0] != samples._length
-                or (components and shape[1:-1] != tuple(map(len, components)))
-            ):
+            fits = len(shape) == 2 + len(components) and shape[0] == samples._length
+            if not fits or (components and not _fit(components, shape)):
                 raise ValueError(_wrong_shape(keys[len(out)], block, values))
             if labels is None:
                 if default is None or default._length != shape[-1]:
@@ -153,11 +151,10 @@ class ModuleMap(Module):
                 f"it is of modules for {', '.join(key.print() for key in keys) or 'no keys'}, and here "
                 f"are modules for {', '.join(key.print() for key in self._in_keys) or 'no keys'}"
             )
-        if properties is not None:
-            try:
-                checked_properties(properties, keys)
-            except (TypeError, ValueError) as error:
-                raise ValueError(str(error).replace("out_properties", "_out_properties", 1)) from error
+        try:
+            checked_properties(properties, keys)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"_{error}") from error
         order = [keys._position_of_row()[row] for row in self._in_keys._rows()]
         _rename(state_dict, f"{prefix}module_list.", {str(j): str(i) for i, j in enumerate(order)})
         for name, own in self.module_list.state_dict(keep_vars=True).items():
@@ -166,7 +163,7 @@ class ModuleMap(Module):
                 isinstance(given, torch.Tensor) and (is_lazy(own) or given.shape == own.shape)
             ):
                 return {}
-        return {"_out_properties": properties and [properties[i] for i in order]}
+        return {} if properties is None else {"_out_properties": [properties[i] for i in order]}
 
 
 def _rename(entries: dict[str, Any], prefix: str, new: Mapping[str, str]) -> None:
@@ -200,6 +197,13 @@ def _wrong_width(key: LabelsEntry, properties: Labels, width: int) -> str:
         f"the module of {key.print()} returned {width} properties, but its out_properties have "
         f"{len(properties)} entries"
     )
+
+
+def _fit(components: tuple[Labels, ...], shape: torch.Size) -> bool:
+    for axis, component in enumerate(components, 1):  # noqa: SIM110, all() takes twice as long
+        if shape[axis] != component._length:
+            return False
+    return True
 
 
 def _dtype_of(values: object, block: TensorBlock, keys: Labels, out: list[TensorBlock]) -> torch.dtype:
