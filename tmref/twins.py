@@ -39,8 +39,12 @@ class LayerNorm(torch.nn.Module):
 
     def bound(self, x: torch.Tensor) -> torch.Tensor:
         """An upper bound of the terms that are summed for the values and for their derivatives, for
-        absolute values and parameters: where the variance is 0, 1/√eps is the factor of both."""
-        return self._affine((2 * x).clamp(min=2) / self.eps**0.5)
+        absolute values and parameters: where the variance is 0, 1/√eps is the factor of both, and the
+        derivative by the weight doesn't have the weight for a factor."""
+        terms = (2 * x).clamp(min=2) / self.eps**0.5
+        if self.weight is not None:
+            terms = terms * self.weight.clamp(min=1)
+        return terms if self.bias is None else terms + self.bias
 
     def _affine(self, x: torch.Tensor) -> torch.Tensor:
         if self.weight is not None:

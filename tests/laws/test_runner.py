@@ -11,7 +11,7 @@ from tmref import Labels, TensorBlock, TensorMap, catalog
 from tmref.catalog import Written
 from tmref.implementations import Example, Known
 from tmref.implementations.reference import Reference, implementation
-from tmref.laws import EXAMPLES, runner
+from tmref.laws import EXAMPLES, LAWS, Law, runner
 from tmref.laws.runner import check
 from tmref.laws.subject import Subject
 from tmref.verdicts import ERROR, FAIL, PASS, UNTESTED
@@ -410,3 +410,31 @@ def test_an_adapter_that_raises_is_an_error_with_its_words():
     verdict = runner.smoke(Raises())
     assert (verdict.verdict, verdict.message) == (ERROR, "RuntimeError: no such type")
     assert verdict.counterexample.startswith("x = TensorMap(")
+
+
+# --- what is copied and not computed
+
+
+@pytest.mark.parametrize("law", [law for law in LAWS if law.copied], ids=lambda law: law.name)
+def test_rounding_excuses_nothing_where_nothing_is_computed(law):
+    """One bit of difference between the sides, on a row whose values round, is a failure."""
+    assert isinstance(law, Law)
+    row = next(row for row in catalog.ROWS if row.name == "layer_norm")
+
+    def sides(f, x, draw):
+        left, right = law.sides(f, x, draw)
+        return [left, torch.tensor([1.0])], [right, torch.nextafter(torch.ones(1), 2 * torch.ones(1))]
+
+    sides.__name__ = law.name
+    verdict = check(dataclasses.replace(law, sides=sides), row, implementation)
+    assert (verdict.verdict, "expected 1.0000001" in verdict.message) == (FAIL, True)
+    computed = dataclasses.replace(law, sides=sides, copied=False)
+    assert check(computed, row, implementation).verdict == PASS
+
+
+def test_what_is_copied_is_known_of_the_laws_of_purity():
+    assert {law.name for law in LAWS if law.copied} == {
+        "the_input_stays",
+        "parameters_stay",
+        "random_numbers_stay",
+    }

@@ -18,13 +18,15 @@ class Law:
     equal, or None where nothing is left to compare (a refusal that is allowed).
 
     ``maps`` are options of :func:`tmref.strategies.tensor_maps` for ``x``, ``recipes`` those of
-    :func:`tmref.strategies.recipes` for ``f``.
+    :func:`tmref.strategies.recipes` for ``f``. Where ``copied``, the sides are the same numbers and not
+    two computations of them: no rounding excuses a difference.
     """
 
     sides: Callable[..., tuple[Any, Any] | None]
     traits: frozenset[str]
     maps: Mapping[str, Any]
     recipes: Mapping[str, Any]
+    copied: bool = False
 
     @property
     def name(self) -> str:
@@ -45,6 +47,7 @@ def law(
     *traits: str,
     maps: Mapping[str, Any] | None = None,
     recipes: Mapping[str, Any] | None = None,
+    copied: bool = False,
 ) -> Callable[[Callable[..., Any]], Law]:
     """Make a function a law on modules with these traits, for maps and recipes of these options.
 
@@ -54,4 +57,4 @@ def law(
     if unknown:
         raise ValueError(f"no trait {sorted(unknown)}, there are {list(TRAITS)}")
     options = {"min_blocks": 1, **(maps or {})}
-    return lambda sides: Law(sides, frozenset(traits), options, recipes or {})
+    return lambda sides: Law(sides, frozenset(traits), options, recipes or {}, copied)

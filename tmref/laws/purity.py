@@ -11,7 +11,7 @@ from .maps import with_values
 from .subject import Subject
 
 
-@law("pure")
+@law("pure", copied=True)
 def the_input_stays(f: Subject, x: Any, draw: Any) -> Any:
     """A forward leaves its input as it was: values and labels. [torch] without in_place, a forward
     never changes its input."""
@@ -20,7 +20,7 @@ def the_input_stays(f: Subject, x: Any, draw: Any) -> Any:
     return f.input_afterwards(), before
 
 
-@law()
+@law(copied=True)
 def parameters_stay(f: Subject, x: Any, draw: Any) -> Any:
     """A forward leaves the parameters as they were. [torch] a forward never changes parameters."""
     before = {name: p.detach().clone() for name, p in f.parameters().items()}
@@ -37,7 +37,7 @@ def the_same_input_gives_the_same_output(f: Subject, x: Any, draw: Any) -> Any:
     return f(x), with_values(first, values)
 
 
-@law("deterministic")
+@law("deterministic", copied=True)
 def random_numbers_stay(f: Subject, x: Any, draw: Any) -> Any:
     """A forward draws no random numbers from torch's global state. [torch] Linear and activations
     draw none."""
