@@ -7,11 +7,22 @@ from pathlib import Path
 
 import pytest
 
+import tmref
 from tmref.__main__ import main
 from tmref.catalog import ROWS
 from tmref.implementations import names
 from tmref.laws import EXAMPLES, LAWS
 from tmref.nn import __all__ as modules
+
+#: What is exported beside the types: what the README lists, and what it means by `_raise`.
+OPERATIONS = [
+    name
+    for name in tmref.__all__
+    if name[0].islower()
+    and name != "nn"
+    and not name.endswith("_raise")
+    and not name.startswith("load_")
+]
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -44,13 +55,27 @@ def test_the_example_of_an_adapter_checks_a_library_called_as_metatensors(exampl
     arguments = ("check", "my_adapter:implementation", "-k", "tanh and keys_survive")
     found = python("-m", "tmref", *arguments, cwd=tmp_path)
     assert found.returncode == 0, found.stdout
-    assert "my-library 0.1.0: 3 pass, 0 known failures, 0 unexpected" in found.stdout
+    assert "my-library 0.1.0: 5 pass, 0 known failures, 0 unexpected" in found.stdout
 
 
 def test_the_example_of_a_strategy_is_a_test_that_passes(examples, tmp_path):
     (tmp_path / "test_maps.py").write_text(examples[2])
     found = python("-m", "pytest", "-q", "-W", "ignore", "test_maps.py", cwd=tmp_path)
     assert found.returncode == 0, found.stdout
+
+
+def test_the_example_of_torch_s_tools_runs(examples, tmp_path):
+    (tmp_path / "script.py").write_text(examples[3])
+    assert all(tool in examples[3] for tool in ("torch.compile", "torch.export", "jacrev", "vmap"))
+    found = python("script.py", cwd=tmp_path)
+    assert (found.returncode, found.stdout) == (0, ""), found.stderr
+
+
+def test_what_is_left_out_is_not_there_and_all_else_is_named(text):
+    left_out = text.partition("What is left out: ")[2].partition("\n\n")[0]
+    assert all(f"`{name}`" in left_out for name in OPERATIONS)
+    named = set(re.findall(r"`(\w+)`", left_out)) - {"_raise", "DistributedDataParallel"}
+    assert all(hasattr(tmref, name) or hasattr(tmref.TensorMap, name) for name in named)
 
 
 def test_names_and_numbers_are_those_of_the_code(text, capsys):
