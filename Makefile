@@ -47,6 +47,9 @@ bench: $(READY) ## time the commit that is checked out, by asv (what is not comm
 speed: $(READY) ## compare the reference with plain torch and metatensor, as ratios of CPU time
 	$(VENV)/bin/python asv_benchmarks/speed.py $(ARGS)
 
+docs: $(READY) ## write the page of the strategies from their docstrings
+	$(RUN) tmref list strategies > strategies/README.md
+
 clean: ## delete what the other targets made, but not .venv
 	rm -rf build dist .asv .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,4 +1,8 @@
-"""Hypothesis strategies for TensorMaps, and for modules on them."""
+"""Hypothesis strategies for TensorMaps, and for modules on them.
+
+Importing it registers strategies for ``st.from_type`` of the reference's Labels, TensorBlock and
+TensorMap, and torch's random state with Hypothesis.
+"""
 
 if __name__ == "strategies":
     raise ImportError(
@@ -8,11 +12,29 @@ if __name__ == "strategies":
 
 import hypothesis as _hypothesis
 import torch as _torch
+from hypothesis import strategies as _st
 
-from .axes import components, keys, label_values, labels, names, properties, samples, spherical_keys
-from .maps import like, tensor_blocks, tensor_maps
-from .numbers import dyadic_numbers, dyadic_tensors, unit_bound
+import tmref as _tmref
+
+from .actions import permutations, rotations, sub_maps
+from .axes import (
+    components,
+    dimension_names,
+    keys,
+    label_values,
+    labels,
+    properties,
+    samples,
+    spherical_components,
+    spherical_keys,
+)
+from .invalid import Invalid, invalid_blocks, invalid_labels, invalid_maps
+from .invalid_modules import invalid_recipes
+from .maps import gradients, like, tensor_blocks, tensor_maps
+from .namespace import make_strategies_namespace
+from .numbers import dyadic_numbers, unit_bound
 from .recipes import recipes
+from .values import array_values, dtypes, layouts
 
 
 class _TorchRandomState:
@@ -32,19 +54,37 @@ class _TorchRandomState:
 _TORCH_RANDOM_STATE = _TorchRandomState()  # Hypothesis holds it by a weak reference
 _hypothesis.register_random(_TORCH_RANDOM_STATE)
 
+_st.register_type_strategy(_tmref.Labels, labels())
+_st.register_type_strategy(_tmref.LabelsEntry, labels(min_size=1).map(lambda x: x[0]))
+_st.register_type_strategy(_tmref.TensorBlock, tensor_blocks())
+_st.register_type_strategy(_tmref.TensorMap, tensor_maps())
+
 __all__ = [
+    "Invalid",
+    "array_values",
     "components",
+    "dimension_names",
+    "dtypes",
     "dyadic_numbers",
-    "dyadic_tensors",
+    "gradients",
+    "invalid_blocks",
+    "invalid_labels",
+    "invalid_maps",
+    "invalid_recipes",
     "keys",
     "label_values",
     "labels",
+    "layouts",
     "like",
-    "names",
+    "make_strategies_namespace",
+    "permutations",
     "properties",
     "recipes",
+    "rotations",
     "samples",
+    "spherical_components",
     "spherical_keys",
+    "sub_maps",
     "tensor_blocks",
     "tensor_maps",
     "unit_bound",

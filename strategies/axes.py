@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from hypothesis import strategies as st
@@ -14,157 +14,354 @@ from hypothesis.errors import InvalidArgument
 from tmref import Labels
 from tmref.labels import _checked_names
 
-from .numbers import check_size, enough_bytes
+from ._bytes import INT32_MAX, INT32_MIN, LABEL_VALUES, Bytes, sizes
+from ._strategy import Draw, strategy
+from .numbers import check_size, check_sizes, check_strategy
 
-INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+MAX_LAMBDA = 4
 
 KEY_NAMES = ("key", "o3_lambda", "center_type", "_")
 SAMPLE_NAMES = ("system", "atom", "pair", "_")
 COMPONENT_NAMES = ("xyz", "o3_mu", "_")
 PROPERTY_NAMES = ("n", "l", "center_type", "_")
 
-
-def _value(byte: int) -> int:
-    """Digits for half of the bytes, then numbers of all magnitudes and signs, the extremes included."""
-    if byte < 128:
-        return byte % 10
-    power, sign, offset = (byte - 128) // 4, byte & 1, 1 - (byte >> 1 & 1)
-    value = 2**power - offset
-    return max(-value - 1, INT32_MIN) if sign else min(value, INT32_MAX)
-
-
-_VALUES = tuple(map(_value, range(256)))
-
-
-def check_sizes(minimum: str, low: int, maximum: str, high: int) -> None:
-    """InvalidArgument unless both are ints, and 0 <= ``low`` <= ``high``."""
-    check_size(minimum, low)
-    check_size(maximum, high)
-    if low > high:
-        raise InvalidArgument(f"{minimum}={low} must be at most {maximum}={high}")
+_CPU = torch.device("cpu")
 
 
 @functools.cache
-def sizes(low: int, high: int) -> st.SearchStrategy[int]:
-    """Sizes from ``low`` to ``high``, 0 half as often as others. Shrinks towards ``low``."""
-    return st.sampled_from([*range(low, high + 1), *range(max(low, 1), high + 1)] or [0])
+def tuples_of(alphabet: Sequence[str], low: int, high: int) -> tuple[tuple[str, ...], ...]:
+    """A table of all tuples of distinct names."""
+    found = (itertools.permutations(alphabet, size) for size in range(low, high + 1))
+    return tuple(itertools.chain.from_iterable(found))
 
 
-@functools.cache
-def _names(alphabet: tuple[str, ...], low: int, high: int) -> st.SearchStrategy[tuple[str, ...]]:
-    return st.sampled_from(
-        [names for size in range(low, high + 1) for names in itertools.permutations(alphabet, size)]
-    )
+#: Tables of names.
+KEYS = tuples_of(KEY_NAMES, 1, 3)
+SAMPLES = tuples_of(SAMPLE_NAMES, 1, 2)
+PROPERTIES = tuples_of(PROPERTY_NAMES, 1, 2)
 
 
-def names(
-    *, alphabet: Sequence[str] = KEY_NAMES, min_size: int = 1, max_size: int = 3
-) -> st.SearchStrategy[tuple[str, ...]]:
-    """Distinct names of dimensions out of ``alphabet``, in any order.
+@strategy
+def dimension_names(
+    *, alphabet: Sequence[str] = KEY_NAMES, min_size: int = 1, max_size: int | None = None
+) -> Callable[[Draw], tuple[str, ...]]:
+    """Distinct names of dimensions out of ``alphabet``, in any order: ``min_size`` to ``max_size`` of
+    them, by default up to three.
 
     Shrinks towards few names, and the first ones. Raises InvalidArgument for an alphabet that has a
     name twice, and sizes that contradict each other or the alphabet.
+
+    >>> find(dimension_names(alphabet=["system", "atom"]), lambda names: len(names) == 2)
+    ('system', 'atom')
     """
     if len(set(alphabet)) != len(alphabet):
         raise InvalidArgument(f"alphabet={alphabet!r} must have distinct names")
+    check_size("min_size", min_size)
+    if max_size is None:
+        max_size = max(min_size, min(3, len(alphabet)))
     check_sizes("min_size", min_size, "max_size", max_size)
     if max_size > len(alphabet):
         raise InvalidArgument(
             f"max_size={max_size} must be at most the {len(alphabet)} names of the alphabet"
         )
-    return _names(tuple(alphabet), min_size, max_size)
+    names = st.sampled_from(tuples_of(tuple(alphabet), min_size, max_size))
+    return lambda draw: draw(names)
 
 
-def label_values() -> st.SearchStrategy[int]:
+@strategy
+def label_values(*, min_value: int = INT32_MIN, max_value: int = INT32_MAX) -> Callable[[Draw], int]:
     """32-bit integers: digits half of the time, else numbers near powers of two, the largest and the
-    smallest among them. Shrinks towards 0.
+    smallest among them, all of them from ``min_value`` to ``max_value``.
+
+    Shrinks towards 0, or what is nearest to it. Raises InvalidArgument for bounds that are no 32-bit
+    integers, or contradict each other.
+
+    >>> find(label_values(), lambda value: value > 9)
+    15
     """
-    return st.integers(0, 255).map(_VALUES.__getitem__)
+    for name, bound in (("min_value", min_value), ("max_value", max_value)):
+        is_int = isinstance(bound, int) and not isinstance(bound, bool)
+        if not is_int or not INT32_MIN <= bound <= INT32_MAX:
+            raise InvalidArgument(f"{name}={bound!r} must be a 32-bit integer")
+    if min_value > max_value:
+        raise InvalidArgument(f"min_value={min_value} must be at most max_value={max_value}")
+    values = st.integers(0, 255)
+    return lambda draw: min(max(LABEL_VALUES[draw(values)], min_value), max_value)
 
 
-def draw_labels(draw: st.DrawFn, names: Sequence[str], low: int, high: int) -> Labels:
-    """Labels of ``low`` to ``high`` entries, drawn in two pieces: their number, and a byte a value.
+def label_rows(data: Bytes, size: int, width: int) -> dict[tuple[int, ...], None]:
+    """Rows of labels, of a byte a value.
 
     A row that stands there already counts its last value up, so that zeros are 0, 1, 2, ...
     """
-    size = draw(sizes(low, high))
-    width = len(names)
-    values = [_VALUES[byte] for byte in draw(enough_bytes(size * width))]
+    values = data.label_values(size * width)
     rows: dict[tuple[int, ...], None] = {}
     for i in range(size):
-        *first, last = values[i * width : (i + 1) * width]
-        while (*first, last) in rows:
-            last = last + 1 if last < INT32_MAX else INT32_MIN
-        rows[(*first, last)] = None
-    content = array("i", itertools.chain.from_iterable(rows)).tobytes()
-    return Labels._unchecked(tuple(names), content, torch.device("cpu"))
+        _add_row(rows, values[i * width : (i + 1) * width])
+    return rows
 
 
-@st.composite
-def _labels(
-    draw: st.DrawFn, names: st.SearchStrategy[Sequence[str]], min_size: int, max_size: int
+def _add_row(rows: dict[tuple[int, ...], None], row: Sequence[int]) -> None:
+    """Add a row, or the next one that isn't there."""
+    *first, last = row
+    while (*first, last) in rows:
+        last = last + 1 if last < INT32_MAX else INT32_MIN
+    rows[(*first, last)] = None
+
+
+def labels_of_rows(
+    names: Sequence[str], rows: dict[tuple[int, ...], None], device: torch.device = _CPU
 ) -> Labels:
-    return draw_labels(draw, _checked_names(draw(names)), min_size, max_size)
+    """Labels of these rows."""
+    content = array("i", itertools.chain.from_iterable(rows)).tobytes()
+    return Labels._unchecked(tuple(names), content, device)
 
 
+@strategy
 def labels(
     *,
     names: st.SearchStrategy[Sequence[str]] | None = None,
+    values: st.SearchStrategy[int] | None = None,
     min_size: int = 0,
     max_size: int = 4,
-) -> st.SearchStrategy[Labels]:
-    """Labels of ``min_size`` to ``max_size`` entries in any order, with values as
-    :func:`label_values` gives.
+) -> Callable[[Draw], Labels]:
+    """Labels of ``min_size`` to ``max_size`` entries in any order, of the drawn ``names`` (without them
+    one to three as :func:`dimension_names` gives) and ``values`` (as :func:`label_values` gives).
 
-    Shrinks towards few entries of few dimensions, and 0, 1, 2, ... Raises InvalidArgument for sizes
-    that contradict each other.
+    Drawn ``values`` that repeat a row count its last value up until it is none. Shrinks towards few
+    entries of few dimensions, and 0, 1, 2, ... Raises InvalidArgument for sizes that contradict each
+    other, and names or values that are no strategies.
+
+    >>> find(labels(), lambda x: len(x) == 2 and len(x.names) == 2)
+    Labels(["key", "o3_lambda"], torch.tensor([[0, 0], [0, 1]]))
     """
+    return _draw_labels(KEYS, names, values, min_size, max_size)
+
+
+def _draw_labels(
+    table: Sequence[tuple[str, ...]],
+    names: st.SearchStrategy[Sequence[str]] | None,
+    values: st.SearchStrategy[int] | None,
+    min_size: int,
+    max_size: int,
+) -> Callable[[Draw], Labels]:
     check_sizes("min_size", min_size, "max_size", max_size)
-    return _labels(_names(KEY_NAMES, 1, 3) if names is None else names, min_size, max_size)
+    for name, option in (("names", names), ("values", values)):
+        if option is not None:
+            check_strategy(name, option)
+    number, of_names = st.sampled_from(sizes(min_size, max_size) or (0,)), st.sampled_from(table)
+
+    def draw_labels(draw: Draw) -> Labels:
+        drawn: Sequence[str] = draw(of_names) if names is None else _checked_names(draw(names))
+        size, width = draw(number), len(drawn)
+        if values is None:
+            rows = label_rows(draw.bytes("labels", size * width), size, width)
+        else:
+            rows = {}
+            for _ in range(size):
+                _add_row(rows, [_checked_value(draw(values)) for _ in range(width)])
+        return labels_of_rows(drawn, rows)
+
+    return draw_labels
 
 
-def keys(*, min_size: int = 0, max_size: int = 4) -> st.SearchStrategy[Labels]:
-    """Keys of a map: up to three dimensions, sorted or not. Raises as :func:`labels` does."""
-    return labels(min_size=min_size, max_size=max_size)
+def _checked_value(value: object) -> int:
+    if not isinstance(value, int) or not INT32_MIN <= value <= INT32_MAX:
+        raise InvalidArgument(f"values gave {value!r}, which is no 32-bit integer")
+    return value
 
 
-_FURTHER_KEYS = st.sampled_from([(), ("center_type",), ("center_type", "neighbor_type")])
+@strategy
+def keys(
+    *,
+    names: st.SearchStrategy[Sequence[str]] | None = None,
+    values: st.SearchStrategy[int] | None = None,
+    min_size: int = 0,
+    max_size: int = 4,
+) -> Callable[[Draw], Labels]:
+    """Keys of a map: up to three dimensions, sorted or not. Options and errors are those of
+    :func:`labels`.
+
+    Shrinks towards few keys, and 0, 1, 2, ... Raises InvalidArgument.
+
+    >>> find(keys(), lambda x: len(x) == 3)
+    Labels.range("key", 3)
+    """
+    if values is not None or names is not None:
+        return _draw_labels(KEYS, names, values, min_size, max_size)
+    check_sizes("min_size", min_size, "max_size", max_size)
+    return _draw_keys(KEYS, min_size, max_size, None)
 
 
-@st.composite
-def _spherical_keys(draw: st.DrawFn, min_size: int, max_size: int, max_lambda: int) -> Labels:
-    names = ("o3_lambda", "o3_sigma", *draw(_FURTHER_KEYS))
-    size, width = draw(sizes(min_size, max_size)), len(names) - 1
-    data = draw(enough_bytes(size * width))
-    rows: dict[tuple[int, ...], None] = {}
-    for i in range(size):
-        byte, *further = data[i * width : (i + 1) * width]
-        row = [byte // 2 % (max_lambda + 1), 1 - 2 * (byte % 2), *(_VALUES[b] for b in further)]
-        while tuple(row) in rows:  # the other sign, then the next o3_lambda
-            row[1] = -row[1]
-            row[0] = row[0] if row[1] < 0 else (row[0] + 1) % (max_lambda + 1)
-        rows[tuple(row)] = None
-    content = array("i", itertools.chain.from_iterable(rows)).tobytes()
-    return Labels._unchecked(names, content, torch.device("cpu"))
+#: The names of spherical keys.
+SPHERICAL_NAMES = (
+    ("o3_lambda", "o3_sigma"),
+    ("o3_lambda", "o3_sigma", "center_type"),
+    ("o3_lambda", "o3_sigma", "center_type", "neighbor_type"),
+    ("center_type", "o3_lambda", "o3_sigma"),
+)
 
 
+@functools.cache
+def _spherical_pairs(max_lambda: int) -> tuple[tuple[int, int], ...]:
+    """A table of the pairs of o3_lambda and o3_sigma, scalars and pseudoscalars the most frequent."""
+    pairs = [(o3_lambda, o3_sigma) for o3_lambda in range(max_lambda + 1) for o3_sigma in (1, -1)]
+    weights = {0: 6, 1: 3, 2: 2}
+    return tuple(pair for pair in pairs for _ in range(weights.get(pair[0], 1)))
+
+
+class KeyRows:
+    """Rows of keys under ``names``, drawn one after the other, spherical ones up to ``max_lambda``.
+
+    A row that stands there already is left out: each row is what its own bytes say, so that rows before
+    it can be taken away while it shrinks. Where so many rows are needed, it is the next one.
+    """
+
+    def __init__(self, names: Sequence[str], max_lambda: int | None) -> None:
+        self.names = names
+        self.rows: dict[tuple[int, ...], None] = {}
+        self._max_lambda = max_lambda
+        self._at = names.index("o3_lambda") if max_lambda is not None else 0
+
+    def add(self, data: Bytes, needed: bool) -> bool:
+        """Add the row that the next bytes say; False where it stands there already."""
+        pair = (0, 0) if self._max_lambda is None else data.pick(_spherical_pairs(self._max_lambda))
+        further = data.label_values(len(self.names) - 2 * (self._max_lambda is not None))
+        row = self._row(pair, further)
+        if row in self.rows and not needed:
+            return False
+        while row in self.rows:
+            pair, further = self._next(pair, further)
+            row = self._row(pair, further)
+        self.rows[row] = None
+        return True
+
+    def _row(self, pair: tuple[int, int], further: list[int]) -> tuple[int, ...]:
+        if self._max_lambda is None:
+            return tuple(further)
+        return (*further[: self._at], *pair, *further[self._at :])
+
+    def _next(self, pair: tuple[int, int], further: list[int]) -> tuple[tuple[int, int], list[int]]:
+        if self._max_lambda is None:
+            *first, last = further
+            return pair, [*first, last + 1 if last < INT32_MAX else INT32_MIN]
+        pairs = list(dict.fromkeys(_spherical_pairs(self._max_lambda)))
+        return pairs[(pairs.index(pair) + 1) % len(pairs)], further
+
+    def last_lambda(self) -> int | None:
+        """The o3_lambda of the row that was added last, where it is spherical."""
+        return None if self._max_lambda is None else next(reversed(self.rows))[self._at]
+
+    def labels(self) -> Labels:
+        """The rows as labels."""
+        return labels_of_rows(self.names, self.rows)
+
+
+def _draw_keys(
+    table: Sequence[tuple[str, ...]], min_size: int, max_size: int, max_lambda: int | None
+) -> Callable[[Draw], Labels]:
+    number, of_names = st.sampled_from(sizes(min_size, max_size)), st.sampled_from(table)
+
+    def draw_keys(draw: Draw) -> Labels:
+        found, size = KeyRows(draw(of_names), max_lambda), draw(number)
+        for i in range(size):
+            found.add(draw.bytes("key", 4, 4), len(found.rows) + size - i <= min_size)
+        return found.labels()
+
+    return draw_keys
+
+
+@strategy
 def spherical_keys(
-    *, min_size: int = 0, max_size: int = 4, max_lambda: int = 2
-) -> st.SearchStrategy[Labels]:
+    *, min_size: int = 0, max_size: int = 4, max_lambda: int = MAX_LAMBDA
+) -> Callable[[Draw], Labels]:
     """Keys of a map of spherical tensors: ``o3_lambda`` from 0 to ``max_lambda``, ``o3_sigma`` 1 or -1,
     and up to two further dimensions.
 
     Shrinks towards few keys, and invariant ones. Raises InvalidArgument for sizes that contradict each
     other, or more keys than there are pairs of ``o3_lambda`` and ``o3_sigma``.
+
+    >>> find(spherical_keys(), lambda x: any(key["o3_lambda"] == 2 for key in x))
+    Labels(["o3_lambda", "o3_sigma"], torch.tensor([[2, 1]]))
     """
-    check_size("max_lambda", max_lambda, 0)
-    check_sizes("min_size", min_size, "max_size", max_size)
-    if max_size > 2 * (max_lambda + 1):
+    check_spherical(min_size, max_size, max_lambda, "min_size", "max_size")
+    return _draw_keys(SPHERICAL_NAMES, min_size, max_size, max_lambda)
+
+
+def check_spherical(low: int, high: int, max_lambda: int, minimum: str, maximum: str) -> None:
+    """InvalidArgument unless there are so many spherical keys."""
+    check_size("max_lambda", max_lambda)
+    check_sizes(minimum, low, maximum, high)
+    if high > 2 * (max_lambda + 1):
         raise InvalidArgument(
-            f"max_size={max_size} must be at most {2 * (max_lambda + 1)}, the pairs of o3_lambda and "
+            f"{maximum}={high} must be at most {2 * (max_lambda + 1)}, the pairs of o3_lambda and "
             f"o3_sigma up to max_lambda={max_lambda}"
         )
-    return _spherical_keys(min_size, max_size, max_lambda)
+
+
+@strategy
+def samples(
+    *,
+    names: st.SearchStrategy[Sequence[str]] | None = None,
+    values: st.SearchStrategy[int] | None = None,
+    min_size: int = 0,
+    max_size: int = 4,
+) -> Callable[[Draw], Labels]:
+    """Samples of a block: one or two dimensions. Options, shrinking and errors are those of
+    :func:`labels`.
+
+    Raises InvalidArgument.
+
+    >>> find(samples(min_size=2), lambda x: True)
+    Labels.range("system", 2)
+    """
+    return _draw_labels(SAMPLES, names, values, min_size, max_size)
+
+
+@strategy
+def properties(
+    *,
+    names: st.SearchStrategy[Sequence[str]] | None = None,
+    values: st.SearchStrategy[int] | None = None,
+    min_size: int = 0,
+    max_size: int = 4,
+) -> Callable[[Draw], Labels]:
+    """Properties of a block: one or two dimensions. Options, shrinking and errors are those of
+    :func:`labels`.
+
+    Raises InvalidArgument.
+
+    >>> find(properties(), lambda x: len(x) == 1)
+    Labels.range("n", 1)
+    """
+    return _draw_labels(PROPERTIES, names, values, min_size, max_size)
+
+
+def component_names(max_components: int) -> tuple[tuple[str, ...], ...]:
+    """A table of the names of up to ``max_components`` components."""
+    return tuples_of(COMPONENT_NAMES, 0, max_components)
+
+
+@strategy
+def components(*, max_components: int = 2, max_size: int = 3) -> Callable[[Draw], list[Labels]]:
+    """Components of a block: up to ``max_components`` axes of different names, of 1 to ``max_size``
+    entries each.
+
+    Shrinks towards none. Raises InvalidArgument for bounds that can't be met.
+
+    >>> find(components(), lambda axes: any(len(axis) == 2 for axis in axes))
+    [Labels.range("xyz", 2)]
+    """
+    check_size("max_components", max_components, 0, len(COMPONENT_NAMES))
+    check_size("max_size", max_size, 1)
+    names, size = st.sampled_from(component_names(max_components)), sizes(1, max_size)
+
+    def draw_components(draw: Draw) -> list[Labels]:
+        drawn = draw(names)
+        data = draw.bytes("components", len(drawn) * (max_size + 1)) if drawn else Bytes(b"")
+        return [labels_of_rows((name,), label_rows(data, data.pick(size), 1)) for name in drawn]
+
+    return draw_components
 
 
 @functools.cache
@@ -173,42 +370,16 @@ def spherical_component(o3_lambda: int) -> Labels:
     return Labels("o3_mu", torch.arange(-o3_lambda, o3_lambda + 1).reshape(-1, 1))
 
 
-def sample_names() -> st.SearchStrategy[tuple[str, ...]]:
-    """Names of one or two dimensions of samples."""
-    return _names(SAMPLE_NAMES, 1, 2)
+@strategy
+def spherical_components(*, max_lambda: int = MAX_LAMBDA) -> Callable[[Draw], list[Labels]]:
+    """Components of a block of a spherical tensor: the one axis ``o3_mu`` from -λ to λ, for λ from 0 to
+    ``max_lambda``.
 
+    Shrinks towards λ = 0. Raises InvalidArgument for a ``max_lambda`` that is no int, or negative.
 
-def samples(*, min_size: int = 0, max_size: int = 4) -> st.SearchStrategy[Labels]:
-    """Samples of a block. Raises as :func:`labels` does."""
-    return labels(names=sample_names(), min_size=min_size, max_size=max_size)
-
-
-def property_names() -> st.SearchStrategy[tuple[str, ...]]:
-    """Names of one or two dimensions of properties."""
-    return _names(PROPERTY_NAMES, 1, 2)
-
-
-def properties(*, min_size: int = 0, max_size: int = 4) -> st.SearchStrategy[Labels]:
-    """Properties of a block. Raises as :func:`labels` does."""
-    return labels(names=property_names(), min_size=min_size, max_size=max_size)
-
-
-def component_names(max_components: int = 2) -> st.SearchStrategy[tuple[str, ...]]:
-    """Names of up to ``max_components`` components."""
-    return _names(COMPONENT_NAMES, 0, max_components)
-
-
-@st.composite
-def _components(draw: st.DrawFn, names: st.SearchStrategy[Sequence[str]], max_size: int) -> list[Labels]:
-    return [draw_labels(draw, [name], 1, max_size) for name in draw(names)]
-
-
-def components(*, max_components: int = 2, max_size: int = 3) -> st.SearchStrategy[list[Labels]]:
-    """Components of a block: up to ``max_components`` axes of different names, of 1 to ``max_size``
-    entries each.
-
-    Shrinks towards none. Raises InvalidArgument for bounds that can't be met.
+    >>> find(spherical_components(), lambda axes: len(axes[0]) > 1)
+    [Labels("o3_mu", torch.tensor([[-1], [0], [1]]))]
     """
-    check_size("max_components", max_components, 0, len(COMPONENT_NAMES))
-    check_size("max_size", max_size, 1)
-    return _components(component_names(max_components), max_size)
+    check_size("max_lambda", max_lambda)
+    lambdas = st.integers(0, max_lambda)
+    return lambda draw: [spherical_component(draw(lambdas))]

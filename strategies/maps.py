@@ -1,186 +1,401 @@
-"""Strategies for blocks and maps."""
+"""Strategies for blocks, their gradients, and maps."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
 import torch
 from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
 
 from tmref import Labels, TensorBlock, TensorMap
+from tmref.labels import _checked_names
 
 from . import axes
-from .numbers import MAX_FEATURES, check_size, checked_bound, dyadic_tensors
+from ._bytes import Bytes, sizes
+from ._strategy import Draw, strategy
+from .numbers import MAX_FEATURES, check_size, check_sizes, check_strategy
+from .values import Values
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .values import ValueOptions
 
 GRADIENT_NAMES = ("positions", "cell")
+MAX_ROWS = 3
+MAX_COMPONENT_SIZE = 3
+_MOST_COMPONENTS = 4
+_MOST_KEY_NAMES = max(map(len, (*axes.KEYS, *axes.SPHERICAL_NAMES)))
 
-_EXTRA = st.sampled_from([(), ("direction_1",), ("direction_1", "direction_2")])
-_GRADIENT_SAMPLES = st.sampled_from([("sample",), ("sample", "atom")])
+#: How many components a gradient has more than the values, and the dimensions of its samples.
+_EXTRA = (0, 1, 2)
+_GRADIENT_SAMPLES = (("sample",), ("sample", "atom"))
 
-_DTYPES = st.sampled_from([torch.float64, torch.float32])
+#: What the blocks of a map have in common besides: nothing, the number of properties, all sizes, or all
+#: labels (but ``o3_mu``).
+_ALIKE = ("", "", "", "", "properties", "shape", "shape", "labels")
+#: Whether the first sample of a block is zeros.
+_HOLLOW = (False,) * 7 + (True,)
 
 
-def _draw_values(draw: st.DrawFn, axes: list[Labels], dtype: torch.dtype, bound: int) -> TensorBlock:
-    """A block of these labels."""
-    values = draw(dyadic_tensors(tuple(map(len, axes)), dtype=dtype, bound=bound))
-    return TensorBlock(values, axes[0], axes[1:-1], axes[-1])
+@dataclass(frozen=True)
+class _Gradient:
+    """What the gradients of all blocks with respect to one parameter have in common."""
+
+    parameter: str
+    extra: int
+    samples: tuple[str, ...]
+    max_rows: int = MAX_ROWS
+
+    def draw(self, draw: Draw, of: TensorBlock, values: Values) -> TensorBlock:
+        """A gradient of the block ``of``."""
+        width = len(self.samples)
+        data = draw.bytes("gradient", *[1 + len(_EXTRA) + 2 * self.max_rows] * 2)
+        number = data.pick(sizes(0, self.max_rows)) if len(of) else 0
+        entries = [data.pick(sizes(1, MAX_COMPONENT_SIZE)) for _ in _EXTRA]
+        rows = set()
+        for _ in range(number):
+            # eight are counted modulo the samples: a row stays as it is while their number shrinks
+            sample = data.pick(range(max(8, len(of)))) % len(of)
+            rows.add((sample, *data.label_values(width - 1)))
+        labelled = axes.labels_of_rows(self.samples, dict.fromkeys(sorted(rows)))
+        taken = {name for component in of.components for name in component.names}
+        free = (name for name in map("direction_{}".format, itertools.count(1)) if name not in taken)
+        directions = [Labels.range(next(free), size) for size in entries[: self.extra]]
+        return _draw_block(draw, [labelled, *directions, *of.components, of.properties], of, values)
 
 
-def _draw_gradient(
-    draw: st.DrawFn, of: TensorBlock, extra: tuple[str, ...], names: tuple[str, ...], bound: int
+def _draw_block(
+    draw: Draw,
+    labels: Sequence[Labels],
+    like: TensorBlock | tuple[torch.dtype, torch.device],
+    values: Values,
+    **how: Any,
 ) -> TensorBlock:
-    """A gradient of the block ``of``, with a component more for each name in ``extra``."""
-    most = min(3, len(of)) if len(names) == 1 else 3
-    samples = axes.draw_labels(draw, names, 0, most if len(of) else 0)
-    rows = [(draw(axes.sizes(0, len(of) - 1)), *row) for row in samples.values[:, 1:].tolist()]
-    rows = sorted(set(rows))
-    labelled = Labels(names, torch.tensor(rows, dtype=torch.int32).reshape(len(rows), len(names)))
-    directions = [Labels.range(name, draw(axes.sizes(1, 3))) for name in extra]
-    return _draw_values(draw, [labelled, *directions, *of.components, of.properties], of.dtype, bound)
+    """A block of these labels, of the dtype and device of another block or as given."""
+    dtype, device = (like.dtype, like.device) if isinstance(like, TensorBlock) else like
+    numbers = values.draw(draw, [len(axis) for axis in labels], dtype, device, **how)
+    if device.type != "cpu":
+        labels = [axis.to(device) for axis in labels]
+    samples, *components, properties = labels
+    return TensorBlock._unchecked(numbers, samples, tuple(components), properties)
 
 
-@st.composite
-def _block(
-    draw: st.DrawFn,
-    samples: st.SearchStrategy[Labels],
-    components: st.SearchStrategy[list[Labels]],
-    properties: st.SearchStrategy[Labels],
-    dtypes: st.SearchStrategy[torch.dtype],
-    bound: int,
-) -> TensorBlock:
-    labels = [draw(samples), *draw(components), draw(properties)]
-    return _draw_values(draw, labels, draw(dtypes), bound)
+@strategy
+def gradients(
+    block: TensorBlock,
+    *,
+    max_rows: int = MAX_ROWS,
+    max_components: int = 2,
+    **values: Unpack[ValueOptions],
+) -> Callable[[Draw], TensorBlock]:
+    """Gradients of the ``block``: what its ``add_gradient`` takes, of shape ``(rows, *extra,
+    *components, properties)``.
+
+    They have up to ``max_rows`` rows, each of one sample of the block (the first dimension of the
+    samples, ``sample``), perhaps of an atom besides; up to ``max_components`` extra components (at most
+    two) of one to three entries; and the block's own components, properties, dtype and device. Other
+    options are those of :func:`array_values` but ``dtypes`` and ``devices``.
+
+    Shrinks towards no rows. Raises InvalidArgument for bounds that can't be met, TypeError for an
+    option that doesn't exist.
+
+    >>> block = find(tensor_blocks(), lambda block: len(block.samples) == 2)
+    >>> find(gradients(block), lambda gradient: len(gradient.samples) == 1).samples
+    Labels.range("sample", 1)
+    """
+    check_size("max_rows", max_rows)
+    check_size("max_components", max_components, 0, len(_EXTRA) - 1)
+    for name in ("dtypes", "devices"):
+        if name in values:
+            raise TypeError(f"a gradient has the block's {name}: leave the option {name!r} out")
+    how = Values.checked(values, len(block.properties))
+
+    def draw_gradient(draw: Draw) -> TensorBlock:
+        data = draw.bytes("gradient names", 2, 2)
+        kind = _Gradient(
+            "", data.pick(_EXTRA[: max_components + 1]), data.pick(_GRADIENT_SAMPLES), max_rows
+        )
+        return kind.draw(draw, block, how)
+
+    return draw_gradient
 
 
+def _names_of(drawn: Sequence[str], may_be_none: bool) -> tuple[str, ...]:
+    """The drawn names, checked. Raises as Labels do."""
+    return () if may_be_none and not drawn else _checked_names(drawn)
+
+
+Counts = tuple[int, int, tuple[int, ...]]
+
+
+@dataclass
+class _Blocks:
+    """What all blocks of a map have in common, the tables of their sizes, and the sizes and labels that
+    all of them have where they are ``alike``.
+    """
+
+    names: Sequence[Sequence[str]]  # of samples, components and properties
+    kind: tuple[torch.dtype, torch.device]
+    gradients: Sequence[_Gradient]
+    values: Values
+    tables: tuple[Sequence[int], Sequence[int]]
+    alike: str
+    counts: Counts
+    labels: Sequence[Labels] = ()
+
+    def draw(
+        self, draw: Draw, needed: bool, found: axes.KeyRows | None, o3_lambda: int | None
+    ) -> TensorBlock | None:
+        """A block under the next of the keys ``found``, or under one that is known to be of
+        ``o3_lambda``; None where its key has a block already.
+        """
+        data = draw.bytes("block", *[3 + _MOST_COMPONENTS + _MOST_KEY_NAMES] * 2)
+        counts = pick_counts(data, self.tables)
+        if self.alike == "properties":
+            counts = counts[0], self.counts[1], counts[2]
+        elif self.alike:
+            counts = self.counts
+        hollow = data.pick(_HOLLOW)
+        is_new = found is None or found.add(data, needed)
+        if found is not None:
+            o3_lambda = found.last_lambda()
+        # drawn all the same, lest a map of one set of labels take fewer choices and pass for simpler
+        labels = self.draw_labels(draw, counts)
+        if self.labels:
+            labels = list(self.labels)
+        if o3_lambda is not None:
+            labels.insert(1, axes.spherical_component(o3_lambda))
+        block = _draw_block(draw, labels, self.kind, self.values, hollow=hollow)
+        for gradient in self.gradients:
+            drawn = draw.part(gradient.draw, block, self.values)
+            block.add_gradient(gradient.parameter, drawn)
+        # drawn all the same, so that what is drawn after it stays what it is
+        return block if is_new else None
+
+    def draw_labels(self, draw: Draw, counts: Counts) -> list[Labels]:
+        """Labels of samples, components but for ``o3_mu``, and properties."""
+        of_samples, of_components, of_properties = self.names
+        number, features, entries = counts
+        entries = tuple(itertools.islice(itertools.cycle(entries), len(of_components)))
+        need = number * len(of_samples) + features * len(of_properties) + sum(entries)
+        data = draw.bytes("labels", need)
+        samples = axes.labels_of_rows(of_samples, axes.label_rows(data, number, len(of_samples)))
+        components = [
+            axes.labels_of_rows((name,), axes.label_rows(data, size, 1))
+            for name, size in zip(of_components, entries, strict=True)
+        ]
+        rows = axes.label_rows(data, features, len(of_properties))
+        return [samples, *components, axes.labels_of_rows(of_properties, rows)]
+
+
+def pick_counts(data: Bytes, tables: tuple[Sequence[int], Sequence[int]]) -> Counts:
+    """The numbers of samples and properties, and those of the entries of components."""
+    entries = sizes(1, MAX_COMPONENT_SIZE)
+    return (
+        data.pick(tables[0]),
+        data.pick(tables[1]),
+        tuple(data.pick(entries) for _ in range(_MOST_COMPONENTS)),
+    )
+
+
+@strategy
 def tensor_blocks(
     *,
     samples: st.SearchStrategy[Labels] | None = None,
     components: st.SearchStrategy[list[Labels]] | None = None,
     properties: st.SearchStrategy[Labels] | None = None,
-    dtypes: st.SearchStrategy[torch.dtype] | None = None,
-    bound: int | None = None,
-) -> st.SearchStrategy[TensorBlock]:
-    """Blocks without gradients, of the drawn labels and dtype (float64 or float32).
+    max_gradients: int = 0,
+    **values: Unpack[ValueOptions],
+) -> Callable[[Draw], TensorBlock]:
+    """Blocks of the drawn labels, by default those of :func:`samples`, :func:`components` and
+    :func:`properties`, with up to ``max_gradients`` gradients (at most two, as :func:`gradients` gives).
 
-    Values are multiples of 1/8 as :func:`dyadic_tensors` gives. Shrinks towards no samples, no
-    components, no properties, and zeros. Raises InvalidArgument for a bound that is no int from 1 to
-    127.
+    Values are multiples of 1/8 in float32 or float64 unless the options of :func:`array_values` say
+    something else. Shrinks towards no samples, no components, no properties, and zeros. Raises
+    InvalidArgument for options that can't be met, TypeError for one that doesn't exist.
+
+    >>> find(tensor_blocks(), lambda block: bool((block.values < 0).any()))
+    TensorBlock(torch.tensor([[-1.0]]), Labels.range("system", 1), [], Labels.range("n", 1))
     """
-    return _block(
-        axes.samples() if samples is None else samples,
-        axes.components() if components is None else components,
-        axes.properties() if properties is None else properties,
-        _DTYPES if dtypes is None else dtypes,
-        checked_bound(bound),
-    )
+    given = {"samples": samples, "components": components, "properties": properties}
+    for name, option in given.items():
+        if option is not None:
+            check_strategy(name, option)
+    check_size("max_gradients", max_gradients, 0, len(GRADIENT_NAMES))
+    how = Values.checked(values)
+    of_samples = axes.samples() if samples is None else samples
+    of_components = axes.components() if components is None else components
+    of_properties = axes.properties() if properties is None else properties
+
+    def draw_block(draw: Draw) -> TensorBlock:
+        kind = how.kind(draw)
+        drawn = [draw(of_samples), *draw(of_components), draw(of_properties)]
+        block = _draw_block(draw, drawn, kind, how)
+        for gradient in _pick_gradients(draw, max_gradients):
+            block.add_gradient(gradient.parameter, gradient.draw(draw, block, how))
+        return block
+
+    return draw_block
 
 
-@st.composite
-def _map(
-    draw: st.DrawFn,
-    keys: st.SearchStrategy[Labels],
-    samples: tuple[int, int],
-    properties: tuple[int, int],
-    dtypes: st.SearchStrategy[torch.dtype],
-    max_gradients: int,
-    bound: int,
-    spherical: bool,
-    one_width: bool,
-) -> TensorMap:
-    drawn_keys = draw(keys)
-    if not len(drawn_keys):
-        return TensorMap(drawn_keys, [])
-    sample_names = draw(axes.sample_names())
-    component_names = () if spherical else draw(axes.component_names())
-    property_names = draw(axes.property_names())
-    dtype = draw(dtypes)
-    gradients = [
-        (parameter, draw(_EXTRA), draw(_GRADIENT_SAMPLES))
-        for parameter in GRADIENT_NAMES[: draw(axes.sizes(1, max_gradients)) if max_gradients else 0]
+def _pick_gradients(draw: Draw, most: int) -> list[_Gradient]:
+    """The gradients that all blocks of a map have: up to ``most``, and one at least unless it is 0."""
+    if not most:
+        return []
+    number = most if most == 1 else draw(st.sampled_from(range(1, most + 1)))
+    data = draw.bytes("gradients", 2 * most, 2 * most)
+    return [
+        _Gradient(p, data.pick(_EXTRA), data.pick(_GRADIENT_SAMPLES)) for p in GRADIENT_NAMES[:number]
     ]
-    if one_width:
-        properties = (draw(axes.sizes(*properties)),) * 2
-    blocks = []
-    for key in drawn_keys:
-        labels = [axes.draw_labels(draw, sample_names, *samples)]
-        labels += [axes.draw_labels(draw, [name], 1, 3) for name in component_names]
-        if spherical:
-            labels += [axes.spherical_component(key["o3_lambda"])]
-        labels += [axes.draw_labels(draw, property_names, *properties)]
-        block = _draw_values(draw, labels, dtype, bound)
-        for parameter, extra, names in gradients:
-            block.add_gradient(parameter, _draw_gradient(draw, block, extra, names, bound))
-        blocks.append(block)
-    return TensorMap(drawn_keys, blocks)
 
 
+@strategy
 def tensor_maps(
     *,
     keys: st.SearchStrategy[Labels] | None = None,
+    sample_names: st.SearchStrategy[Sequence[str]] | None = None,
+    component_names: st.SearchStrategy[Sequence[str]] | None = None,
+    property_names: st.SearchStrategy[Sequence[str]] | None = None,
     min_blocks: int = 0,
     max_blocks: int = 4,
     min_samples: int = 0,
     max_samples: int = 4,
     min_properties: int = 0,
     max_properties: int = MAX_FEATURES,
-    dtypes: st.SearchStrategy[torch.dtype] | None = None,
     max_gradients: int = 0,
-    bound: int | None = None,
     spherical: bool = False,
+    max_lambda: int = axes.MAX_LAMBDA,
     one_width: bool = False,
-) -> st.SearchStrategy[TensorMap]:
+    **values: Unpack[ValueOptions],
+) -> Callable[[Draw], TensorMap]:
     """Maps of ``min_blocks`` to ``max_blocks`` blocks, or of the drawn ``keys``; blocks have samples,
     components and properties of their own.
 
-    No blocks, no samples, no properties and up to two components all occur, and so do two dtypes,
-    float64 and float32. Where ``spherical``, keys are those of :func:`spherical_keys`, and every block
+    No blocks, no samples, no properties and up to two components all occur, and blocks of one shape.
+    Names of dimensions are drawn, too: ``sample_names``, ``component_names`` (one for each component)
+    and ``property_names`` are strategies of tuples of names, as :func:`dimension_names` gives.
+
+    Where ``spherical``, keys are those of :func:`spherical_keys` up to ``max_lambda``, and every block
     has the one component ``o3_mu`` of 2 ``o3_lambda`` + 1 entries. Where ``one_width``, all blocks have
     equally many properties. Where ``max_gradients`` isn't 0, every map that has blocks has gradients
-    with respect to that many parameters or fewer, with up to two components more than the values and any
-    number of rows. Values are multiples of 1/8 as :func:`dyadic_tensors` gives, without a bound those
-    of :func:`unit_bound` for ``max_properties`` features.
+    with respect to that many parameters or fewer, as :func:`gradients` gives. Values are multiples of
+    1/8 of at most :func:`unit_bound` for ``max_properties`` features unless the options of
+    :func:`array_values` say something else.
 
-    Shrinks towards no blocks, or few small ones. Raises InvalidArgument for bounds that contradict
-    each other.
+    Shrinks towards no blocks, or few small ones. Raises InvalidArgument for options that contradict
+    each other or can't be met, TypeError for one that doesn't exist.
+
+    >>> x = find(tensor_maps(spherical=True), lambda x: any(len(block.samples) == 2 for block in x))
+    >>> x.keys
+    Labels(["o3_lambda", "o3_sigma"], torch.tensor([[0, 1]]))
+    >>> print(x.block(0))
+    TensorBlock with shape (2, 1, 0)
+        samples: [system]
+        components: [o3_mu]
+        properties: [n]
     """
-    axes.check_sizes("min_samples", min_samples, "max_samples", max_samples)
-    axes.check_sizes("min_properties", min_properties, "max_properties", max_properties)
+    check_sizes("min_blocks", min_blocks, "max_blocks", max_blocks)
+    check_sizes("min_samples", min_samples, "max_samples", max_samples)
+    check_sizes("min_properties", min_properties, "max_properties", max_properties)
     check_size("max_gradients", max_gradients, 0, len(GRADIENT_NAMES))
-    axes.check_sizes("min_blocks", min_blocks, "max_blocks", max_blocks)
-    if keys is None:
-        kind = axes.spherical_keys if spherical else axes.keys
-        keys = kind(min_size=min_blocks, max_size=max_blocks)
-    return _map(
-        keys,
-        (min_samples, max_samples),
-        (min_properties, max_properties),
-        _DTYPES if dtypes is None else dtypes,
-        max_gradients,
-        checked_bound(bound, max_properties),
-        spherical,
-        one_width,
-    )
+    check_size("max_lambda", max_lambda)
+    given = {
+        "keys": keys,
+        "sample_names": sample_names,
+        "component_names": component_names,
+        "property_names": property_names,
+    }
+    for name, option in given.items():
+        if option is not None:
+            check_strategy(name, option)
+    if spherical and keys is None:
+        axes.check_spherical(min_blocks, max_blocks, max_lambda, "min_blocks", "max_blocks")
+    if spherical and component_names is not None:
+        raise InvalidArgument("component_names are o3_mu where spherical=True: leave one of them out")
+    how = Values.checked(values, max_properties)
+    tables = sizes(min_samples, max_samples), sizes(min_properties, max_properties)
+    number = st.sampled_from([n for n in range(min_blocks, max_blocks + 1) for _ in range(n + 1)])
+    of_keys = axes.SPHERICAL_NAMES if spherical else axes.KEYS
+    of_components = ((),) if spherical else axes.component_names(2)
+
+    def draw_map(draw: Draw) -> TensorMap:
+        dtype, device = how.kind(draw)
+        drawn = None if keys is None else _checked_keys(draw(keys), spherical)
+        count = draw(number) if drawn is None else len(drawn)
+        data = draw.bytes("map", *[5 + 2 + _MOST_COMPONENTS] * 2)
+        found = axes.KeyRows(data.pick(of_keys), max_lambda if spherical else None)
+        if not count:
+            return TensorMap((found.labels() if drawn is None else drawn).to(device), [])
+        tables_of_names = axes.SAMPLES, of_components, axes.PROPERTIES
+        asked = sample_names, component_names, property_names
+        names = [
+            picked if option is None else _names_of(draw(option), option is component_names)
+            for option, picked in zip(asked, map(data.pick, tables_of_names), strict=True)
+        ]
+        alike, counts = data.pick(_ALIKE), pick_counts(data, tables)
+        common = _Blocks(
+            names=names,
+            kind=(dtype, device),
+            gradients=_pick_gradients(draw, max_gradients),
+            values=how,
+            tables=tables,
+            alike=alike or ("properties" if one_width else ""),
+            counts=counts,
+        )
+        if alike == "labels":
+            common.labels = common.draw_labels(draw, counts)
+        blocks: list[TensorBlock] = []
+        for i in range(count):
+            needed = len(blocks) + count - i <= min_blocks
+            o3_lambda = drawn[i]["o3_lambda"] if drawn is not None and spherical else None
+            of_key = found if drawn is None else None
+            block = draw.part(common.draw, needed, of_key, o3_lambda)
+            if block is not None:
+                blocks.append(block)
+        return TensorMap((found.labels() if drawn is None else drawn).to(device), blocks)
+
+    return draw_map
 
 
-def like(tensor: TensorMap, *, bound: int | None = None) -> st.SearchStrategy[TensorMap]:
-    """Maps with the metadata, dtype and device of ``tensor`` and other values, without gradients.
+def _checked_keys(keys: object, spherical: bool) -> Labels:
+    if not isinstance(keys, Labels):
+        raise InvalidArgument(f"keys gave {keys!r}, which are no Labels")
+    if spherical and "o3_lambda" not in keys.names:
+        raise InvalidArgument(f"keys gave {keys!r}; where spherical=True they need o3_lambda")
+    return keys
 
-    Without a bound, values are up to :func:`unit_bound` of its features. Raises InvalidArgument for a
-    bound that is no int from 1 to 127.
+
+@strategy
+def like(tensor: TensorMap, **values: Unpack[ValueOptions]) -> Callable[[Draw], TensorMap]:
+    """Maps with the metadata of ``tensor``, gradients' included, its dtype and device, and other values.
+
+    Options are those of :func:`array_values` but ``dtypes`` and ``devices``; without a bound, values
+    are up to :func:`unit_bound` of the features. Shrinks towards zeros. Raises InvalidArgument for
+    options that can't be met, TypeError for one that doesn't exist.
+
+    >>> x = find(tensor_maps(), lambda x: any(block.values.numel() for block in x))
+    >>> find(like(x), lambda y: bool((y[0].values > 0).any()))[0].values
+    tensor([[1.]])
     """
-    features = max((len(block.properties) for block in tensor), default=0)
-    return _like(tensor, checked_bound(bound, features))
+    for name in ("dtypes", "devices"):
+        if name in values:
+            raise TypeError(f"the map has {name} of its own: leave the option {name!r} out")
+    how = Values.checked(values, max((len(block.properties) for block in tensor), default=0))
+
+    def draw_like(draw: Draw) -> TensorMap:
+        return TensorMap(tensor.keys, [_draw_like(draw, block, how) for block in tensor])
+
+    return draw_like
 
 
-@st.composite
-def _like(draw: st.DrawFn, tensor: TensorMap, bound: int) -> TensorMap:
-    return TensorMap(
-        tensor.keys,
-        [
-            TensorBlock(
-                draw(dyadic_tensors(tuple(b.shape), dtype=b.dtype, bound=bound)).to(b.device),
-                b.samples,
-                b.components,
-                b.properties,
-            )
-            for b in tensor
-        ],
-    )
+def _draw_like(draw: Draw, block: TensorBlock, values: Values) -> TensorBlock:
+    labels = [block.samples, *block.components, block.properties]
+    again = _draw_block(draw, labels, block, values, purpose="other values")
+    for parameter, gradient in block.gradients():
+        again.add_gradient(parameter, _draw_like(draw, gradient, values))
+    return again

@@ -1,13 +1,15 @@
-"""Strategies for values: multiples of 1/8, small enough for sums and products of them to be exact."""
+"""Multiples of 1/8, small enough for sums and products of them to be exact."""
 
 from __future__ import annotations
 
 import functools
-from math import gcd, prod
+from collections.abc import Callable
+from math import gcd
 
-import torch
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
+
+from ._strategy import Draw, strategy
 
 #: Values are multiples of 1 / UNITS.
 UNITS = 8
@@ -30,6 +32,22 @@ def check_size(name: str, size: object, least: int = 0, most: int | None = None)
         raise InvalidArgument(f"{name}={size!r} must be an int {bounds}")
 
 
+def check_sizes(minimum: str, low: int, maximum: str, high: int, least: int = 0) -> None:
+    """InvalidArgument unless both are ints, and ``least`` <= ``low`` <= ``high``."""
+    check_size(minimum, low, least)
+    check_size(maximum, high, least)
+    if low > high:
+        raise InvalidArgument(f"{minimum}={low} must be at most {maximum}={high}")
+
+
+def check_strategy(name: str, value: object) -> None:
+    """InvalidArgument unless it is a strategy."""
+    if not isinstance(value, st.SearchStrategy):
+        raise InvalidArgument(
+            f"{name}={value!r} must be a strategy; for one value: hypothesis.strategies.just({value!r})"
+        )
+
+
 def unit_bound(*, features: int = MAX_FEATURES, depth: int = MAX_DEPTH) -> int:
     """The largest B up to 127 such that values, weights and biases of up to B / 8 stay exact through
     ``depth`` Linear layers of up to ``features`` features each, with a factor of 64 to spare.
@@ -37,6 +55,11 @@ def unit_bound(*, features: int = MAX_FEATURES, depth: int = MAX_DEPTH) -> int:
     After a layer, values are multiples of 1/8 of the unit before: the bound in units follows
     ``m -> features * m * B + B * 8**layer``, and must stay below 2**24 / 64 (float32's mantissa).
     Where that leaves none, it is 1. Raises InvalidArgument for sizes that are no ints, or negative.
+
+    >>> unit_bound()
+    24
+    >>> unit_bound(features=64)
+    3
     """
     check_size("features", features)
     check_size("depth", depth)
@@ -57,27 +80,6 @@ def _unit_bound(features: int, depth: int) -> int:
     return bound
 
 
-@functools.cache
-def _units(bound: int) -> torch.Tensor:
-    """The multiples of 1/8 up to bound/8, simplest first: whole before half, small before large."""
-    units = sorted(range(-bound, bound + 1), key=lambda u: (UNITS // gcd(u, UNITS), abs(u), u < 0))
-    return torch.tensor(units, dtype=torch.float64) / UNITS
-
-
-@functools.cache
-def enough_bytes(count: int) -> st.SearchStrategy[bytes]:
-    """At least ``count`` bytes in one draw.
-
-    Their number is 16, 64, 256, ...: Hypothesis mutates one draw at a time, and where a changed size
-    asked for another number of bytes, it would replace them all by zeros. They count from the end:
-    shrinking sorts them, so that what isn't zero comes first, and sizes can shrink.
-    """
-    size = 16
-    while size < count:
-        size *= 4
-    return st.binary(min_size=size, max_size=size).map(lambda data: data[::-1])
-
-
 def checked_bound(bound: int | None, features: int = MAX_FEATURES) -> int:
     """The bound that is given, or that of so many features. InvalidArgument where it can't be met."""
     if bound is None:
@@ -86,32 +88,37 @@ def checked_bound(bound: int | None, features: int = MAX_FEATURES) -> int:
     return bound
 
 
-def dyadic_numbers(*, bound: int | None = None) -> st.SearchStrategy[float]:
+@functools.cache
+def units(bound: int) -> tuple[float, ...]:
+    """A table of the multiples of 1/8 up to bound/8, one for every byte.
+
+    Hypothesis shrinks a byte by taking off its highest bits, then in steps of two, then of one. So the
+    lowest bit is the sign, those above it count the whole numbers up, and the highest one makes a
+    whole number a fraction below it: what needs no fraction shrinks to the smallest whole number.
+    """
+    wholes, fractions = [], []
+    most, before, nth = -(-bound // UNITS), -1, 0
+    for slot in range(64):
+        whole = slot * (most + 1) // 64
+        end = max(whole, 1) * UNITS
+        below = sorted(
+            range(end - UNITS + 1, min(end - 1, bound) + 1), key=lambda u: UNITS // gcd(u, UNITS)
+        )
+        nth, before = (nth + 1, whole) if whole == before else (0, whole)
+        wholes.append(min(whole * UNITS, bound))
+        fractions.append(below[nth % len(below)])
+    return tuple(sign * u / UNITS for u in (*wholes, *fractions) for sign in (1, -1))
+
+
+@strategy
+def dyadic_numbers(*, bound: int | None = None) -> Callable[[Draw], float]:
     """Multiples of 1/8 of at most ``bound``/8 in magnitude (without one: :func:`unit_bound`).
 
     Shrinks towards 0, then 1, -1, 2, ... before fractions. Raises InvalidArgument for a bound that is
     no int from 1 to 127.
+
+    >>> find(dyadic_numbers(), lambda a: a < 0)
+    -1.0
     """
-    return st.sampled_from(_units(checked_bound(bound)).tolist())
-
-
-def dyadic_tensors(
-    shape: tuple[int, ...], *, dtype: torch.dtype = torch.float64, bound: int | None = None
-) -> st.SearchStrategy[torch.Tensor]:
-    """Tensors of multiples of 1/8 as :func:`dyadic_numbers` gives, each value shrinking by itself.
-
-    They are drawn in one piece, a byte a value. Raises InvalidArgument for a bound as there, and a
-    shape of anything but sizes.
-    """
-    units = _units(checked_bound(bound))
-    for size in shape:
-        check_size("shape", size)
-    count = prod(shape)
-    if not count:
-        return st.builds(torch.zeros, st.just(shape), dtype=st.just(dtype))
-
-    def tensor(data: bytes) -> torch.Tensor:
-        indices = torch.frombuffer(bytearray(data), dtype=torch.uint8, count=count).to(torch.int64)
-        return units[indices % len(units)].to(dtype).reshape(shape)
-
-    return enough_bytes(count).map(tensor)
+    table, byte = units(checked_bound(bound)), st.integers(0, 255)
+    return lambda draw: table[draw(byte)]

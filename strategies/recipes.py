@@ -4,90 +4,102 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 
 import torch
-from hypothesis import strategies as st
 
 from tmref import Labels, TensorMap
 from tmref.catalog import Recipe, Row, Written, invariances, recipe
 from tmref.nn._arguments import INVARIANT
 
 from . import axes
-from .numbers import MAX_FEATURES, checked_bound, dyadic_tensors
+from ._bytes import Bytes, sizes
+from ._strategy import Draw, strategy
+from .numbers import MAX_FEATURES
+from .values import Values
 
-_WIDTHS = axes.sizes(0, MAX_FEATURES)
-_MAYBE = st.booleans()
+_WIDTHS = sizes(0, MAX_FEATURES)
 # left out, the default written out, and without the sign under inversion
-_INVARIANT_KEYS = st.sampled_from([None, INVARIANT, Labels("o3_lambda", torch.tensor([[0]]))])
-_WRITTEN = st.builds(Written, *[st.sampled_from([True, False])] * 4)
+_INVARIANT_KEYS = (None, INVARIANT, Labels("o3_lambda", torch.tensor([[0]])))
+_WRITTEN = tuple(itertools.starmap(Written, itertools.product([True, False], repeat=4)))
+_NO_YES = (False, True)
 
 
-@st.composite
-def recipes(draw: st.DrawFn, row: Row, tensor: TensorMap, *, shuffled_layers: bool = False) -> Recipe:
-    """Recipes of the row for modules that fit ``tensor``: its keys in any order, its features and dtype.
+@strategy
+def recipes(row: Row, tensor: TensorMap, *, shuffled_layers: bool = False) -> Callable[[Draw], Recipe]:
+    """Recipes of the ``row`` of the catalog for modules that fit ``tensor``: its keys in any order, its
+    features and dtype.
 
     Arguments are written or left out, given once or as a list, sizes as numbers or by
     ``out_properties``; where ``shuffled_layers``, the layers of a Sequential have their keys in orders
-    of their own. Parameters are multiples of 1/8 as :func:`dyadic_tensors` gives, up to
-    :func:`unit_bound` of the features. Shrinks towards the order of the map.
+    of their own. Parameters are multiples of 1/8 up to :func:`unit_bound` of the features. Shrinks
+    towards the order of the map.
+
+    >>> from tmref import catalog
+    >>> x = find(tensor_maps(), lambda x: any(block.values.numel() for block in x))
+    >>> find(recipes(catalog.row("tanh"), x), lambda recipe: True).call
+    Call('Tanh', kwargs={'in_keys': Labels.range("key", 1)}, parameters=())
     """
     keys = tensor.keys
-    in_keys = draw(_orders(keys))
     shuffled = shuffled_layers and row.module == "Sequential"
-    orders = [draw(_orders(keys)) if shuffled else in_keys for _ in row.layers]
-    widths = [[len(block.properties)] for block in tensor]
-    for layer in row.layers:
-        for width in widths:
-            width.append(draw(_WIDTHS) if layer.resizes and not row.keeps_sizes else width[-1])
-    written = [draw(_WRITTEN) if layer.sized else Written() for layer in row.layers]
-    invariant_keys = draw(_INVARIANT_KEYS) if row.by_invariance else None
-    invariant = invariances(row, keys, invariant_keys)
-    return recipe(
-        row,
-        keys,
-        tensor.dtype,
-        widths,
-        draw(_parameters(row, widths, invariant, tensor.dtype)),
-        in_keys=in_keys,
-        orders=orders,
-        properties=draw(_properties([width[-1] for width in widths])),
-        invariant_keys=invariant_keys,
-        written=written,
-    )
+    features = [len(block.properties) for block in tensor]
+
+    def draw_recipe(draw: Draw) -> Recipe:
+        layers = row.layers
+        of_orders = len(keys) * (1 + len(layers))
+        data = draw.bytes("recipe", of_orders + len(keys) * len(layers) + len(layers) + 3)
+        in_keys = _pick_order(data, keys)
+        orders = [_pick_order(data, keys) if shuffled else in_keys for _ in layers]
+        widths = [[width] for width in features]
+        for layer in layers:
+            for width in widths:
+                resized = layer.resizes and not row.keeps_sizes
+                width.append(data.pick(_WIDTHS) if resized else width[-1])
+        written = [data.pick(_WRITTEN) if layer.sized else Written() for layer in layers]
+        invariant_keys = data.pick(_INVARIANT_KEYS) if row.by_invariance else None
+        names = data.pick(axes.PROPERTIES) if data.pick(_NO_YES) and len(keys) else None
+        invariant = invariances(row, keys, invariant_keys)
+        return recipe(
+            row,
+            keys,
+            tensor.dtype,
+            widths,
+            _draw_parameters(draw, row, widths, invariant, tensor.dtype),
+            in_keys=in_keys,
+            orders=orders,
+            properties=None if names is None else _draw_properties(draw, names, [w[-1] for w in widths]),
+            invariant_keys=invariant_keys,
+            written=written,
+        )
+
+    return draw_recipe
+
+
+def _pick_order(data: Bytes, keys: Labels) -> Labels:
+    """The entries of ``keys`` in any order."""
+    left = list(keys._rows())
+    rows = dict.fromkeys(left.pop(data.pick(range(len(left)))) for _ in keys)
+    return keys if len(rows) < 2 else axes.labels_of_rows(keys._names, rows, keys.device)
+
+
+def _draw_properties(draw: Draw, names: Sequence[str], widths: list[int]) -> list[Labels]:
+    """Properties of these many entries, all of the same names."""
+    data = draw.bytes("labels", sum(widths) * len(names))
+    return [axes.labels_of_rows(names, axes.label_rows(data, width, len(names))) for width in widths]
 
 
 @functools.cache
-def _permutations(size: int) -> st.SearchStrategy[Sequence[int]]:
-    if size > 5:  # too many to list
-        return st.permutations(range(size))
-    return st.sampled_from(list(itertools.permutations(range(size))))
+def _values(features: int) -> Values:
+    return Values.checked({}, features)
 
 
-@st.composite
-def _orders(draw: st.DrawFn, keys: Labels) -> Labels:
-    """The entries of ``keys`` in any order."""
-    if len(keys) < 2:
-        return keys
-    order = list(draw(_permutations(len(keys))))
-    return Labels._of_tensor(keys._names, keys._tensor()[order], keys.device)
-
-
-@st.composite
-def _properties(draw: st.DrawFn, widths: list[int]) -> list[Labels] | None:
-    """Properties of these many entries, all of the same names, or None for the default."""
-    if not widths or not draw(_MAYBE):
-        return None
-    names = draw(axes.property_names())
-    return [axes.draw_labels(draw, names, width, width) for width in widths]
-
-
-@st.composite
-def _parameters(
-    draw: st.DrawFn, row: Row, widths: list[list[int]], invariant: list[bool], dtype: torch.dtype
+def _draw_parameters(
+    draw: Draw, row: Row, widths: list[list[int]], invariant: list[bool], dtype: torch.dtype
 ) -> list[list[tuple[torch.Tensor, ...]]]:
-    """The parameters of every key and layer, drawn in one piece."""
+    """The parameters of every key and layer, drawn in one piece: vectors, then matrices, so that biases
+    stay what they are while the numbers of features shrink.
+    """
     shapes = [
         [
             layer.parameter_shapes(before, after, is_invariant)
@@ -96,10 +108,14 @@ def _parameters(
         for width, is_invariant in zip(widths, invariant, strict=True)
     ]
     flat = [shape for of_key in shapes for of_layer in of_key for shape in of_layer]
-    bound = checked_bound(None, max(itertools.chain(*widths), default=0))
-    numbers = draw(dyadic_tensors((sum(map(prod, flat)),), dtype=dtype, bound=bound))
-    pieces = iter(numbers.split([prod(shape) for shape in flat])) if flat else iter(())
+    values = _values(max(itertools.chain(*widths), default=0))
+    numbers = values.draw(
+        draw, (sum(map(prod, flat)),), dtype, torch.device("cpu"), purpose="parameters"
+    )
+    order = sorted(range(len(flat)), key=lambda i: len(flat[i]))
+    parts = dict(zip(order, numbers.split([prod(flat[i]) for i in order]), strict=True)) if flat else {}
+    pieces = (parts[i] for i in range(len(flat)))
     return [
-        [tuple(next(pieces).reshape(shape) for shape in of_layer) for of_layer in of_key]
+        [tuple(next(pieces).reshape(shape).clone() for shape in of_layer) for of_layer in of_key]
         for of_key in shapes
     ]

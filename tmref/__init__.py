@@ -18,7 +18,10 @@ from .operations import (
     multiply,
     remove_gradients,
     sum_over_samples,
+    with_gradients,
 )
+from .permutations import Permutation
+from .rotations import Rotation
 from .tensor_map import TensorMap
 
 pytrees.register()
@@ -29,6 +32,8 @@ __all__ = [
     "Labels",
     "LabelsEntry",
     "NotEqualError",
+    "Permutation",
+    "Rotation",
     "TensorBlock",
     "TensorMap",
     "add",
@@ -48,4 +53,5 @@ __all__ = [
     "remove_gradients",
     "save",
     "sum_over_samples",
+    "with_gradients",
 ]

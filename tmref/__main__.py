@@ -1,4 +1,4 @@
-"""The command line: ``tmref check``, ``tmref report``, ``tmref list``."""
+"""The command line: ``tmref check``, ``tmref report``, ``tmref list``, ``tmref reach``."""
 
 from __future__ import annotations
 
@@ -63,8 +63,13 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=report)
 
     command = commands.add_parser("list", help="list what there is")
-    command.add_argument("what", choices=("laws", "rows", "implementations"))
+    command.add_argument("what", choices=("laws", "rows", "implementations", "strategies"))
     command.set_defaults(command=list_)
+
+    command = commands.add_parser("reach", help="count how often the strategies meet each corner")
+    command.add_argument("--examples", type=int, default=1000, metavar="N", help="default: %(default)s")
+    command.add_argument("--hypothesis-seed", type=int, default=0, metavar="N", help="default: 0")
+    command.set_defaults(command=reach)
     return parser
 
 
@@ -132,7 +137,8 @@ def _show(paths: Sequence[Path]) -> int:
 
 
 def list_(options: argparse.Namespace) -> int:
-    """List laws with what they demand, rows with their traits, or implementations."""
+    """List laws with what they demand, rows with their traits, implementations, or the strategies with
+    what they give, in Markdown."""
     from .catalog import ROWS, TRAITS
     from .implementations import UnknownImplementation, load, names
     from .laws import LAWS, encoding
@@ -149,6 +155,10 @@ def list_(options: argparse.Namespace) -> int:
         print("\ntraits")
         for name, meaning in TRAITS.items():
             print(f"    {name}: {meaning}")
+    elif options.what == "strategies":
+        from .strategies.page import page
+
+        print(page(), end="")
     else:
         for name in names():
             try:
@@ -156,6 +166,19 @@ def list_(options: argparse.Namespace) -> int:
             except UnknownImplementation as error:
                 print(error)
     return GOOD
+
+
+def reach(options: argparse.Namespace) -> int:
+    """Count how often the strategies meet each corner that they must meet."""
+    from .reports.terminal import show_reach
+    from .strategies.reach import CORNERS, count
+
+    if options.examples < 1:
+        print(f"tmref reach: --examples must be at least 1, got {options.examples}", file=sys.stderr)
+        return UNUSABLE
+    counts = count(CORNERS, options.examples, options.hypothesis_seed)
+    show_reach(counts, options.examples)
+    return GOOD if all(counts.values()) else BAD
 
 
 if __name__ == "__main__":

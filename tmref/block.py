@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 
 from .labels import Labels
+from .source import LONGEST, block_source
 
 _new = object.__new__
 #: The gradients of a block that has none: these dictionaries are replaced, never changed.
@@ -260,7 +261,7 @@ class TensorBlock:
         return self
 
     def print(self) -> str:
-        """The block in words; the same as its repr."""
+        """The block in words; the same as its str."""
         what = (
             "TensorBlock"
             if self._parameter is None
@@ -279,8 +280,11 @@ class TensorBlock:
             )
         return "\n".join(lines)
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         return self.print()
+
+    def __repr__(self) -> str:
+        return block_source(self, longest=LONGEST)
 
 
 def _in_parentheses(items: Iterable[object]) -> str:

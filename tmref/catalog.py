@@ -12,6 +12,7 @@ import torch
 from . import twins
 from .labels import Labels
 from .nn._arguments import which_are_invariant
+from .source import PrintedAsSource
 
 #: What a row, or a module of one's own, can promise. Laws name traits, never classes.
 TRAITS: dict[str, str] = {
@@ -30,15 +31,16 @@ TRAITS: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Call:
+@dataclass(frozen=True, repr=False)
+class Call(PrintedAsSource):
     """A call that is not yet made: ``name(*args, **kwargs)``.
 
     The name is one of torch's (``torch.nn.Linear``), one of :mod:`tmref.twins` (``twins.LayerNorm``),
-    or else one of the ``nn`` of an implementation.
-    Arguments are numbers, dtypes, labels, maps, further calls, and lists of them; one that is left
-    out stays left out. ``parameters`` are what the module's are set to, in its own order; None leaves
-    the initial ones.
+    one of an implementation's constructors of data (``Labels``, ``TensorBlock``, ``TensorMap``), or
+    else one of its ``nn``; ``add_gradient(block, parameter, gradient)`` is the block with that gradient.
+    Arguments are numbers, dtypes, tensors, labels, blocks, maps, further calls, and lists of them; one
+    that is left out stays left out. ``parameters`` are what the module's are set to, in its own order;
+    None leaves the initial ones.
     """
 
     name: str
@@ -145,8 +147,8 @@ class Layer:
         return ()
 
 
-@dataclass(frozen=True)
-class Row:
+@dataclass(frozen=True, repr=False)
+class Row(PrintedAsSource):
     """One line of the catalog: the module ``module`` of an implementation's nn, made of layers.
 
     ``traits`` are names out of :data:`TRAITS`; ``maps`` are options of
@@ -158,6 +160,9 @@ class Row:
     layers: tuple[Layer, ...]
     traits: frozenset[str]
     maps: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"row({self.name!r})" if self in ROWS else super().__repr__()
 
     @property
     def exact(self) -> bool:
@@ -206,8 +211,8 @@ class Row:
         return Call("torch.nn.Sequential", calls, {}, parameters)
 
 
-@dataclass(frozen=True)
-class Recipe:
+@dataclass(frozen=True, repr=False)
+class Recipe(PrintedAsSource):
     """How a module is made, not yet made.
 
     ``call`` makes it. ``twins``, when called, make the plain torch module of every key of ``in_keys``,
@@ -419,3 +424,11 @@ ROWS: tuple[Row, ...] = (
         maps=_SPHERICAL,
     ),
 )
+
+
+def row(name: str) -> Row:
+    """The row of this name. Raises ValueError where there is none."""
+    for of_name in ROWS:
+        if of_name.name == name:
+            return of_name
+    raise ValueError(f"there is no row {name!r}; there are {', '.join(row.name for row in ROWS)}")

@@ -12,6 +12,8 @@ from typing import overload
 
 import torch
 
+from .source import LONGEST, labels_source
+
 _CPU = torch.device("cpu")
 _INT32 = torch.iinfo(torch.int32)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -333,7 +335,7 @@ class Labels:
         return "Labels\n   " + self.print(4, 3)
 
     def __repr__(self) -> str:
-        return "Labels\n   " + self.print(-1, 3)
+        return labels_source(self, longest=LONGEST)
 
     def _rows(self) -> tuple[tuple[int, ...], ...]:
         if self._tuples is None:

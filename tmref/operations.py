@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 
@@ -12,6 +13,9 @@ from .moves import attach, distinct, gradient_rows
 from .tensor_map import TensorMap
 
 _PARTS = ("samples", "components", "properties")
+
+#: A block of any implementation.
+Block = TypeVar("Block", bound=Any)
 
 #: which entries of two arrays count as the same
 Same = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -46,6 +50,19 @@ def block_from_array(array: torch.Tensor) -> TensorBlock:
         Labels.range(name, size).to(array.device) for name, size in zip(names, array.shape, strict=True)
     )
     return TensorBlock(array, samples, components, properties)
+
+
+def with_gradients(block: Block, gradients: Mapping[str, Block]) -> Block:
+    """The ``block`` itself, after ``block.add_gradient`` of each of the ``gradients`` by parameter.
+
+    With it a block with gradients is one expression: in reprs, and for the blocks of any
+    implementation. Raises what ``add_gradient`` raises.
+
+    Source: ours; the documentation of metatensor has ``add_gradient`` alone, which returns nothing.
+    """
+    for parameter, gradient in gradients.items():
+        block.add_gradient(parameter, gradient)
+    return block
 
 
 def equal_metadata(

@@ -8,6 +8,7 @@ import torch
 
 from .block import TensorBlock, _dtype_and_device, _in_brackets, _in_parentheses
 from .labels import Labels, LabelsEntry
+from .source import LONGEST, map_source
 
 _new = object.__new__
 Selection = int | Labels | LabelsEntry | Mapping[str, int]
@@ -225,7 +226,7 @@ class TensorMap:
         return self.print(max_keys=7)
 
     def __repr__(self) -> str:
-        return self.print()
+        return map_source(self, longest=LONGEST)
 
 
 def _as_dict(selection: Labels | LabelsEntry | Mapping[str, int]) -> dict[str, int]:

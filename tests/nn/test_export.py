@@ -108,7 +108,7 @@ def _renamed(labels):
         ({"samples": _plus_100}, "101"),
         ({"samples": _renamed}, "renamed"),
         ({"component": _plus_100}, "101"),
-        ({"properties": _plus_100}, "101"),
+        ({"properties": _plus_100}, "100"),
         ({"properties": _renamed}, "renamed"),
         ({"keys": Labels(KEYS.names, torch.tensor([[0, 1], [1, -1], [1, 77]]))}, "77"),
         ({"keys": Labels(["o3_lambda", "parity"], KEYS.values)}, "parity"),

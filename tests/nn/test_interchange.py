@@ -273,7 +273,7 @@ def ours_of(value):
 
 
 def modules(peer, given, others):
-    theirs = _custom(peer.nn.Module, peer.labels, peer._encoded, peer.encode, given)
+    theirs = _custom(peer.nn.Module, peer.labels, peer.encode_block, peer.encode, given)
     return theirs, _custom(nn.Module, own, own, own, others)
 
 

@@ -28,7 +28,7 @@ def minimal():
     """minimal(strategy, predicate): the least thing that it is true for."""
 
     def search(strategy, predicate):
-        how = settings(max_examples=500, database=None)
+        how = settings(max_examples=500, database=None, phases=[Phase.generate, Phase.shrink])
         return find(strategy, predicate, settings=how, random=random.Random(0))
 
     return search

@@ -1,3 +1,6 @@
+import itertools
+import re
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,12 +10,13 @@ from hypothesis.errors import InvalidArgument
 from tmref import Labels
 from tmref.strategies import (
     components,
+    dimension_names,
     keys,
     label_values,
     labels,
-    names,
     properties,
     samples,
+    spherical_components,
     spherical_keys,
 )
 
@@ -113,7 +117,7 @@ def test_components_pass_the_checks_and_have_the_sizes_asked_for(data):
 @given(data=st.data())
 def test_names_are_distinct_ones_of_the_alphabet(data):
     low, high = sorted(data.draw(st.tuples(*[st.integers(0, 4)] * 2)))
-    drawn = data.draw(names(alphabet="abcd", min_size=low, max_size=high))
+    drawn = data.draw(dimension_names(alphabet="abcd", min_size=low, max_size=high))
     assert low <= len(drawn) <= high
     assert len(set(drawn)) == len(drawn)
     assert set(drawn) <= set("abcd")
@@ -121,12 +125,66 @@ def test_names_are_distinct_ones_of_the_alphabet(data):
 
 @pytest.mark.parametrize("expected", [("a",), ("b",), ("a", "b"), ("b", "a")])
 def test_names_come_in_every_order(expected, first):
-    assert first(names(alphabet="ab", max_size=2), lambda n: n == expected) == expected
+    assert first(dimension_names(alphabet="ab", max_size=2), lambda n: n == expected) == expected
 
 
-def test_labels_have_the_names_asked_for(drawn):
-    for x in drawn(labels(names=st.just(["b", "a"]), min_size=1), 20):
-        assert x.names == ["b", "a"]
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, {1, 2, 3}),
+        ({"min_size": 0}, {0, 1, 2, 3}),
+        ({"min_size": 4}, {4}),
+        ({"alphabet": "ab"}, {1, 2}),
+        ({"alphabet": "", "min_size": 0}, {0}),
+        ({"alphabet": "abcde", "min_size": 2}, {2, 3}),
+    ],
+)
+def test_names_are_up_to_three(options, expected, drawn):
+    assert {len(names) for names in drawn(dimension_names(**options), 100)} == expected
+
+
+def test_names_shrink_to_few_and_the_first_ones(minimal):
+    assert minimal(dimension_names(), lambda names: True) == ("key",)
+    assert minimal(dimension_names(), lambda names: len(names) == 2) == ("key", "o3_lambda")
+    assert minimal(dimension_names(alphabet="ab", max_size=2), lambda n: n != ("a",)) == ("b",)
+
+
+@axes
+def test_labels_have_the_names_asked_for(axis, drawn):
+    options = {"names": st.sampled_from([("b", "a"), ["c"]]), "min_size": 1}
+    assert {tuple(x.names) for x in drawn(axis(**options), 40)} == {("b", "a"), ("c",)}
+
+
+@axes
+def test_labels_have_the_values_asked_for(axis, drawn):
+    found = drawn(axis(values=st.integers(5, 100), min_size=1), 60)
+    values = {value for x in found for value in x.values.flatten().tolist()}
+    assert min(values) >= 5
+    assert max(values) <= 104  # four rows, each counted up from the one before
+    assert len(values) > 20
+    assert {len(x) for x in found} == {1, 2, 3, 4}
+
+
+@axes
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(7, [[7], [8], [9]]), (LARGEST, [[LARGEST], [SMALLEST], [SMALLEST + 1]])],
+)
+def test_rows_that_repeat_are_counted_up(axis, value, expected, drawn):
+    options = {"names": st.just(["a"]), "values": st.just(value), "min_size": 3, "max_size": 3}
+    assert all(x.values.tolist() == expected for x in drawn(axis(**options), 2))
+
+
+@axes
+def test_only_the_last_value_of_rows_that_repeat_is_counted_up(axis, drawn):
+    options = {"names": st.just(["a", "b"]), "values": st.just(1), "min_size": 2, "max_size": 2}
+    assert all(x.values.tolist() == [[1, 1], [1, 2]] for x in drawn(axis(**options), 2))
+
+
+@axes
+def test_labels_of_drawn_values_shrink_to_few_small_ones(axis, minimal):
+    found = minimal(axis(values=st.integers(3, 9)), lambda x: len(x) == 2)
+    assert found.values.tolist() == [[3], [4]]
 
 
 @MANY
@@ -139,6 +197,34 @@ def test_values_of_labels_fit_in_32_bits(value):
 @pytest.mark.parametrize("expected", [0, 9, -1, 128, 2**24, LARGEST, SMALLEST])
 def test_values_of_labels_reach(expected, first):
     assert first(label_values(), lambda v: v == expected, 2000) == expected
+
+
+@MANY
+@given(data=st.data())
+def test_values_of_labels_are_within_the_bounds(data):
+    low, high = sorted(data.draw(st.tuples(*[label_values()] * 2)))
+    drawn = data.draw(label_values(min_value=low, max_value=high))
+    assert isinstance(drawn, int)
+    assert low <= drawn <= high
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 3), (-5, -2), (1, 6), (7, 7), (-300, 300)])
+def test_the_bounds_of_values_of_labels_are_reached(low, high, drawn):
+    found = drawn(label_values(min_value=low, max_value=high), 500)
+    assert (min(found), max(found)) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"min_value": 3}, 3),
+        ({"max_value": -3}, -3),
+        ({"min_value": -7, "max_value": 7}, 0),
+        ({"min_value": LARGEST}, LARGEST),
+    ],
+)
+def test_bounded_values_of_labels_shrink_to_what_is_nearest_to_0(options, expected, minimal):
+    assert minimal(label_values(**options), lambda value: True) == expected
 
 
 def test_half_of_the_values_of_labels_are_digits(drawn):
@@ -162,7 +248,11 @@ def spherical_pairs(x):
         lambda x: len(x) == 0,
         lambda x: len(x) == 1,
         lambda x: len(x) == 4,
-        lambda x: {pair[0] for pair in spherical_pairs(x)} == {0, 1, 2},
+        lambda x: {0, 1, 2} <= {pair[0] for pair in spherical_pairs(x)},
+        lambda x: (3, 1) in spherical_pairs(x),
+        lambda x: (3, -1) in spherical_pairs(x),
+        lambda x: (4, 1) in spherical_pairs(x),
+        lambda x: (4, -1) in spherical_pairs(x),
         lambda x: {pair[1] for pair in spherical_pairs(x)} == {-1, 1},
         lambda x: {(0, 1), (0, -1)} <= set(spherical_pairs(x)),
         lambda x: (0, 1) in spherical_pairs(x) and len(set(spherical_pairs(x))) > 1,
@@ -171,7 +261,9 @@ def spherical_pairs(x):
         lambda x: len(x) and x.names == ["o3_lambda", "o3_sigma"],
         lambda x: len(x) and x.names == ["o3_lambda", "o3_sigma", "center_type"],
         lambda x: len(x) and x.names == ["o3_lambda", "o3_sigma", "center_type", "neighbor_type"],
-        lambda x: len(x.names) > 2 and bool((x.values[:, 2:] < 0).any()),
+        lambda x: len(x) and x.names == ["center_type", "o3_lambda", "o3_sigma"],
+        lambda x: "center_type" in x.names and any(key["center_type"] < 0 for key in x),
+        lambda x: len(x) > len(set(spherical_pairs(x))),
         lambda x: bool((x.values == SMALLEST).any()),
         lambda x: bool((x.values == LARGEST).any()),
         lambda x: x.values.tolist() != sorted(x.values.tolist()),
@@ -181,7 +273,11 @@ def spherical_pairs(x):
         "none",
         "one",
         "four",
-        "every o3_lambda",
+        "several o3_lambda",
+        "of 3 and 1",
+        "of 3 and -1",
+        "of 4 and 1",
+        "of 4 and -1",
         "both o3_sigma",
         "scalar and pseudoscalar",
         "invariant and covariant",
@@ -190,7 +286,9 @@ def spherical_pairs(x):
         "no further dimension",
         "one further dimension",
         "two further dimensions",
+        "the further dimension first",
         "negative",
+        "keys that differ in a further dimension",
         "smallest",
         "largest",
         "unsorted",
@@ -210,17 +308,17 @@ def test_spherical_keys_pass_the_checks_and_are_what_is_asked_for(data):
     assert low <= len(drawn) <= high
     assert Labels(drawn.names, drawn.values) == drawn
     assert drawn.values.dtype == torch.int32
-    assert drawn.names[:2] == ["o3_lambda", "o3_sigma"]
+    assert [name for name in drawn.names if name.startswith("o3_")] == ["o3_lambda", "o3_sigma"]
     for o3_lambda, o3_sigma in spherical_pairs(drawn):
         assert 0 <= o3_lambda <= max_lambda
         assert o3_sigma in (1, -1)
 
 
 def test_all_pairs_of_spherical_keys_can_be_asked_for(drawn):
-    for x in drawn(spherical_keys(min_size=6, max_size=6), 40):
-        assert len(x) == 6
+    for x in drawn(spherical_keys(min_size=10, max_size=10), 40):
+        assert len(x) == 10
         if len(x.names) == 2:
-            pairs = [(o3_lambda, o3_sigma) for o3_lambda in range(3) for o3_sigma in (-1, 1)]
+            pairs = [(o3_lambda, o3_sigma) for o3_lambda in range(5) for o3_sigma in (-1, 1)]
             assert sorted(spherical_pairs(x)) == pairs
 
 
@@ -229,11 +327,12 @@ def test_spherical_keys_of_o3_lambda_0_alone(drawn):
     assert {pair for x in found for pair in spherical_pairs(x)} == {(0, 1), (0, -1)}
 
 
-def test_every_pair_is_about_as_frequent(drawn):
+def test_every_pair_is_drawn_and_small_o3_lambda_are_frequent(drawn):
     pairs = [pair for x in drawn(spherical_keys(min_size=1), 300) for pair in spherical_pairs(x)]
-    for o3_lambda in range(3):
-        for o3_sigma in (1, -1):
-            assert 0.05 < pairs.count((o3_lambda, o3_sigma)) / len(pairs) < 0.4
+    share = {(a, b): pairs.count((a, b)) / len(pairs) for a in range(5) for b in (1, -1)}
+    assert min(share.values()) > 0.005
+    for o3_sigma in (1, -1):
+        assert 0.4 > share[0, o3_sigma] > share[1, o3_sigma] > share[4, o3_sigma]
 
 
 @pytest.mark.parametrize(
@@ -246,9 +345,22 @@ def test_every_pair_is_about_as_frequent(drawn):
         (lambda x: len(x) == 1 and spherical_pairs(x)[0][1] == -1, [[0, -1]]),
         (lambda x: len(x) == 1 and spherical_pairs(x)[0][0] == 2, [[2, 1]]),
         (lambda x: (2, -1) in spherical_pairs(x), [[2, -1]]),
+        (lambda x: (0, -1) in spherical_pairs(x), [[0, -1]]),
+        (lambda x: (4, 1) in spherical_pairs(x), [[4, 1]]),
         (lambda x: len(x) and len(x.names) == 4, [[0, 1, 0, 0]]),
     ],
-    ids=["none", "one", "two", "four", "pseudoscalar", "of 2", "of 2 and -1", "more dimensions"],
+    ids=[
+        "none",
+        "one",
+        "two",
+        "four",
+        "pseudoscalar",
+        "of 2",
+        "of 2 and -1",
+        "of 0 and -1",
+        "of 4",
+        "more dimensions",
+    ],
 )
 def test_spherical_keys_shrink_to_few_invariant_ones(predicate, expected, minimal):
     found = minimal(spherical_keys(), predicate)
@@ -266,7 +378,11 @@ def test_spherical_keys_shrink_to_few_invariant_ones(predicate, expected, minima
         ({"max_lambda": 1.0}, "max_lambda=1.0 must be an int of at least 0"),
         ({"max_lambda": True}, "max_lambda=True must be an int of at least 0"),
         (
-            {"max_size": 7},
+            {"max_size": 11},
+            "max_size=11 must be at most 10, the pairs of o3_lambda and o3_sigma up to max_lambda=4",
+        ),
+        (
+            {"max_size": 7, "max_lambda": 2},
             "max_size=7 must be at most 6, the pairs of o3_lambda and o3_sigma up to max_lambda=2",
         ),
         (
@@ -278,6 +394,34 @@ def test_spherical_keys_shrink_to_few_invariant_ones(predicate, expected, minima
 def test_bad_options_of_spherical_keys_are_refused(options, message, refused):
     with refused(InvalidArgument, message):
         spherical_keys(**options)
+
+
+# --- spherical components
+
+
+@pytest.mark.parametrize("o3_lambda", range(5))
+def test_spherical_components_are_one_axis_from_minus_lambda_to_lambda(o3_lambda, first):
+    (axis,) = first(spherical_components(), lambda axes: len(axes[0]) == 2 * o3_lambda + 1, 100)
+    assert axis.names == ["o3_mu"]
+    assert axis.values.flatten().tolist() == list(range(-o3_lambda, o3_lambda + 1))
+
+
+@pytest.mark.parametrize("max_lambda", [0, 1, 7])
+def test_spherical_components_are_up_to_max_lambda(max_lambda, drawn):
+    sizes = {len(axis) for (axis,) in drawn(spherical_components(max_lambda=max_lambda), 100)}
+    assert sizes == {2 * o3_lambda + 1 for o3_lambda in range(max_lambda + 1)}
+
+
+@pytest.mark.parametrize(("more_than", "expected"), [(0, [0]), (1, [-1, 0, 1]), (3, [-2, -1, 0, 1, 2])])
+def test_spherical_components_shrink_to_the_invariant_one(more_than, expected, minimal):
+    (axis,) = minimal(spherical_components(), lambda axes: len(axes[0]) > more_than)
+    assert axis.values.flatten().tolist() == expected
+
+
+@pytest.mark.parametrize("bad", [-1, True, 1.0, None])
+def test_bad_options_of_spherical_components_are_refused(bad, refused):
+    with refused(InvalidArgument, f"max_lambda={bad!r} must be an int of at least 0"):
+        spherical_components(max_lambda=bad)
 
 
 # --- what is shrunk
@@ -292,7 +436,7 @@ def test_bad_options_of_spherical_keys_are_refused(options, message, refused):
         (lambda x: len(x) > 2, [[0], [1], [2]]),
         (lambda x: len(x) > 0 and bool((x.values < 0).any()), [[-1]]),
         (lambda x: len(x) > 0 and bool((x.values > 9).any()), [[15]]),
-        (lambda x: len(x) == 2 and len(x.names) == 2, [[0, 0], [0, 1]]),
+        (lambda x: len(x) == 1 and len(x.names) == 2, [[0, 0]]),
         (lambda x: x.values.tolist() != sorted(x.values.tolist()), [[1], [0]]),
     ],
 )
@@ -301,6 +445,13 @@ def test_labels_shrink_to_few_entries_counted_from_0(axis, predicate, expected, 
     assert found.values.tolist() == expected
     first_names = {labels: "key", keys: "key", samples: "system", properties: "n"}
     assert found.names[0] == first_names[axis]
+
+
+@axes
+def test_two_entries_of_two_dimensions_shrink_to_one_more_in_one_place(axis, minimal):
+    found = minimal(axis(), lambda x: len(x) == 2 and len(x.names) == 2)
+    # a key that is drawn twice is left out, an entry of other labels counts up
+    assert found.values.tolist() == ([[0, 0], [1, 0]] if axis is keys else [[0, 0], [0, 1]])
 
 
 @pytest.mark.parametrize(
@@ -315,6 +466,21 @@ def test_labels_shrink_to_few_entries_counted_from_0(axis, predicate, expected, 
 def test_components_shrink_to_few_of_one_entry(predicate, expected, minimal):
     found = minimal(components(), predicate)
     assert [(c.names[0], c.values.tolist()) for c in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("predicate", "expected"),
+    [
+        (lambda column: 2 in column, [[2]]),
+        (lambda column: 9 in column, [[9]]),
+        (lambda column: any(value < -1 for value in column), [[-2]]),
+        (lambda column: SMALLEST in column, [[SMALLEST]]),
+        (lambda column: any(a > b + 1 > 0 for a, b in itertools.pairwise(column)), [[2], [0]]),
+    ],
+)
+def test_any_key_can_be_taken_away(predicate, expected, minimal):
+    found = minimal(keys(), lambda x: predicate(x.values[:, 0].tolist()))
+    assert found.values.tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -351,7 +517,8 @@ def test_bad_sizes_of_labels_are_refused(axis, options, message, refused):
     ("options", "message"),
     [
         ({"max_size": 5}, "max_size=5 must be at most the 4 names of the alphabet"),
-        ({"min_size": 4}, "min_size=4 must be at most max_size=3"),
+        ({"min_size": 4, "max_size": 3}, "min_size=4 must be at most max_size=3"),
+        ({"min_size": 5}, "max_size=5 must be at most the 4 names of the alphabet"),
         ({"min_size": -1}, "min_size=-1 must be an int of at least 0"),
         ({"max_size": True}, "max_size=True must be an int of at least 0"),
         ({"alphabet": ["a"], "max_size": 2}, "max_size=2 must be at most the 1 names of the alphabet"),
@@ -360,7 +527,7 @@ def test_bad_sizes_of_labels_are_refused(axis, options, message, refused):
 )
 def test_bad_options_of_names_are_refused(options, message, refused):
     with refused(InvalidArgument, message):
-        names(**options)
+        dimension_names(**options)
 
 
 @pytest.mark.parametrize(
@@ -378,7 +545,42 @@ def test_bad_options_of_components_are_refused(options, message, refused):
         components(**options)
 
 
+@axes
+@pytest.mark.parametrize("name", ["names", "values"])
+@pytest.mark.parametrize("bad", [["a"], 3, "a"])
+def test_options_of_labels_that_are_no_strategies_are_refused(axis, name, bad, refused):
+    remedy = f"must be a strategy; for one value: hypothesis.strategies.just({bad!r})"
+    with refused(InvalidArgument, f"{name}={bad!r} {remedy}"):
+        axis(**{name: bad})
+
+
+@axes
 @pytest.mark.parametrize("bad", [["a", "a"], ["0"], []])
-def test_names_that_labels_refuse_are_refused(bad, drawn):
+def test_names_that_labels_refuse_are_refused(axis, bad, drawn):
     with pytest.raises(ValueError, match=r"^names must "):
-        drawn(labels(names=st.just(bad)), 1)
+        drawn(axis(names=st.just(bad)), 1)
+
+
+@axes
+@pytest.mark.parametrize("bad", [2**31, -(2**31) - 1, 1.0, "1", None])
+def test_values_that_labels_refuse_are_refused(axis, bad, drawn):
+    message = re.escape(f"values gave {bad!r}, which is no 32-bit integer")
+    with pytest.raises(InvalidArgument, match=rf"^{message}(\n|$)"):
+        drawn(axis(values=st.just(bad), min_size=1), 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"min_value": 2**31}, "min_value=2147483648 must be a 32-bit integer"),
+        ({"max_value": 2**31}, "max_value=2147483648 must be a 32-bit integer"),
+        ({"min_value": -(2**31) - 1}, "min_value=-2147483649 must be a 32-bit integer"),
+        ({"max_value": 2.0}, "max_value=2.0 must be a 32-bit integer"),
+        ({"min_value": True}, "min_value=True must be a 32-bit integer"),
+        ({"min_value": None}, "min_value=None must be a 32-bit integer"),
+        ({"min_value": 4, "max_value": 3}, "min_value=4 must be at most max_value=3"),
+    ],
+)
+def test_bad_bounds_of_values_of_labels_are_refused(options, message, refused):
+    with refused(InvalidArgument, message):
+        label_values(**options)

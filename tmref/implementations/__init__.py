@@ -79,49 +79,61 @@ class Implementation:
 
     def encode(self, tensor: TensorMap) -> Any:
         """Their map with the same labels and the very same values."""
-        blocks = [self._encoded(block) for block in tensor]
+        blocks = [self.encode_block(block) for block in tensor]
         return self.TensorMap(self.labels(tensor.keys), blocks)
 
-    def _encoded(self, block: TensorBlock) -> Any:
+    def encode_block(self, block: TensorBlock) -> Any:
+        """Their block with the same labels, gradients and the very same values."""
         components = [self.labels(component) for component in block.components]
         labels = self.labels(block.samples), components, self.labels(block.properties)
         encoded = self.TensorBlock(block.values, *labels)
         for parameter, gradient in block.gradients():
-            encoded.add_gradient(parameter, self._encoded(gradient))
+            encoded.add_gradient(parameter, self.encode_block(gradient))
         return encoded
 
     def decode(self, tensor: Any) -> TensorMap:
         """The map with the labels of theirs and the very same values."""
-        blocks = [self._decoded(tensor.block_by_id(i)) for i in range(len(tensor.keys))]
-        return TensorMap(self._decoded_labels(tensor.keys), blocks)
+        blocks = [self.decode_block(tensor.block_by_id(i)) for i in range(len(tensor.keys))]
+        return TensorMap(self.decode_labels(tensor.keys), blocks)
 
-    def _decoded(self, block: Any) -> TensorBlock:
+    def decode_block(self, block: Any) -> TensorBlock:
+        """The block with the labels and gradients of theirs and the very same values."""
         decoded = TensorBlock(
             block.values,
-            self._decoded_labels(block.samples),
-            [self._decoded_labels(component) for component in block.components],
-            self._decoded_labels(block.properties),
+            self.decode_labels(block.samples),
+            [self.decode_labels(component) for component in block.components],
+            self.decode_labels(block.properties),
         )
         for parameter, gradient in block.gradients():
-            decoded.add_gradient(parameter, self._decoded(gradient))
+            decoded.add_gradient(parameter, self.decode_block(gradient))
         return decoded
 
-    def _decoded_labels(self, labels: Any) -> Labels:
+    def decode_labels(self, labels: Any) -> Labels:
+        """The labels of theirs."""
         return Labels(list(labels.names), torch.as_tensor(labels.values))
 
     def build(self, recipe: Recipe) -> torch.nn.Module:
         """Their module with the parameters of the recipe, or their error."""
-        return self.make(recipe.call)
+        module: torch.nn.Module = self.make(recipe.call)
+        return module
 
-    def make(self, call: Call) -> torch.nn.Module:
-        """What a call makes, with their labels and maps for its arguments."""
+    def make(self, call: Call) -> Any:
+        """What a call makes, with their labels, blocks and maps for its arguments."""
         if call.is_torch:
             return make_torch(call)
+        args = [self._argument(value) for value in call.args]
         kwargs = {name: self._argument(value) for name, value in call.kwargs.items()}
-        module: torch.nn.Module = getattr(self.nn, call.name)(*map(self._argument, call.args), **kwargs)
+        if call.name == "add_gradient":
+            block, *rest = args
+            block.add_gradient(*rest, **kwargs)
+            return block
+        if call.name == "Labels":
+            args = [self.array(arg.clone()) if isinstance(arg, torch.Tensor) else arg for arg in args]
+        home = self if call.name in ("Labels", "TensorBlock", "TensorMap") else self.nn
+        made = getattr(home, call.name)(*args, **kwargs)
         if call.parameters is not None:
-            set_parameters(self.parameters(module), call.parameters)
-        return module
+            set_parameters(self.parameters(made), call.parameters)
+        return made
 
     def _argument(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -130,6 +142,8 @@ class Implementation:
             return self.make(value)
         if isinstance(value, Labels):
             return self.labels(value)
+        if isinstance(value, TensorBlock):
+            return self.encode_block(value)
         return self.encode(value) if isinstance(value, TensorMap) else value
 
     def parameters(self, module: torch.nn.Module) -> list[torch.nn.Parameter]:

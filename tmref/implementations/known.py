@@ -17,10 +17,6 @@ from . import Example, Known
 _SEQUENTIAL = tuple(row.name for row in ROWS if row.module == "Sequential")
 
 
-def _row(name: str) -> Row:
-    return next(row for row in ROWS if row.name == name)
-
-
 def _keys(row: Row, size: int) -> Labels:
     """Keys of so many blocks: o3_lambda 0, 1, ... where the row's maps are spherical."""
     if not row.maps.get("spherical"):
@@ -74,19 +70,19 @@ def _recipe(row: Row, keys: Labels, *, shuffled: bool = False) -> Recipe:
 
 
 def _one_block_with_a_gradient(name: str) -> Example:
-    row = _row(name)
+    row = catalog.row(name)
     keys = _keys(row, 1)
     return Example(_recipe(row, keys), _map(row, keys, gradient=True), {})
 
 
 def _two_blocks_with_gradients(name: str) -> Example:
-    row = _row(name)
+    row = catalog.row(name)
     keys = _keys(row, 2)
     return Example(_recipe(row, keys), _map(row, keys, gradient=True), {})
 
 
 def _one_block(name: str) -> Example:
-    row = _row(name)
+    row = catalog.row(name)
     keys = _keys(row, 1)
     return Example(_recipe(row, keys), _map(row, keys), {})
 
@@ -97,13 +93,13 @@ def _one_block_and_cotangents(name: str) -> Example:
 
 
 def _no_blocks(name: str) -> Example:
-    row = _row(name)
+    row = catalog.row(name)
     keys = _keys(row, 0)
     return Example(_recipe(row, keys), TensorMap(keys, []), {})
 
 
 def _swapped_names(name: str) -> Example:
-    row = _row(name)
+    row = catalog.row(name)
     keys = Labels(["center_type", "neighbor_type"], torch.tensor([[1, 6]]))
     if row.maps.get("spherical"):
         keys = _keys(row, 1)
@@ -112,7 +108,7 @@ def _swapped_names(name: str) -> Example:
 
 
 def _shuffled_layers(name: str) -> Example:
-    row = _row(name)
+    row = catalog.row(name)
     keys = _keys(row, 2)
     return Example(_recipe(row, keys, shuffled=True), _map(row, keys), {})
 

@@ -35,7 +35,7 @@ class MetatensorLearn(Implementation):
     def array(self, rows: torch.Tensor) -> Any:
         return rows.cpu().numpy()
 
-    def _decoded_labels(self, labels: Any) -> OwnLabels:
+    def decode_labels(self, labels: Any) -> OwnLabels:
         # a copy: theirs can't be written to, which torch warns of
         return OwnLabels(list(labels.names), torch.from_numpy(np.array(labels.values)))
 

@@ -17,7 +17,7 @@ from ..block import TensorBlock
 from ..catalog import ROWS, TRAITS, Call, Recipe, Row, set_parameters
 from ..implementations import Implementation, load
 from ..labels import LabelsEntry
-from ..strategies import dyadic_tensors
+from ..strategies import array_values
 from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
 from . import encoding, runner
@@ -231,7 +231,7 @@ def _recipes(
         else:
             made = [list(t().parameters()) for t in twins]
     sizes = [p.numel() for of_key in made for p in of_key]
-    numbers = draw(dyadic_tensors((sum(sizes),), dtype=x.dtype))
+    numbers = draw(array_values(shapes=st.just((sum(sizes),)), dtypes=st.just(x.dtype)))
     pieces = iter(numbers.split(sizes)) if sizes else iter(())
     values = [tuple(next(pieces).reshape(p.shape) for p in of_key) for of_key in made]
     call = dataclasses.replace(call, parameters=tuple(v for of_key in values for v in of_key))

@@ -19,7 +19,8 @@ from hypothesis.errors import Flaky, HypothesisException
 from ..catalog import Recipe, Row
 from ..compare import Difference, Tolerance, compare
 from ..implementations import Example, Implementation, Known
-from ..reports.source import Source, tensor_source
+from ..reports.source import Source
+from ..source import tensor_source
 from ..strategies import recipes, tensor_maps
 from ..tensor_map import TensorMap
 from ..twins import LayerNorm

@@ -21,6 +21,8 @@ from .module_map import ModuleMap, OfModuleMap
 
 #: Dtypes of so many digits that the factor may be applied to a rounded norm.
 _WIDE = (torch.float32, torch.float64)
+#: Dtypes of parameters and values that torch's layer norm takes together, beside equal ones.
+_MIXED = ((torch.float32, torch.float16), (torch.float32, torch.bfloat16))
 
 
 class LayerNorm(OfModuleMap):
@@ -169,6 +171,8 @@ class _LayerNorm(Module):
             return functional.layer_norm(x, shape, weight, bias, self.eps)
         if not x.is_floating_point():
             raise ValueError(f"a layer norm is of values of a floating dtype, got {x.dtype}")
+        if weight is not None and weight.dtype != x.dtype and (weight.dtype, x.dtype) not in _MIXED:
+            raise ValueError(f"the layer norm has parameters of {weight.dtype}, but values of {x.dtype}")
         axes = tuple(range(1, x.dim()))
         wide = x.to(torch.promote_types(x.dtype, torch.float32))  # as torch's kernel does
         variance = (wide - wide.mean(axes, keepdim=True)).square().mean(axes, keepdim=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,19 +14,16 @@ from ..catalog import Call, Recipe
 from ..compare import Refused
 from ..implementations import Implementation
 from ..labels import Labels
+from ..source import block_source, labels_source, tensor_source
 from ..tensor_map import TensorMap
 
 if TYPE_CHECKING:
     from ..laws.subject import Step
 
 
-def tensor_source(tensor: torch.Tensor) -> str:
-    """The code that makes a tensor."""
-    tensor = tensor.detach().cpu()
-    dtype = "" if tensor.dtype == torch.float32 else f", dtype={tensor.dtype}"
-    if tensor.numel() == 0:
-        return f"torch.empty({tuple(tensor.shape)}{dtype})"
-    return f"torch.tensor({tensor.tolist()}{dtype})"
+def plain_source(tensor: torch.Tensor) -> str:
+    """The code of a tensor of these numbers, wherever they are."""
+    return tensor_source(tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().clone())
 
 
 @dataclass(frozen=True)
@@ -46,19 +42,11 @@ class Source:
 
     def labels(self, labels: Labels) -> str:
         """The code that makes labels."""
-        names = json.dumps(labels.names[0] if len(labels.names) == 1 else labels.names)
-        if len(labels):
-            return f"Labels({names}, {self._array}({labels.values.tolist()}))"
-        module, _, _ = self._array.partition(".")
-        return f"Labels({names}, {module}.empty((0, {len(labels.names)}), dtype={module}.int32))"
+        return labels_source(labels, self._array)
 
     def block(self, block: TensorBlock) -> str:
         """The code that makes a block, without its gradients."""
-        components = ", ".join(map(self.labels, block.components))
-        return (
-            f"TensorBlock({tensor_source(block.values)}, {self.labels(block.samples)}, "
-            f"[{components}], {self.labels(block.properties)})"
-        )
+        return block_source(block, self._array, gradients=False)
 
     def map(self, name: str, tensor: TensorMap) -> list[str]:
         """The lines that make a map under this name."""
@@ -114,7 +102,7 @@ class Source:
         call = dataclasses.replace(call, args=tuple(map(named, call.args)))
         lines.append(f"{name} = {self.call(call)}")
         if call.parameters:
-            values = ", ".join(map(tensor_source, call.parameters))
+            values = ", ".join(map(plain_source, call.parameters))
             lines.append(f"for parameter, value in zip({name}.parameters(), [{values}]):")
             lines.append("    parameter.data = value")
         return lines
@@ -149,7 +137,7 @@ class Source:
                 lines.append(f"inputs = [{name}.block(i).values.requires_grad_() for i in blocks]")
             lines.append(f"{out} = module({name})")
             if step.cotangents is not None:
-                cotangents = ", ".join(tensor_source(b.values) for b in step.cotangents)
+                cotangents = ", ".join(plain_source(b.values) for b in step.cotangents)
                 lines += [
                     f"outputs = [{out}.block(i).values for i in blocks]",
                     f"torch.autograd.backward(outputs, [{cotangents}])",
@@ -167,7 +155,7 @@ class Source:
         lines = [f"print({path})"]
         if isinstance(expected, torch.Tensor):
             options = f"rtol=0, atol={tolerance:.3g}"
-            lines.append(f"expected = {tensor_source(expected)}")
+            lines.append(f"expected = {plain_source(expected)}")
             lines.append(f"torch.testing.assert_close({path}, expected, {options})")
         elif isinstance(expected, Labels):
             names, values = expected.names, expected.values.tolist()

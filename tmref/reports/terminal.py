@@ -1,14 +1,19 @@
-"""Verdicts as tables on a terminal."""
+"""Verdicts, and the reach of the strategies, as tables on a terminal."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ..verdicts import ERROR, FAIL, PASS, Results, Verdict
+
+if TYPE_CHECKING:
+    from ..strategies.reach import Corner
 
 _SIGNS = {PASS: (".", "green"), FAIL: ("F", "bold red"), ERROR: ("E", "bold red")}
 _WIDTH = 112  # of the table; narrower terminals wrap its lines
@@ -33,6 +38,18 @@ def show(results: Results, console: Console | None = None) -> None:
     console.print()
     for line in _summary(results):
         console.print(line, markup=False)
+
+
+def show_reach(counts: Mapping[Corner, int], examples: int) -> None:
+    """Print in how many of a thousand examples of each strategy each corner is met."""
+    console = Console(highlight=False, soft_wrap=True)
+    last = None
+    for corner, count in counts.items():
+        if corner.strategy is not last:
+            console.print(f"{corner.strategy!r}: in a thousand", markup=False)
+        last = corner.strategy
+        found = f"{1000 * count / examples:5.0f}" if count else "never"
+        console.print(Text(f"    {found}  {corner.name}", "" if count else "bold red"))
 
 
 def _by_implementation(results: Results) -> list[list[Verdict]]:

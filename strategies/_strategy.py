@@ -1,0 +1,107 @@
+"""How a strategy is made here: a function checks its options, and returns the function that draws."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.internal.conjecture.utils import calc_label_from_name
+
+from tmref.source import source
+
+from ._bytes import Bytes
+
+#: As many as Hypothesis gives to one example.
+MOST_BYTES = 8192
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Draw:
+    """What a strategy draws with: other strategies, as with Hypothesis' own ``draw``, and bytes."""
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+
+    def __call__(self, strategy: st.SearchStrategy[T], label: object = None) -> T:
+        drawn: T = self._data.draw(strategy, label)
+        return drawn
+
+    def bytes(self, purpose: str, least: int, most: int = MOST_BYTES) -> Bytes:
+        """So many bytes in one draw, labelled by what they are for.
+
+        It is the number of draws that takes time, not that of the bytes. Where more or less of them are
+        needed as other things shrink, ``most`` is left out: Hypothesis keeps bytes that are too many
+        then, and would take zeros for them otherwise. It also copies what was drawn to other places of
+        the same label, where it must fit. Bytes are taken from the end: shrinking sorts them, so that
+        what isn't zero comes first, and sizes can shrink.
+        """
+        return Bytes(self._in_span(purpose, self._data.draw_bytes, least, most)[::-1])
+
+    def part(self, drawing: Callable[..., T], *args: Any) -> T:
+        """``drawing(draw, *args)``, one of several like parts: shrinking takes whole parts away, and
+        sorts them.
+        """
+        return self._in_span(drawing.__qualname__, drawing, self, *args)
+
+    def _in_span(self, label: str, drawing: Callable[..., T], *args: Any) -> T:
+        """What a strategy with this label would draw, without the cost of making one."""
+        self._data.start_span(_label(label))
+        try:
+            return drawing(*args)
+        finally:
+            self._data.stop_span()
+
+
+@functools.cache
+def _label(name: str) -> int:
+    return calc_label_from_name(f"tmref.strategies.{name}")
+
+
+class DrawnBy(st.SearchStrategy[T]):
+    """Draws by a function of ``draw``, and prints as the call that made it.
+
+    It is what ``hypothesis.strategies.composite`` makes, but for two things: the options have been
+    checked when it was made, and making it costs next to nothing, for those made anew for each example.
+    """
+
+    def __init__(self, name: str, call: Callable[[], str], drawing: Callable[[Draw], T]) -> None:
+        super().__init__()
+        self._name, self._call, self._drawing = name, call, drawing
+
+    def do_draw(self, data: Any) -> T:
+        return self._drawing(Draw(data))
+
+    def calc_label(self) -> int:
+        return _label(self._name)
+
+    def __repr__(self) -> str:
+        return self._call()
+
+
+def strategy(define: Callable[P, Callable[[Draw], T]]) -> Callable[P, st.SearchStrategy[T]]:
+    """Make a strategy of ``define``, which checks its arguments and returns a function of ``draw``."""
+
+    @functools.wraps(define)
+    def made(*args: P.args, **kwargs: P.kwargs) -> st.SearchStrategy[T]:
+        def call() -> str:
+            return call_source(define, *args, **kwargs)
+
+        return DrawnBy(define.__name__, call, define(*args, **kwargs))
+
+    return made
+
+
+def call_source(define: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
+    """The call as it would be written, without options that have their defaults."""
+    signature = inspect.signature(define)
+    parts = [source(value) for value in args]
+    for name, value in kwargs.items():
+        parameter = signature.parameters.get(name)
+        if parameter is None or value is not parameter.default:
+            parts.append(f"{name}={source(value)}")
+    return f"{define.__name__}({', '.join(parts)})"

@@ -1,0 +1,171 @@
+"""The same strategies for the objects of any implementation."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tmref import Labels, Permutation, Rotation, TensorBlock, TensorMap
+from tmref.implementations import Implementation, load
+from tmref.source import block_source, labels_source, map_source
+
+from ._strategy import call_source
+from .printing import printed_as
+
+#: Options that are strategies of labels.
+_OF_LABELS = ("keys", "samples", "components", "properties")
+#: What is no strategy, and the same for all implementations.
+_AS_THEY_ARE = ("Invalid", "unit_bound")
+
+
+def make_strategies_namespace(implementation: Implementation | str) -> Any:
+    """All strategies of this module, but with the objects of the ``implementation``, given by itself or
+    by its name: ``metatensor-torch``, ``metatensor-learn``, one's own.
+
+    ``namespace.tensor_maps()`` draws its TensorMaps, ``namespace.like(x)`` takes them, and so on; the
+    options are the same. The same choices of Hypothesis give the same data for every implementation.
+    Counterexamples print as code for that implementation; ``namespace.imports`` are the lines that the
+    code needs. What acts on maps (:func:`permutations`, :func:`rotations`) takes and returns theirs.
+    Raises :class:`tmref.implementations.UnknownImplementation` for a name that there is not.
+
+    >>> mts = make_strategies_namespace("metatensor-torch")
+    >>> x = find(mts.tensor_maps(), lambda x: len(x) == 1)
+    >>> print(x)
+    TensorMap with 1 block
+        keys: [key]
+        blocks:
+           0   => TensorBlock with shape (0, 0)
+    """
+    from tmref import strategies
+
+    if isinstance(implementation, str):
+        implementation = load(implementation)
+    bound = {
+        name: _bound(getattr(strategies, name), implementation)
+        for name in strategies.__all__
+        if name not in ("make_strategies_namespace", *_AS_THEY_ARE)
+    }
+    bound.update((name, getattr(strategies, name)) for name in _AS_THEY_ARE)
+    imports = (*implementation.imports, "from tmref import Permutation, Rotation, with_gradients")
+    return Namespace(implementation.name, imports=imports, **bound)
+
+
+class Namespace(SimpleNamespace):
+    """The strategies of one implementation."""
+
+    def __init__(self, implementation: str, **strategies: Any) -> None:
+        super().__init__(**strategies)
+        self.__implementation = implementation
+
+    def __repr__(self) -> str:
+        return f"make_strategies_namespace({self.__implementation!r})"
+
+
+def _bound(make: Callable[..., Any], implementation: Implementation) -> Callable[..., Any]:
+    """The strategy ``make`` for the objects of an implementation."""
+
+    @functools.wraps(make)
+    def made(*args: Any, **kwargs: Any) -> Any:
+        given = {
+            name: (_labels_of if name in _OF_LABELS else _decoded)(value, implementation)
+            for name, value in kwargs.items()
+        }
+        ours = make(*(_decoded(arg, implementation) for arg in args), **given)
+        return _Converted(
+            ours,
+            lambda drawn: _encoded(drawn, implementation),
+            functools.partial(call_source, make, *args, **kwargs),
+        )
+
+    return made
+
+
+class _Converted(st.SearchStrategy[Any]):
+    """What a strategy draws, converted, and printed as ``call`` says.
+
+    It is no draw of its own, as ``map`` is: Hypothesis, which mutates by draws, makes the same choices.
+    """
+
+    def __init__(
+        self, drawn: st.SearchStrategy[Any], convert: Callable[[Any], Any], call: Callable[[], str]
+    ) -> None:
+        super().__init__()
+        self._drawn, self._convert, self._call = drawn, convert, call
+
+    def do_draw(self, data: Any) -> Any:
+        return self._convert(self._drawn.do_draw(data))
+
+    def do_validate(self) -> None:
+        self._drawn.validate()
+
+    def calc_label(self) -> int:
+        return self._drawn.label
+
+    def __repr__(self) -> str:
+        return self._call()
+
+
+def _decoded(thing: Any, implementation: Implementation) -> Any:
+    """Our map or block for one of theirs."""
+    if isinstance(thing, (TensorMap, TensorBlock)):
+        return thing
+    if hasattr(thing, "block_by_id"):
+        return implementation.decode(thing)
+    return implementation.decode_block(thing) if hasattr(thing, "samples") else thing
+
+
+def _labels_of(option: Any, implementation: Implementation) -> Any:
+    """A strategy of our labels for one of theirs."""
+    if not isinstance(option, st.SearchStrategy):
+        return option
+
+    def ours(drawn: Any) -> Any:
+        if isinstance(drawn, (list, tuple)):
+            return list(map(ours, drawn))
+        return drawn if isinstance(drawn, Labels) else implementation.decode_labels(drawn)
+
+    return _Converted(option, ours, lambda: repr(option))
+
+
+def _encoded(thing: Any, implementation: Implementation) -> Any:
+    """Theirs for what was drawn, which prints as the code that makes it."""
+    array = implementation.labels_array
+    if isinstance(thing, Labels):
+        return printed_as(implementation.labels(thing), lambda: labels_source(thing, array))
+    if isinstance(thing, TensorBlock):
+        return printed_as(implementation.encode_block(thing), lambda: block_source(thing, array))
+    if isinstance(thing, TensorMap):
+        return printed_as(implementation.encode(thing), lambda: map_source(thing, array))
+    if isinstance(thing, list) and all(isinstance(item, Labels) for item in thing):
+        return [_encoded(item, implementation) for item in thing]
+    if isinstance(thing, (Permutation, Rotation)):
+        return Action(thing, implementation)
+    return thing
+
+
+@dataclass(frozen=True, repr=False)
+class Action:
+    """A permutation or rotation that acts on the maps of an implementation."""
+
+    action: Permutation | Rotation
+    implementation: Implementation
+
+    def __call__(self, tensor: Any) -> Any:
+        """Their map, acted upon."""
+        return self.implementation.encode(self.action(self.implementation.decode(tensor)))
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("action", "implementation") or name.startswith("__"):  # while it is copied
+            raise AttributeError(name)
+        return getattr(self.action, name)
+
+    def __repr__(self) -> str:
+        return repr(self.action)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self.action))

@@ -1,0 +1,204 @@
+"""Python that rebuilds tensors, labels, blocks and maps: what their reprs and the reports print."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from .block import TensorBlock
+    from .labels import Labels
+    from .tensor_map import TensorMap
+
+#: A repr has at most so many numbers of a tensor, as torch's own has; beyond them it names the shape.
+LONGEST = 1000
+
+#: What torch.tensor gives numbers that nothing is said about.
+_DEFAULTS = (torch.float32, torch.int64, torch.complex64, torch.bool)
+
+
+class PrintedAsSource:
+    """A dataclass that prints as the call that makes it, without what has its default, in its repr and
+    where Hypothesis and IPython show it."""
+
+    def __repr__(self) -> str:
+        (first, *rest) = dataclasses.fields(self)  # type: ignore[arg-type]
+        parts = [source(getattr(self, first.name))]
+        for field in rest:
+            value = getattr(self, field.name)
+            if not _is_default(value, field):
+                parts.append(f"{field.name}={source(value)}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+
+def _is_default(value: Any, field: dataclasses.Field[Any]) -> bool:
+    default = field.default
+    if field.default_factory is not dataclasses.MISSING:
+        default = field.default_factory()
+    # never compared where tensors may be in it
+    simple = type(value) is type(default) and (isinstance(value, int) or not value)
+    return value is default or (simple and value == default)
+
+
+def source(value: Any, longest: int | None = LONGEST) -> str:
+    """The code of a value: tensors, dtypes, and lists, tuples and mappings of anything that has a repr
+    of its own."""
+    if isinstance(value, torch.Tensor):
+        return tensor_source(value, longest)
+    if isinstance(value, list):
+        return f"[{', '.join(source(item, longest) for item in value)}]"
+    if isinstance(value, tuple):
+        return f"({', '.join(source(item, longest) for item in value)}{',' * (len(value) == 1)})"
+    if isinstance(value, Mapping):
+        items = (f"{source(k, longest)}: {source(v, longest)}" for k, v in value.items())
+        return f"{{{', '.join(items)}}}"
+    return repr(value)
+
+
+def tensor_source(tensor: torch.Tensor, longest: int | None = None) -> str:
+    """The code of a tensor: its numbers, and dtype, device, strides, conjugate and negative bits and
+    requires_grad where they are not torch's defaults.
+
+    Of more than ``longest`` numbers it is the shape, in angle brackets.
+    """
+    code = _values_source(tensor.detach(), longest)
+    return f"{code}.requires_grad_()" if tensor.requires_grad and tensor.is_leaf else code
+
+
+def _values_source(tensor: torch.Tensor, longest: int | None) -> str:
+    shape, strides = tuple(tensor.shape), tensor.stride()
+    if longest is not None and tensor.numel() > longest:
+        return f"<tensor of shape {shape}, {tensor.dtype}>"
+    if tensor.is_conj():
+        return f"{_values_source(tensor.conj(), longest)}.conj()"
+    if tensor.is_neg():
+        return f"torch._neg_view({_values_source(torch._neg_view(tensor), longest)})"
+    if not tensor.numel():
+        return _call("torch.empty", str(shape), tensor)
+    repeated = [size > 1 and not stride for size, stride in zip(shape, strides, strict=True)]
+    if any(repeated):
+        once = tensor[tuple(slice(1) if again else slice(None) for again in repeated)]
+        return f"{_values_source(once, longest)}.expand{shape}"
+    order = sorted(range(tensor.dim()), key=lambda axis: -strides[axis])
+    if not tensor.is_contiguous() and tensor.permute(order).is_contiguous():
+        back = tuple(order.index(axis) for axis in range(tensor.dim()))
+        return f"{_values_source(tensor.permute(order), longest)}.permute{back}"
+    offset = tensor.storage_offset()
+    used = offset + 1 + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
+    if (offset or not tensor.is_contiguous()) and used <= 4 * tensor.numel() + 8:
+        flat = tensor.as_strided((used,), (1,), 0)
+        return f"{_numbers_source(flat)}.as_strided({shape}, {strides}, {offset})"
+    return _numbers_source(tensor)
+
+
+def _numbers_source(tensor: torch.Tensor) -> str:
+    """The shortest code of the numbers, in rows."""
+    if tensor.device.type == "meta":
+        return _call("torch.empty", str(tuple(tensor.shape)), tensor)
+    codes = [_call("torch.tensor", _text(tensor), tensor)]
+    first = tensor.flatten()[0]
+    # -0.0 equals 0.0, and is something else
+    parts = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+    signs = torch.signbit(parts).reshape(tensor.numel(), -1)
+    alike = bool((tensor == first).all()) and bool((signs == signs[0]).all())
+    if tensor.numel() > 1 and alike:
+        number = _text(first)
+        codes.append(_call("torch.full", f"{tuple(tensor.shape)}, {number}", tensor))
+        if number in ("0", "0.0", "0j", "False"):
+            codes.append(_call("torch.zeros", str(tuple(tensor.shape)), tensor, (torch.float32,)))
+    return min(codes, key=len)
+
+
+def _call(
+    name: str, arguments: str, tensor: torch.Tensor, defaults: tuple[torch.dtype, ...] = _DEFAULTS
+) -> str:
+    if name == "torch.empty":
+        defaults = (torch.float32,)
+    dtype = "" if tensor.dtype in defaults else f", dtype={tensor.dtype}"
+    device = "" if tensor.device.type == "cpu" else f', device="{tensor.device}"'
+    return f"{name}({arguments}{dtype}{device})"
+
+
+def _text(tensor: torch.Tensor) -> str:
+    """The numbers in nested brackets, each as short as its dtype allows."""
+    if tensor.is_complex():
+        return _nested(tensor.tolist(), _complex_text)
+    tensor = tensor.cpu()
+    if tensor.dtype in (torch.float32, torch.float16):
+        numbers = tensor.numpy()
+        return _special(_nested(numbers.tolist(), lambda v: repr(float(str(numbers.dtype.type(v))))))
+    return _special(str(tensor.tolist()))
+
+
+def _nested(items: Any, text: Any) -> str:
+    if isinstance(items, list):
+        return f"[{', '.join(_nested(item, text) for item in items)}]"
+    return str(text(items))
+
+
+def _special(text: str) -> str:
+    return re.sub(r"\b(nan|inf)\b", r"torch.\1", text)
+
+
+def _complex_text(number: complex) -> str:
+    # a sum of its parts loses the sign of a zero
+    negative_zero = any(part == 0 and np.signbit(part) for part in (number.real, number.imag))
+    if np.isfinite(number) and not negative_zero and (number.real != 0 or number.imag >= 0):
+        return repr(number)
+    return _special(f"complex({number.real!r}, {number.imag!r})")
+
+
+def labels_source(labels: Labels, array: str = "torch.tensor", longest: int | None = None) -> str:
+    """The code of labels, whose values are made by the call ``array``."""
+    rows = labels._rows()
+    width = len(labels.names)
+    names = json.dumps(labels.names[0] if width == 1 else labels.names)
+    module = array.partition(".")[0]
+    flat = [row[0] for row in rows]
+    if longest is not None and len(rows) * width > longest:
+        code = f"Labels({names}, <tensor of shape {(len(rows), width)}, torch.int32>)"
+    elif width == 1 and flat == list(range(len(rows))):
+        code = f"Labels.range({names}, {len(rows)})"
+    elif not rows:
+        code = f"Labels({names}, {module}.empty((0, {width}), dtype={module}.int32))"
+    else:
+        code = f"Labels({names}, {array}({[list(row) for row in rows]}))"
+        if width == 1 and flat == list(range(flat[0], flat[0] + len(flat))):
+            values = f"{module}.arange({flat[0]}, {flat[-1] + 1}).reshape(-1, 1)"
+            code = min(code, f"Labels({names}, {values})", key=len)
+    return code if labels.device.type == "cpu" else f'{code}.to("{labels.device}")'
+
+
+def block_source(
+    block: TensorBlock,
+    array: str = "torch.tensor",
+    longest: int | None = None,
+    *,
+    gradients: bool = True,
+) -> str:
+    """The code of a block, with its gradients or without them."""
+    components = ", ".join(labels_source(labels, array, longest) for labels in block.components)
+    code = (
+        f"TensorBlock({tensor_source(block.values, longest)}, "
+        f"{labels_source(block.samples, array, longest)}, "
+        f"[{components}], {labels_source(block.properties, array, longest)})"
+    )
+    if not gradients or not block.has_any_gradient():
+        return code
+    of = (f"{json.dumps(p)}: {block_source(g, array, longest)}" for p, g in block.gradients())
+    return f"with_gradients({code}, {{{', '.join(of)}}})"
+
+
+def map_source(tensor: TensorMap, array: str = "torch.tensor", longest: int | None = None) -> str:
+    """The code of a map."""
+    blocks = ", ".join(block_source(block, array, longest) for block in tensor)
+    return f"TensorMap({labels_source(tensor.keys, array, longest)}, [{blocks}])"
