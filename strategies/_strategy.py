@@ -36,20 +36,30 @@ class Draw:
 
         It is the number of draws that takes time, not that of the bytes. Where more or less of them are
         needed as other things shrink, ``most`` is left out: Hypothesis keeps bytes that are too many
-        then, and would take zeros for them otherwise. It also copies what was drawn to other places of
-        the same label, where it must fit. Bytes are taken from the end: shrinking sorts them, so that
-        what isn't zero comes first, and sizes can shrink.
+        then, and would take zeros for them otherwise. Bytes are taken from the end: shrinking sorts
+        them, so that what isn't zero comes first, and sizes can shrink.
         """
-        return Bytes(self._in_span(purpose, self._data.draw_bytes, least, most)[::-1])
+        return Bytes(
+            self._in_span(f"{purpose} {len(self._data.nodes)}", self._data.draw_bytes, least, most)[::-1]
+        )
 
     def part(self, drawing: Callable[..., T], *args: Any) -> T:
         """``drawing(draw, *args)``, one of several like parts: shrinking takes whole parts away, and
         sorts them.
         """
-        return self._in_span(drawing.__qualname__, drawing, self, *args)
+        name = drawing.__qualname__
+        is_replayed = self._data.index < len(self._data.prefix or ())
+        return self._in_span(
+            name if is_replayed else f"{name} {len(self._data.nodes)}", drawing, self, *args
+        )
 
     def _in_span(self, label: str, drawing: Callable[..., T], *args: Any) -> T:
-        """What a strategy with this label would draw, without the cost of making one."""
+        """What a strategy with this label would draw, without the cost of making one.
+
+        While it generates, Hypothesis makes five examples of each that it has drawn by copying things
+        of one label to places of the same label. Half a dozen maps that are nearly one are a waste of
+        examples: labels differ then, and are the same when it shrinks.
+        """
         self._data.start_span(_label(label))
         try:
             return drawing(*args)

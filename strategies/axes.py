@@ -257,6 +257,10 @@ class KeyRows:
         return labels_of_rows(self.names, self.rows)
 
 
+def _key_bytes(draw: Draw) -> Bytes:
+    return draw.bytes("key", 4, 4)
+
+
 def _draw_keys(
     table: Sequence[tuple[str, ...]], min_size: int, max_size: int, max_lambda: int | None
 ) -> Callable[[Draw], Labels]:
@@ -265,7 +269,7 @@ def _draw_keys(
     def draw_keys(draw: Draw) -> Labels:
         found, size = KeyRows(draw(of_names), max_lambda), draw(number)
         for i in range(size):
-            found.add(draw.bytes("key", 4, 4), len(found.rows) + size - i <= min_size)
+            found.add(draw.part(_key_bytes), len(found.rows) + size - i <= min_size)
         return found.labels()
 
     return draw_keys

@@ -233,7 +233,7 @@ def tensor_blocks(
     of_properties = axes.properties() if properties is None else properties
 
     def draw_block(draw: Draw) -> TensorBlock:
-        kind = how.kind(draw)
+        kind = how.kind(draw, draw.bytes("dtype", 1, 1))
         drawn = [draw(of_samples), *draw(of_components), draw(of_properties)]
         block = _draw_block(draw, drawn, kind, how)
         for gradient in _pick_gradients(draw, max_gradients):
@@ -319,15 +319,15 @@ def tensor_maps(
         raise InvalidArgument("component_names are o3_mu where spherical=True: leave one of them out")
     how = Values.checked(values, max_properties)
     tables = sizes(min_samples, max_samples), sizes(min_properties, max_properties)
-    number = st.sampled_from([n for n in range(min_blocks, max_blocks + 1) for _ in range(n + 1)])
+    number = st.sampled_from(sizes(min_blocks, max_blocks))
     of_keys = axes.SPHERICAL_NAMES if spherical else axes.KEYS
     of_components = ((),) if spherical else axes.component_names(2)
 
     def draw_map(draw: Draw) -> TensorMap:
-        dtype, device = how.kind(draw)
         drawn = None if keys is None else _checked_keys(draw(keys), spherical)
         count = draw(number) if drawn is None else len(drawn)
-        data = draw.bytes("map", *[5 + 2 + _MOST_COMPONENTS] * 2)
+        data = draw.bytes("map", *[6 + 2 + _MOST_COMPONENTS] * 2)
+        dtype, device = how.kind(draw, data)
         found = axes.KeyRows(data.pick(of_keys), max_lambda if spherical else None)
         if not count:
             return TensorMap((found.labels() if drawn is None else drawn).to(device), [])
@@ -356,8 +356,9 @@ def tensor_maps(
             of_key = found if drawn is None else None
             block = draw.part(common.draw, needed, of_key, o3_lambda)
             if block is not None:
+                block._owned = True
                 blocks.append(block)
-        return TensorMap((found.labels() if drawn is None else drawn).to(device), blocks)
+        return TensorMap._unchecked((found.labels() if drawn is None else drawn).to(device), blocks)
 
     return draw_map
 

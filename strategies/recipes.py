@@ -21,7 +21,7 @@ from .values import Values
 
 _WIDTHS = sizes(0, MAX_FEATURES)
 # left out, the default written out, and without the sign under inversion
-_INVARIANT_KEYS = (None, INVARIANT, Labels("o3_lambda", torch.tensor([[0]])))
+_INVARIANT_KEYS = (None, None, INVARIANT, Labels("o3_lambda", torch.tensor([[0]])))
 _WRITTEN = tuple(itertools.starmap(Written, itertools.product([True, False], repeat=4)))
 _NO_YES = (False, True)
 

@@ -13,6 +13,7 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
+from ._bytes import Bytes
 from ._strategy import Draw, strategy
 from .numbers import MAX_FEATURES, UNITS, check_size, check_strategy, checked_bound, units
 from .printing import printed_as_source
@@ -115,7 +116,7 @@ def array_values(
         shape = draw(_SHAPES if shapes is None else shapes)
         for size in shape:
             check_size("shapes", size)
-        return printed_as_source(how.draw(draw, shape, *how.kind(draw)))
+        return printed_as_source(how.draw(draw, shape, *how.kind(draw, draw.bytes("dtype", 1, 1))))
 
     return draw_array
 
@@ -127,7 +128,7 @@ _SHAPES = st.tuples(*[st.sampled_from((0, 1, 1, 2, 2, 3, 3, 4, 4))] * 2)
 class Values:
     """The options of values, checked."""
 
-    dtypes: st.SearchStrategy[torch.dtype]
+    dtypes: st.SearchStrategy[torch.dtype] | None
     bound: int
     wide: bool = False
     allow_nan: bool = False
@@ -157,15 +158,16 @@ class Values:
         strategies = {n: given[n] for n in ("layouts", "requires_grad", "devices") if n in given}
         dtype = given.get("dtypes")
         return cls(
-            dtypes=_DTYPES if dtype is None else dtype,
+            dtypes=dtype,
             bound=checked_bound(bound, features),
             **flags,
             **strategies,
         )
 
-    def kind(self, draw: Draw) -> tuple[torch.dtype, torch.device]:
-        """What all values of a map have in common."""
-        dtype = draw(self.dtypes)
+    def kind(self, draw: Draw, data: Bytes) -> tuple[torch.dtype, torch.device]:
+        """What all values of a map have in common, by a byte where nothing else was asked for."""
+        picked = data.pick(_FLOATING)
+        dtype = picked if self.dtypes is None else draw(self.dtypes)
         if not isinstance(dtype, torch.dtype):
             raise InvalidArgument(f"dtypes gave {dtype!r}, which is no torch.dtype")
         return dtype, _CPU if self.devices is None else torch.device(draw(self.devices))
@@ -220,9 +222,6 @@ class Values:
         if dtype.is_complex:
             values = torch.view_as_complex(values.to(_real(dtype)).reshape(-1, 2))
         return values.to(dtype).reshape(tuple(shape))
-
-
-_DTYPES = st.sampled_from(_FLOATING)
 
 
 def _check_flags(**flags: object) -> None:

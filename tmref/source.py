@@ -88,7 +88,8 @@ def _values_source(tensor: torch.Tensor, longest: int | None) -> str:
     if any(repeated):
         once = tensor[tuple(slice(1) if again else slice(None) for again in repeated)]
         return f"{_values_source(once, longest)}.expand{shape}"
-    order = sorted(range(tensor.dim()), key=lambda axis: -strides[axis])
+    # the stride of an axis of one entry means nothing
+    order = sorted(range(tensor.dim()), key=lambda axis: (shape[axis] > 1, -strides[axis]))
     if not tensor.is_contiguous() and tensor.permute(order).is_contiguous():
         back = tuple(order.index(axis) for axis in range(tensor.dim()))
         return f"{_values_source(tensor.permute(order), longest)}.permute{back}"
