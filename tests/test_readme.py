@@ -19,7 +19,7 @@ OPERATIONS = [
     name
     for name in tmref.__all__
     if name[0].islower()
-    and name != "nn"
+    and name not in ("nn", "with_gradients")  # which is none of metatensor's
     and not name.endswith("_raise")
     and not name.startswith("load_")
 ]
@@ -58,15 +58,23 @@ def test_the_example_of_an_adapter_checks_a_library_called_as_metatensors(exampl
     assert "my-library 0.1.0: 5 pass, 0 known failures, 0 unexpected" in found.stdout
 
 
+def test_the_example_of_a_newcomer_fails_as_it_says(text, examples, tmp_path):
+    (tmp_path / "test_mine.py").write_text(examples[2])
+    found = python("-m", "pytest", "-q", "-W", "ignore", "test_mine.py", cwd=tmp_path)
+    assert found.returncode == 1
+    shown = text.partition("`mts.imports` are the lines")[2].partition("    x=")[2].partition("\n")[0]
+    assert f"x={shown}" in found.stdout
+
+
 def test_the_example_of_a_strategy_is_a_test_that_passes(examples, tmp_path):
-    (tmp_path / "test_maps.py").write_text(examples[2])
+    (tmp_path / "test_maps.py").write_text(examples[3])
     found = python("-m", "pytest", "-q", "-W", "ignore", "test_maps.py", cwd=tmp_path)
     assert found.returncode == 0, found.stdout
 
 
 def test_the_example_of_torch_s_tools_runs(examples, tmp_path):
-    (tmp_path / "script.py").write_text(examples[3])
-    assert all(tool in examples[3] for tool in ("torch.compile", "torch.export", "jacrev", "vmap"))
+    (tmp_path / "script.py").write_text(examples[4])
+    assert all(tool in examples[4] for tool in ("torch.compile", "torch.export", "jacrev", "vmap"))
     found = python("script.py", cwd=tmp_path)
     assert (found.returncode, found.stdout) == (0, ""), found.stderr
 
