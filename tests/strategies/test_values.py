@@ -57,8 +57,12 @@ def parts(values):
 
 
 def bits(values):
-    """All that can be told of the numbers, -0.0 and NaN included."""
+    """All that can be told of the numbers, NaN included, but not the signs of NaN and of zeros."""
     plain = values.new_empty(values.numel()).copy_(values.detach().flatten())
+    real = torch.view_as_real(plain) if plain.dtype.is_complex else plain
+    if real.is_floating_point():
+        real[real.isnan()] = math.nan
+        real += 0.0
     return values.dtype, tuple(values.shape), plain.view(torch.uint8).tolist()
 
 
