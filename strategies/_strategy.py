@@ -14,8 +14,8 @@ from tmref.source import source
 
 from ._bytes import Bytes
 
-#: As many as Hypothesis gives to one example.
-MOST_BYTES = 8192
+#: Hypothesis gives so many bytes to one example, of which one draw takes a part.
+MOST_BYTES, LONGEST = 8192, 1024
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,11 +37,12 @@ class Draw:
         It is the number of draws that takes time, not that of the bytes. Where more or less of them are
         needed as other things shrink, ``most`` is left out: Hypothesis keeps bytes that are too many
         then, and would take zeros for them otherwise. Bytes are taken from the end: shrinking sorts
-        them, so that what isn't zero comes first, and sizes can shrink.
+        them, so that what isn't zero comes first, and sizes can shrink. Of more than an example has
+        room for, they repeat.
         """
-        return Bytes(
-            self._in_span(f"{purpose} {len(self._data.nodes)}", self._data.draw_bytes, least, most)[::-1]
-        )
+        label = f"{purpose} {len(self._data.nodes)}"
+        drawn = self._in_span(label, self._data.draw_bytes, min(least, LONGEST), most)[::-1]
+        return Bytes(drawn if least <= LONGEST else drawn * -(-least // len(drawn)))
 
     def part(self, drawing: Callable[..., T], *args: Any) -> T:
         """``drawing(draw, *args)``, one of several like parts: shrinking takes whole parts away, and

@@ -1114,3 +1114,12 @@ def test_the_random_state_of_torch_is_restored():
     draw()
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_maps_of_more_numbers_than_an_example_has_room_for(drawn):
+    large = tensor_maps(
+        min_blocks=2, min_samples=300, max_samples=400, min_properties=40, max_properties=50
+    )
+    maps = drawn(large, 6)
+    assert all(len(b) >= 300 and len(b.properties) >= 40 for x in maps for b in x)
+    assert sum(any(bool(b.values.any()) for b in x) for x in maps) > 3
