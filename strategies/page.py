@@ -50,7 +50,7 @@ def page() -> str:
 def _entry(name: str) -> str:
     thing = getattr(tmref.strategies, name)
     words = _as_markdown(inspect.getdoc(thing) or "")
-    return f"### {name}\n\n```python\n{_signature(name, thing)}\n```\n\n{words}\n"
+    return f"### {name}\n\n```text\n{_signature(name, thing)}\n```\n\n{words}\n"
 
 
 def _signature(name: str, thing: object) -> str:
