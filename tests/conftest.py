@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from tmref import Labels, TensorBlock, TensorMap
+
+# Where a variable such as CI is set Hypothesis has other defaults: the tests are the same everywhere.
+settings.load_profile("default")
 
 
 @pytest.fixture
