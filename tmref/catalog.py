@@ -165,6 +165,11 @@ class Row(PrintedAsSource):
         return f"row({self.name!r})" if self in ROWS else super().__repr__()
 
     @property
+    def is_data(self) -> bool:
+        """Whether it is about a type of data, or about modules in general, and none of the catalog."""
+        return self in DATA
+
+    @property
     def exact(self) -> bool:
         """Whether its arithmetic is exact where the sums fit in the mantissa: sums and products only."""
         kinds = {layer.kind for layer in self.layers}
@@ -424,6 +429,29 @@ ROWS: tuple[Row, ...] = (
         maps=_SPHERICAL,
     ),
 )
+
+
+#: What laws of data are about; ``tmref check`` shows them as rows, too.
+DATA: tuple[Row, ...] = tuple(
+    Row(name, module, (), frozenset({name}))
+    for name, module in (
+        ("labels", "Labels"),
+        ("tensor_block", "TensorBlock"),
+        ("tensor_map", "TensorMap"),
+        ("any_module", "Module"),
+        ("any_module_map", "ModuleMap"),
+    )
+)
+
+
+def rows_like(row: Row) -> list[Row]:
+    """The rows whose modules share their code with the row's, and itself: those of one class, for
+    invariant keys alone or for all."""
+
+    def shared(of: Row) -> str:
+        return of.module.removeprefix("Invariant").removeprefix("Equivariant")
+
+    return [like for like in ROWS if shared(like) == shared(row)] or [row]
 
 
 def row(name: str) -> Row:

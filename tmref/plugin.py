@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from . import verdicts
-from .catalog import ROWS
+from .catalog import DATA, ROWS
 from .implementations import UnknownImplementation, load
-from .laws import EXAMPLES, LAWS, encoding
+from .laws import LAWS, encoding
 from .laws.checks import cases
 from .laws.runner import NO_ROW
 
@@ -33,11 +33,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--tmref-report", metavar="FILE", help="write the verdicts to FILE, as JSON lines")
     group.addoption(
-        "--tmref-examples",
-        type=int,
-        default=EXAMPLES,
-        metavar="N",
-        help="examples for every law on every row (default: %(default)s)",
+        "--tmref-effort",
+        type=float,
+        default=1,
+        metavar="F",
+        help="try F times the examples that each law asks for (default: %(default)s)",
     )
 
 
@@ -55,8 +55,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             implementation = load(name)
         except UnknownImplementation as error:
             raise pytest.UsageError(str(error)) from error
-        examples = config.getoption("tmref_examples")
-        found += cases(implementation, examples=examples, seed=_seed(config), database=DATABASE)
+        effort = config.getoption("tmref_effort")
+        found += cases(implementation, effort=effort, seed=_seed(config), database=DATABASE)
     metafunc.parametrize("tmref_case", found, ids=[case.name for case in found])
 
 
@@ -89,9 +89,9 @@ class _Recorder:
             except UnknownImplementation as error:
                 raise pytest.UsageError(str(error)) from error
             self._versions[implementation.name] = str(implementation.version)
-        settings = {"examples": config.getoption("tmref_examples"), "selection": config.getoption("-k")}
+        settings = {"effort": config.getoption("tmref_effort"), "selection": config.getoption("-k")}
         laws = [encoding.NAME, *(law.name for law in LAWS)]
-        rows = [NO_ROW, *(row.name for row in ROWS)]
+        rows = [NO_ROW, *(row.name for row in (*DATA, *ROWS))]
         head = verdicts.header(self._versions, laws, rows, _seed(config), settings)
         self._report = verdicts.Report(Path(config.getoption("tmref_report")), head)
 

@@ -31,7 +31,8 @@ class Verdict:
 
     ``verdict`` is pass, fail (the law is broken), error (the implementation raised where it must not)
     or untested. ``known`` is the reason of the entry where the failure is a known one. ``examples`` is
-    how many inputs exercised the law, ``message`` the difference in words, ``counterexample`` and
+    how many inputs exercised the law; ``offered`` is false where the implementation does not have what
+    the law is about. ``message`` is the difference in words, ``counterexample`` and
     ``reproducer`` the smallest input and a script that shows it.
     """
 
@@ -46,11 +47,15 @@ class Verdict:
     counterexample: str | None = None
     reproducer: str | None = None
     seconds: float = 0.0
+    offered: bool = True
 
     @property
     def expected(self) -> bool:
-        """Whether nobody has to look: it passed, or it failed as it is known to."""
-        return self.verdict == PASS or (self.verdict in (FAIL, ERROR) and self.known is not None)
+        """Whether nobody has to look: it passed, it failed as it is known to, or it is about what the
+        implementation does not offer."""
+        if self.verdict == UNTESTED:
+            return not self.offered
+        return self.verdict == PASS or self.known is not None
 
 
 def header(

@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 from hypothesis import Phase
 
-from tmref.catalog import ROWS
+from tmref.catalog import DATA, ROWS
 from tmref.laws import LAWS, encoding
 
 
@@ -21,6 +21,8 @@ def _loaded(name):
 
 
 _MUTANTS = _loaded("mutants")
+for path in sorted(Path(__file__).parent.glob("mutants_*.py")):  # each adds its own to the lists
+    _loaded(path.stem)
 
 
 def pytest_generate_tests(metafunc):
@@ -46,7 +48,7 @@ def laws():
 @pytest.fixture(scope="session")
 def rows():
     """The rows of the catalog by their names."""
-    return {row.name: row for row in ROWS}
+    return {row.name: row for row in (*DATA, *ROWS)}
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
 from ..block import TensorBlock
@@ -29,24 +30,32 @@ _OWN = {
 class Example:
     """A pinned input: a recipe, a map that it fits, and what the law draws besides, by label."""
 
-    recipe: Recipe
-    x: TensorMap
+    recipe: Recipe | None
+    x: Any
     draws: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Known:
-    """A failure that is known: ``law`` is broken for ``rows`` on the inputs that ``when`` is true for.
+    """A failure that is known: ``law`` is broken for ``rows`` on the inputs that ``when`` is true for;
+    where there is ``draws``, on those where it is true for what the law drew besides, by label.
 
-    ``example(row)`` must still break it; the law is searched for other failures wherever ``when`` is
-    false. ``reason`` says what is wrong with the implementation, and the source that says so.
+    ``example(row)`` must still break it; the law is searched for other failures everywhere else.
+    ``reason`` says what is wrong with the implementation, and the source that says so.
     """
 
     law: str
     rows: Sequence[str]
-    when: Callable[[Recipe, TensorMap], bool]
+    when: Callable[[Any, Any], bool]
     example: Callable[[str], Example]
     reason: str
+    draws: Callable[[dict[str, Any]], bool] | None = None
+
+    def covers(self, recipe: Recipe | None, x: Any, drawn: dict[str, Any] | None = None) -> bool:
+        """Whether the failure is to be expected: of all draws where ``drawn`` is None, else of these."""
+        if self.draws is None:
+            return self.when(recipe, x)
+        return drawn is not None and self.when(recipe, x) and self.draws(drawn)
 
 
 class Implementation:
@@ -121,8 +130,8 @@ class Implementation:
         """What a call makes, with their labels, blocks and maps for its arguments."""
         if call.is_torch:
             return make_torch(call)
-        args = [self._argument(value) for value in call.args]
-        kwargs = {name: self._argument(value) for name, value in call.kwargs.items()}
+        args = [self.encoded(value) for value in call.args]
+        kwargs = {name: self.encoded(value) for name, value in call.kwargs.items()}
         if call.name == "add_gradient":
             block, *rest = args
             block.add_gradient(*rest, **kwargs)
@@ -135,9 +144,13 @@ class Implementation:
             set_parameters(self.parameters(made), call.parameters)
         return made
 
-    def _argument(self, value: Any) -> Any:
+    def encoded(self, value: Any) -> Any:
+        """Their labels, block or map for ours, what a call makes, lists and dictionaries of them; or the
+        value itself."""
         if isinstance(value, list):
-            return [self._argument(item) for item in value]
+            return [self.encoded(item) for item in value]
+        if isinstance(value, dict):
+            return {name: self.encoded(item) for name, item in value.items()}
         if isinstance(value, Call):
             return self.make(value)
         if isinstance(value, Labels):
@@ -145,6 +158,31 @@ class Implementation:
         if isinstance(value, TensorBlock):
             return self.encode_block(value)
         return self.encode(value) if isinstance(value, TensorMap) else value
+
+    def decoded(self, value: Any) -> Any:
+        """Our labels, block or map for theirs, tensors for arrays, lists and dictionaries of them; or
+        the value itself."""
+        if isinstance(value, (list, tuple)):
+            return type(value)(map(self.decoded, value))
+        if isinstance(value, dict):
+            return {name: self.decoded(item) for name, item in value.items()}
+        for kind, decode in (
+            ("Labels", self.decode_labels),
+            ("TensorBlock", self.decode_block),
+            ("TensorMap", self.decode),
+        ):
+            if self.is_a(value, kind):
+                return decode(value)
+        return torch.from_numpy(value.copy()) if isinstance(value, np.ndarray) else value
+
+    def is_a(self, value: Any, kind: str) -> bool:
+        """Whether a value is their Labels, TensorBlock or TensorMap."""
+        return isinstance(value, getattr(self, kind))
+
+    def names_in_code(self) -> dict[str, Any]:
+        """What their users' code calls by a name, once it has run the ``imports``."""
+        own = {name: getattr(self, name) for name in ("Labels", "TensorBlock", "TensorMap", "nn")}
+        return {"torch": torch, "np": np, **own}
 
     def parameters(self, module: torch.nn.Module) -> list[torch.nn.Parameter]:
         """The module's parameters, key by key in the order of the keys that it was made with."""

@@ -12,7 +12,7 @@ import torch
 
 from ..labels import Labels as OwnLabels
 from . import Implementation
-from .known import METATENSOR
+from .known import LEARN
 
 
 class MetatensorLearn(Implementation):
@@ -29,7 +29,7 @@ class MetatensorLearn(Implementation):
         "from metatensor import Labels, TensorBlock, TensorMap",
         "from metatensor.learn import nn",
     )
-    known = METATENSOR
+    known = LEARN
     labels_array = "np.array"
 
     def array(self, rows: torch.Tensor) -> Any:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
+from typing import Any
 
 import metatensor.learn
 import metatensor.torch
 import metatensor.torch.learn
+import torch
 
 from . import Implementation
-from .known import METATENSOR
+from .known import TORCH
 
 
 class MetatensorTorch(Implementation):
@@ -26,7 +28,11 @@ class MetatensorTorch(Implementation):
         "from metatensor.torch import Labels, TensorBlock, TensorMap",
         "from metatensor.torch.learn import nn",
     )
-    known = METATENSOR
+    known = TORCH
+
+    def is_a(self, value: Any, kind: str) -> bool:
+        # classes of TorchScript have no isinstance
+        return isinstance(value, torch.ScriptObject) and value._type().name() == kind
 
 
 implementation = MetatensorTorch()

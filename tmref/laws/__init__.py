@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from . import calculus, metadata, purity, structure, torch_equivalence
+from . import calculus, data, metadata, purity, structure, torch_equivalence
 from .checks import check_implementation, check_module, parametrize_with_laws
-from .law import EXAMPLES, Law, law
+from .law import EXAMPLES, Law, data_law, law
 
 #: Every law, by family.
 LAWS: tuple[Law, ...] = tuple(
     value
-    for family in (metadata, torch_equivalence, structure, purity, calculus)
+    for family in (data, metadata, torch_equivalence, structure, purity, calculus)
     for value in vars(family).values()
     if isinstance(value, Law)
 )
@@ -20,6 +20,7 @@ __all__ = [
     "Law",
     "check_implementation",
     "check_module",
+    "data_law",
     "law",
     "parametrize_with_laws",
 ]

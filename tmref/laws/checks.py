@@ -14,14 +14,14 @@ import torch
 from hypothesis import strategies as st
 
 from ..block import TensorBlock
-from ..catalog import ROWS, TRAITS, Call, Recipe, Row, set_parameters
+from ..catalog import DATA, ROWS, TRAITS, Call, Recipe, Row, set_parameters
 from ..implementations import Implementation, load
 from ..labels import LabelsEntry
 from ..strategies import array_values
 from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
 from . import encoding, runner
-from .law import EXAMPLES, Law
+from .law import Law
 from .subject import quiet
 
 Twins = Callable[[LabelsEntry, TensorBlock], torch.nn.Module]
@@ -34,7 +34,7 @@ class Case:
     implementation: Implementation
     law: Law | None
     row: Row | None
-    examples: int = EXAMPLES
+    examples: int | None = None
     seed: int = 0
     database: Path | None = None
 
@@ -70,31 +70,35 @@ class Case:
 def cases(
     implementation: Implementation,
     *,
-    examples: int = EXAMPLES,
+    effort: float = 1,
     seed: int = 0,
     database: Path | None = None,
 ) -> list[Case]:
-    """The smoke law, then every law on every row that has its traits."""
+    """The smoke law, then every law on every row that has its traits, on ``effort`` times the examples
+    that it asks for."""
     from . import LAWS
 
-    rest = (examples, seed, database)
     found = [
-        Case(implementation, law, row, *rest) for row in ROWS for law in LAWS if law.applies_to(row)
+        Case(implementation, law, row, law.examples_on(row, effort), seed, database)
+        for row in (*DATA, *ROWS)
+        for law in LAWS
+        if law.applies_to(row)
     ]
-    return [Case(implementation, None, None, *rest), *found]
+    return [Case(implementation, None, None, None, seed, database), *found]
 
 
 def check_implementation(
-    implementation: Implementation | str, *, examples: int = EXAMPLES, seed: int = 0
+    implementation: Implementation | str, *, effort: float = 1, seed: int = 0
 ) -> list[Verdict]:
-    """Try every law on every row of an implementation, given by itself or by name or path.
+    """Try every law on every row of an implementation, given by itself or by name or path, on
+    ``effort`` times the examples that the laws ask for.
 
     Returns the verdicts. Raises AssertionError where one is not as expected, with the scripts that
     show it.
     """
     if isinstance(implementation, str):
         implementation = load(implementation)
-    verdicts = [case.check() for case in cases(implementation, examples=examples, seed=seed)]
+    verdicts = [case.check() for case in cases(implementation, effort=effort, seed=seed)]
     _raise(verdicts, [v for v in verdicts if not v.expected])
     return verdicts
 
@@ -130,7 +134,7 @@ def check_module(
     traits: Sequence[str] = (),
     implementation: Implementation | str = "reference",
     maps: Mapping[str, Any] | None = None,
-    examples: int = EXAMPLES,
+    effort: float = 1,
     seed: int = 0,
 ) -> list[Verdict]:
     """Try the laws on a module of one's own.
@@ -165,7 +169,7 @@ def check_module(
             row,
             subject,
             recipes=lambda row, x: _recipes(row, x, subject, twin),
-            examples=examples,
+            examples=law.examples_on(row, effort),
             hypothesis_seed=seed,
             shrink=shrink,
         )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
-from ..catalog import TRAITS, Row
+from hypothesis import strategies as st
 
-#: How many examples a law is tried on for every row.
-EXAMPLES = 10
+from ..catalog import DATA, TRAITS, Row, rows_like
+from ..strategies import tensor_maps
+
+#: How many examples a law is tried on, divided over the rows that share their code.
+EXAMPLES = 100
 
 
 @dataclass(frozen=True)
@@ -19,19 +23,29 @@ class Law:
 
     ``maps`` are options of :func:`tmref.strategies.tensor_maps` for ``x``, ``recipes`` those of
     :func:`tmref.strategies.recipes` for ``f``. Where ``copied``, the sides are the same numbers and not
-    two computations of them: no rounding excuses a difference.
+    two computations of them: no rounding excuses a difference. A law of data is about no module of the
+    catalog: its ``x`` is drawn from ``given``, where there is one. ``examples`` is how many it is tried
+    on, divided over the rows that share their code.
     """
 
     sides: Callable[..., tuple[Any, Any] | None]
     traits: frozenset[str]
-    maps: Mapping[str, Any]
-    recipes: Mapping[str, Any]
+    maps: Mapping[str, Any] = field(default_factory=dict)
+    recipes: Mapping[str, Any] = field(default_factory=dict)
     copied: bool = False
+    examples: int = EXAMPLES
+    of_data: bool = False
+    given: st.SearchStrategy[Any] | None = None
 
     @property
     def name(self) -> str:
         """The law as a sentence, with underscores."""
         return self.sides.__name__
+
+    @property
+    def family(self) -> str:
+        """The family it belongs to: the file that it is in."""
+        return self.sides.__module__.rpartition(".")[2]
 
     @property
     def demand(self) -> str:
@@ -40,7 +54,16 @@ class Law:
 
     def applies_to(self, row: Row) -> bool:
         """Whether the row has the traits that the law is about."""
-        return self.traits <= row.traits
+        return self.of_data == row.is_data and self.traits <= row.traits
+
+    def examples_on(self, row: Row, effort: float = 1) -> int:
+        """How many examples it is tried on for this row: its share, times the effort, at least one."""
+        share = [like for like in rows_like(row) if self.applies_to(like)]
+        return max(1, ceil(self.examples * effort / max(1, len(share))))
+
+    def inputs(self, row: Row) -> st.SearchStrategy[Any]:
+        """What ``x`` is drawn from."""
+        return tensor_maps(**{**row.maps, **self.maps}) if self.given is None else self.given
 
 
 def law(
@@ -48,6 +71,7 @@ def law(
     maps: Mapping[str, Any] | None = None,
     recipes: Mapping[str, Any] | None = None,
     copied: bool = False,
+    examples: int = EXAMPLES,
 ) -> Callable[[Callable[..., Any]], Law]:
     """Make a function a law on modules with these traits, for maps and recipes of these options.
 
@@ -57,4 +81,22 @@ def law(
     if unknown:
         raise ValueError(f"no trait {sorted(unknown)}, there are {list(TRAITS)}")
     options = {"min_blocks": 1, **(maps or {})}
-    return lambda sides: Law(sides, frozenset(traits), options, recipes or {}, copied)
+    return lambda sides: Law(sides, frozenset(traits), options, recipes or {}, copied, examples)
+
+
+def data_law(
+    kind: str,
+    given: st.SearchStrategy[Any] | None = None,
+    *,
+    maps: Mapping[str, Any] | None = None,
+    examples: int = EXAMPLES,
+) -> Callable[[Callable[..., Any]], Law]:
+    """Make a function a law on a kind of data, one of :data:`tmref.catalog.DATA`: no module of the
+    catalog is made. Its ``x`` is drawn from ``given``, or is a map of the options ``maps``.
+    """
+    kinds = [row.name for row in DATA]
+    if kind not in kinds:
+        raise ValueError(f"no kind of data {kind!r}, there are {kinds}")
+    return lambda sides: Law(
+        sides, frozenset({kind}), maps or {}, {}, True, examples, of_data=True, given=given
+    )

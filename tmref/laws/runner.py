@@ -19,15 +19,14 @@ from hypothesis.errors import Flaky, HypothesisException
 from ..catalog import Recipe, Row
 from ..compare import Difference, Tolerance, compare
 from ..implementations import Example, Implementation, Known
-from ..reports.source import Source
-from ..source import tensor_source
-from ..strategies import recipes, tensor_maps
+from ..reports.source import Shown, Source
+from ..strategies import recipes
 from ..tensor_map import TensorMap
 from ..twins import LayerNorm
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
 from . import encoding
-from .law import EXAMPLES, Law
-from .subject import Raised, Subject, Untested
+from .law import Law
+from .subject import Data, NotOffered, Raised, Subject, Untested
 
 Recipes = Callable[..., "st.SearchStrategy[Recipe]"]
 
@@ -57,7 +56,7 @@ class Broken(Exception):
         kind: str,
         words: str,
         example: Example,
-        subject: Subject | None,
+        subject: Data | None,
         difference: Difference | None = None,
         left: Any = None,
         tolerance: Tolerance | None = None,
@@ -73,16 +72,16 @@ class Broken(Exception):
 
 
 def try_example(
-    law: Law, implementation: Implementation, recipe: Recipe, x: TensorMap, draw: Draw
+    law: Law, implementation: Implementation, recipe: Recipe | None, x: Any, draw: Draw
 ) -> Broken | None:
     """What breaks the law on one example, or None where it holds.
 
     Raises Untested where it can't be tried.
     """
-    before = x.copy()
-    subject = None
+    before = x.copy() if isinstance(x, TensorMap) else x
+    subject: Data | None = None
     try:
-        subject = Subject(implementation, recipe)
+        subject = Data(implementation) if recipe is None else Subject(implementation, recipe)
         sides = law.sides(subject, x, draw)
     except Raised as raised:
         error = raised.__cause__
@@ -97,7 +96,7 @@ def try_example(
         return None
     tolerance = None
     difference = compare(*sides)
-    if difference and not (recipe.row.exact or law.copied):
+    if difference and isinstance(subject, Subject) and not (subject.recipe.row.exact or law.copied):
         tolerance = _tolerance(subject, sides, draw.drawn)
         difference = compare(*sides, tolerance)
     if not difference:
@@ -121,7 +120,7 @@ def _tolerance(subject: Subject, sides: Any, drawn: dict[str, Any]) -> Tolerance
     its layers, times that of the sides and of what was drawn: an upper bound for sums of their products.
     """
     terms = max(1.0, _magnitude(sides)) * max(1.0, _magnitude(list(drawn.values())))
-    inputs = [step.argument for step in subject.steps]
+    inputs = [step.given["x"] for step in subject.steps if isinstance(step.given.get("x"), TensorMap)]
     if subject.recipe.twins is None:
         return Tolerance(0.0, terms * max(1.0, _magnitude(inputs)))
     error, largest = 0.0, [1.0]
@@ -172,7 +171,7 @@ def check(
     implementation: Implementation,
     *,
     recipes: Recipes = recipes,
-    examples: int = EXAMPLES,
+    examples: int | None = None,
     hypothesis_seed: int = 0,
     database: Path | None = None,
     shrink: bool = True,
@@ -182,7 +181,7 @@ def check(
     started = time.perf_counter()
     with torch.random.fork_rng(devices=[]):
         known = [k for k in getattr(implementation, "known", ()) if _concerns(k, law, row)]
-        how = _settings(examples, database, shrink)
+        how = _settings(examples or law.examples_on(row), database, shrink)
         _search(verdict, law, row, implementation, known, recipes, how, hypothesis_seed)
         if verdict.verdict in (PASS, UNTESTED):
             _replay(verdict, law, row, implementation, known)
@@ -220,21 +219,22 @@ def _search(
 ) -> None:
     """Look for an example that breaks the law, where no known failure is to be expected."""
     found = False
-    maps = tensor_maps(**{**row.maps, **law.maps})
+    inputs = law.inputs(row)
 
     @seed(hypothesis_seed)
     @how
     @given(st.data())
     def test(data: st.DataObject) -> None:
         nonlocal found
-        x = data.draw(maps, label="x")
-        recipe = data.draw(recipes(row, x, **law.recipes), label="recipe")
-        if any(entry.when(recipe, x) for entry in known):
+        x = data.draw(inputs, label="x")
+        recipe = None if law.of_data else data.draw(recipes(row, x, **law.recipes), label="recipe")
+        if any(entry.covers(recipe, x) for entry in known):
             return
-        broken = try_example(law, implementation, recipe, x, Draw(lambda s, label: data.draw(s, label)))
+        draw = Draw(lambda s, label: data.draw(s, label))
+        broken = try_example(law, implementation, recipe, x, draw)
         if not found:
             verdict.examples += 1
-        if broken:
+        if broken and not any(entry.covers(recipe, x, draw.drawn) for entry in known):
             found = True
             raise broken
 
@@ -244,6 +244,7 @@ def _search(
         _describe(verdict, broken, implementation)
     except Untested as reason:
         verdict.verdict, verdict.examples, verdict.message = UNTESTED, 0, str(reason)
+        verdict.offered = not isinstance(reason, NotOffered)
     except Flaky as error:
         verdict.verdict = ERROR
         verdict.message = _unreliable(error)
@@ -260,7 +261,7 @@ def _replay(
         example = entry.example(row.name)
         pinned = Draw(functools.partial(_pinned, example))
         verdict.known = None  # the entries before it excuse nothing
-        if not entry.when(example.recipe, example.x):
+        if not entry.covers(example.recipe, example.x, example.draws):
             verdict.verdict = FAIL
             verdict.message = f"the example of a known failure is none by its own `when`: {entry.reason}"
             return
@@ -283,20 +284,20 @@ def _describe(verdict: Verdict, broken: Broken, implementation: Implementation) 
     example = broken.example
     verdict.verdict = broken.kind
     verdict.message = broken.words
-    lines = [*source.map("x", example.x), *source.module(example.recipe)]
+    lines = source.bound("x", example.x)
+    if example.recipe is not None:
+        lines += source.bound("module", example.recipe)
     for label, value in example.draws.items():
-        if isinstance(value, TensorMap):
-            value = "[" + ", ".join(tensor_source(b.values) for b in value) + "]"
-        lines.append(f"{label} = {source.value(value) if not isinstance(value, str) else value}")
+        lines += source.bound(label, value)
     verdict.counterexample = "\n".join(lines)
     title = (
         f"{implementation.name} {implementation.version}, {verdict.row}: {verdict.law}\n{broken.words}"
     )
     steps = broken.subject.steps if broken.subject else []
-    verdict.reproducer = source.script(title, example.recipe, example.x, steps, _shown(broken))
+    verdict.reproducer = source.script(title, example, steps, _shown(broken))
 
 
-def _shown(broken: Broken) -> tuple[int, bool, str, Any, float] | None:
+def _shown(broken: Broken) -> Shown | None:
     """The step whose result, or whose input, the left side of the law is."""
     if broken.subject is None or broken.difference is None:
         return None
@@ -305,10 +306,10 @@ def _shown(broken: Broken) -> tuple[int, bool, str, Any, float] | None:
     rounds = isinstance(expected, torch.Tensor) and expected.is_floating_point()
     if broken.tolerance is not None and rounds:
         tolerance = broken.tolerance.of(expected.dtype)
-    for i, step in enumerate(broken.subject.steps):
-        for of_input, value in ((False, step.result), (True, step.after)):
-            if value is broken.left:
-                return i, of_input, broken.difference.path, expected, tolerance
+    for i, step in reversed(list(enumerate(broken.subject.steps))):
+        for name, value in ((step.name, step.result), ("x", step.after)):
+            if value is broken.left and value is not None:
+                return Shown(i, name + broken.difference.path, expected, tolerance)
     return None
 
 

@@ -1,10 +1,18 @@
-"""What a law calls ``f``: one module under test, made of a recipe, beside its twin in plain torch."""
+"""What a law calls ``f``: an implementation under test, and one module of it beside its twin."""
 
 from __future__ import annotations
 
+import ast
+import copy
+import dataclasses
+import functools
+import io
+import pickle
+import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any
 
 import torch
@@ -15,19 +23,119 @@ from ..implementations import Implementation
 from ..labels import Labels, LabelsEntry
 from ..tensor_map import TensorMap
 
+#: What the code of a law may use without importing it; scripts import what of it they use.
+MODULES: Mapping[str, Any] = {
+    module.__name__: module for module in (copy, io, pickle, threading, torch, warnings)
+}
+
 
 class Raised(Exception):
     """The implementation raised where it must not; ``__cause__`` is what it raised."""
 
 
+class Untested(Exception):
+    """The law can't be tried; the message says why."""
+
+
+class NotOffered(Untested):
+    """The law is about something that the implementation does not offer."""
+
+
 @dataclass(frozen=True)
 class Step:
-    """One thing that a law did with the module, for the script that shows a failure."""
+    """A line of code that a law ran, for the script that shows a failure.
 
-    argument: TensorMap
-    result: TensorMap | Refused
-    after: TensorMap | None
+    ``given`` is what names stood for it was given just before, ``name`` the one of its ``result``;
+    ``after`` is what became of its x.
+    """
+
+    code: str
+    given: Mapping[str, Any]
+    name: str
+    result: Any
+    after: Any = None
     cotangents: TensorMap | None = None
+
+
+class Data:
+    """An implementation under test: :meth:`run` runs code as its users write it.
+
+    ``steps`` are the lines that were run.
+    """
+
+    def __init__(self, implementation: Implementation) -> None:
+        self.implementation = implementation
+        self.steps: list[Step] = []
+        self._names: dict[str, Any] = {**MODULES, **implementation.names_in_code()}
+
+    def __getitem__(self, name: str) -> Any:
+        """What a name stands for in the code, as it is."""
+        return self._names[name]
+
+    def run(self, code: str, **given: Any) -> Any:
+        """What a line of code gives, decoded: an expression, or a statement such as ``y = module(x)``.
+
+        ``given`` are names in it, and those of later lines, with what they stand for: maps, blocks,
+        labels, calls, tensors, or lists of them, which are encoded, and whatever else. Raises Raised
+        where the code raises.
+        """
+        result = self.attempt_to_run(code, **given)
+        if isinstance(result, Refused):
+            what = "the module can't be called" if code == CALL else f"{code!r} can't be done"
+            raise Raised(what) from result.error
+        return result
+
+    def attempt_to_run(self, code: str, **given: Any) -> Any:
+        """What :meth:`run` gives, or Refused where the code raises."""
+        compiled, name, is_expression = _compiled(code)
+        before = {key: _copy(value) for key, value in given.items()}
+        try:
+            with quiet():
+                for key, value in given.items():
+                    # what is done to what is given must not reach the law's
+                    self._names[key] = self.implementation.encoded(_copy(value))
+                if is_expression:
+                    self._names[name] = eval(compiled, self._names)
+                else:
+                    exec(compiled, self._names)
+                result = self.implementation.decoded(self._names.get(name))
+        except Exception as error:
+            result = Refused(error)
+        self.steps.append(Step(code, before, name, result))
+        return result
+
+    def offered(self, ability: str) -> Any:
+        """The implementation's attribute of this name. Raises NotOffered where it has none."""
+        try:
+            return getattr(self.implementation, ability)
+        except AttributeError:
+            raise NotOffered(f"{self.implementation.name} does not offer it: {ability}") from None
+
+
+#: The line that calls the module.
+CALL = "y = module(x)"
+
+
+@functools.lru_cache(maxsize=1024)
+def _compiled(code: str) -> tuple[CodeType, str, bool]:
+    """The code, the name of what it gives, and whether it is an expression."""
+    tree = ast.parse(code)
+    last = tree.body[-1]
+    if len(tree.body) == 1 and isinstance(last, ast.Expr):
+        return compile(code, "<law>", "eval"), "result", True
+    target = last.targets[0] if isinstance(last, ast.Assign) else None
+    return compile(code, "<law>", "exec"), target.id if isinstance(target, ast.Name) else "", False
+
+
+def _copy(value: Any) -> Any:
+    """A map of the same labels and copied values; whatever isn't data is itself."""
+    if isinstance(value, TensorMap):
+        return TensorMap(value.keys, [block._map_values(torch.clone) for block in value])
+    if isinstance(value, list):
+        return [_copy(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _copy(item) for name, item in value.items()}
+    return value
 
 
 class Twin:
@@ -56,31 +164,42 @@ class Twin:
         return dict(self.modules.named_parameters())
 
 
-class Untested(Exception):
-    """The law can't be tried on this module; the message says why."""
-
-
-class Subject:
+class Subject(Data):
     """One module of an implementation. ``f(x)`` is what it makes of the map ``x``, decoded.
 
-    ``encoded`` is the implementation's own input of the last call. ``steps`` are what was done.
+    ``encoded`` is the implementation's own input of the last call.
     """
 
     def __init__(self, implementation: Implementation, recipe: Recipe) -> None:
-        self.implementation = implementation
+        super().__init__(implementation)
         self.recipe = recipe
-        self.steps: list[Step] = []
-        self.encoded: Any = None
         self._twin: Twin | None = None
-        self.module = self._built()
+        self._names["module"] = self._built(recipe)
 
-    def _built(self) -> torch.nn.Module:
-        torch.default_generator.manual_seed(self.recipe.seed)
+    def _built(self, recipe: Recipe) -> torch.nn.Module:
+        torch.default_generator.manual_seed(recipe.seed)
         try:
             with quiet():
-                return self.implementation.build(self.recipe)
+                return self.implementation.build(recipe)
         except Exception as error:
             raise Raised("the module can't be made") from error
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """The module, which is called ``module`` in the code."""
+        module: torch.nn.Module = self._names["module"]
+        return module
+
+    @property
+    def encoded(self) -> Any:
+        """The implementation's own input of the last call."""
+        return self._names["x"]
+
+    def make(self, name: str, recipe: Recipe) -> torch.nn.Module:
+        """Make another module, under a name for the code."""
+        made = self._names[name] = self._built(recipe)
+        self.steps.append(Step(name, {name: recipe}, name, None))
+        return made
 
     @property
     def properties(self) -> tuple[Labels, ...]:
@@ -98,31 +217,18 @@ class Subject:
 
     def attempt(self, x: TensorMap) -> TensorMap | Refused:
         """``f(x)``, or the refusal where the implementation raises."""
-        before = x.copy()
-        # what a module does to its input must not reach the law's
-        given = TensorMap(x.keys, [block._map_values(torch.clone) for block in x])
-        self.encoded = self.implementation.encode(given)
-        try:
-            with quiet():
-                result = self.implementation.decode(self.module(self.encoded))
-        except Exception as error:
-            self.steps.append(Step(before, Refused(error), None))
-            return Refused(error)
-        self.steps.append(Step(before, result, None))
+        result: TensorMap | Refused = self.attempt_to_run(CALL, x=x)
         return result
 
     def __call__(self, x: TensorMap) -> TensorMap:
         """The output for ``x``. Raises Raised where the implementation raises."""
-        result = self.attempt(x)
-        if isinstance(result, Refused):
-            raise Raised("the module can't be called") from result.error
+        result: TensorMap = self.run(CALL, x=x)
         return result
 
     def input_afterwards(self) -> TensorMap:
         """The input of the last call, decoded again."""
         after = self.implementation.decode(self.encoded)
-        last = self.steps[-1]
-        self.steps[-1] = Step(last.argument, last.result, after)
+        self.steps[-1] = dataclasses.replace(self.steps[-1], after=after)
         return after
 
     def parameters(self) -> dict[str, torch.Tensor]:
@@ -138,8 +244,7 @@ class Subject:
     def derivatives(self, x: TensorMap, cotangents: TensorMap) -> dict[str, torch.Tensor]:
         """∂(sum of f(x) times ``cotangents``) by the input's values, ``x[i]``, and by the parameters."""
         y = self(x)
-        last = self.steps[-1]
-        self.steps[-1] = Step(last.argument, last.result, None, cotangents)
+        self.steps[-1] = dataclasses.replace(self.steps[-1], cotangents=cotangents)
         return differentiate([b.values for b in y], x, self.parameters(), cotangents)
 
     def again(self, recipe: Recipe) -> Subject:

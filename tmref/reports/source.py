@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,17 @@ import torch
 from ..block import TensorBlock
 from ..catalog import Call, Recipe
 from ..compare import Refused
-from ..implementations import Implementation
+from ..implementations import Example, Implementation
 from ..labels import Labels
-from ..source import block_source, labels_source, tensor_source
+from ..source import block_source, labels_source, source, tensor_source
 from ..tensor_map import TensorMap
 
 if TYPE_CHECKING:
     from ..laws.subject import Step
+
+
+#: What a script imports where it uses it.
+IMPORTS = ("copy", "io", "pickle", "threading", "warnings")
 
 
 def plain_source(tensor: torch.Tensor) -> str:
@@ -31,6 +36,17 @@ class Name:
     """What has a name in the code already."""
 
     name: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Where a script shows the difference: after this step, at this path, what was expected there, and
+    how far apart it may be."""
+
+    step: int
+    path: str
+    expected: Any
+    tolerance: float
 
 
 class Source:
@@ -69,11 +85,13 @@ class Source:
             return self.call(value)
         if isinstance(value, Labels):
             return self.labels(value)
+        if isinstance(value, TensorBlock):
+            return self.block(value)
         if isinstance(value, TensorMap):
             return "x"
         if isinstance(value, list):
             return "[" + ", ".join(map(self.value, value)) + "]"
-        return str(value) if isinstance(value, torch.dtype) else repr(value)
+        return source(value)
 
     def call(self, call: Call) -> str:
         """The code of a call."""
@@ -82,9 +100,13 @@ class Source:
         prefix = "" if call.is_torch or call.name == "build" else "nn."
         return f"{prefix}{call.name}({', '.join(arguments)})"
 
-    def module(self, recipe: Recipe) -> list[str]:
-        """The lines that make the module, with its parameters."""
-        return self._made("module", recipe.call)
+    def bound(self, name: str, value: Any) -> list[str]:
+        """The lines that give a value a name: a map, a recipe, or anything that has code."""
+        if isinstance(value, Recipe):
+            return self._made(name, value.call)
+        if isinstance(value, TensorMap):
+            return self.map(name, value)
+        return [f"{name} = {self.value(value)}"]
 
     def _made(self, name: str, call: Call) -> list[str]:
         """The lines that give a name to what a call makes, and before it to what it takes."""
@@ -108,46 +130,48 @@ class Source:
         return lines
 
     def script(
-        self,
-        title: str,
-        recipe: Recipe,
-        x: TensorMap,
-        steps: Sequence[Step],
-        shown: tuple[int, bool, str, Any, float] | None,
+        self, title: str, example: Example, steps: Sequence[Step], shown: Shown | None = None
     ) -> str:
-        """A script that builds the module, does what the law did, and asserts what must be.
-
-        ``shown`` is the step that the difference is in, whether it is in its input, the path to the
-        difference, what must be there, and how far apart it may be.
-        """
+        """A script that builds the module, does what the law did, and asserts what must be."""
         if shown is not None:
-            steps = steps[: shown[0] + 1]
-        lines = [*(f"# {line}" for line in title.splitlines()), *self._imports, ""]
-        names = [f"x{i}" if len(steps) > 1 else "x" for i in range(len(steps))]
-        needs_x = any(isinstance(arg, TensorMap) for arg in recipe.call.args)
-        if needs_x or not steps:
-            lines += self.map("x", x)
-        lines += self.module(recipe)
-        for step, name in zip(steps, names, strict=True):
-            if not (needs_x and name == "x"):
-                lines += self.map(name, step.argument)
-            out = name.replace("x", "y")
+            steps = steps[: shown.step + 1]
+        lines: list[str] = []
+        bound: dict[str, list[str]] = {}
+
+        def bind(name: str, value: Any) -> None:
+            code = self.bound(name, value)
+            if bound.get(name) != code:
+                bound[name] = code
+                lines.extend(code)
+
+        recipe = example.recipe
+        takes_x = recipe is not None and any(isinstance(a, TensorMap) for a in recipe.call.args)
+        if takes_x or not steps:
+            bind("x", example.x)
+        if recipe is not None:
+            bind("module", recipe)
+        for step in steps:
+            for name, value in step.given.items():
+                bind(name, value)
+            if step.code == step.name:  # a module that was made
+                continue
             if step.cotangents is not None:
-                lines.append(f"blocks = range(len({name}.keys))")
-                lines.append(f"inputs = [{name}.block(i).values.requires_grad_() for i in blocks]")
-            lines.append(f"{out} = module({name})")
+                lines.append("blocks = range(len(x.keys))")
+                lines.append("inputs = [x.block(i).values.requires_grad_() for i in blocks]")
+            lines.append(f"result = {step.code}" if step.name == "result" else step.code)
             if step.cotangents is not None:
                 cotangents = ", ".join(plain_source(b.values) for b in step.cotangents)
                 lines += [
-                    f"outputs = [{out}.block(i).values for i in blocks]",
+                    "outputs = [y.block(i).values for i in blocks]",
                     f"torch.autograd.backward(outputs, [{cotangents}])",
                     "print([v.grad for v in inputs], [p.grad for p in module.parameters()])",
                 ]
         if shown is not None:
-            position, of_input, path, expected, tolerance = shown
-            variable = names[position] if of_input else names[position].replace("x", "y")
-            lines += self._assertion(variable + path, expected, tolerance)
-        return "\n".join(lines) + "\n"
+            lines += self._assertion(shown.path, shown.expected, shown.tolerance)
+        text = "\n".join(lines)
+        imports = [f"import {name}" for name in IMPORTS if re.search(rf"\b{name}\.", text)]
+        head = [*(f"# {line}" for line in title.splitlines()), *imports, *self._imports, ""]
+        return "\n".join(head) + "\n" + text + "\n"
 
     def _assertion(self, path: str, expected: Any, tolerance: float) -> list[str]:
         if isinstance(expected, Refused):
@@ -160,4 +184,6 @@ class Source:
         elif isinstance(expected, Labels):
             names, values = expected.names, expected.values.tolist()
             lines.append(f"assert ({path}.names, {path}.values.tolist()) == ({names}, {values})")
+        elif not isinstance(expected, (TensorMap, TensorBlock, torch.nn.Module)):
+            lines.append(f"assert {path} == {self.value(expected)}")
         return lines

@@ -1,90 +1,35 @@
-"""What is known to be wrong with metatensor's nn modules, in both flavours.
-
-Each entry was reproduced with metatensor alone, by the script that a report prints for it.
-"""
+"""What is known to be wrong with what metatensor's modules make of a map, in both flavours."""
 
 from __future__ import annotations
 
 import torch
 
-from .. import catalog
-from ..block import TensorBlock
-from ..catalog import ROWS, Recipe, Row
-from ..labels import Labels
-from ..tensor_map import TensorMap
-from . import Example, Known
+from ... import catalog
+from ...catalog import ROWS, Recipe
+from ...labels import Labels
+from ...tensor_map import TensorMap
+from .. import Example, Known
+from .examples import keys_of, map_of_ones, recipe_of_ones
 
 _SEQUENTIAL = tuple(row.name for row in ROWS if row.module == "Sequential")
 
 
-def _keys(row: Row, size: int) -> Labels:
-    """Keys of so many blocks: o3_lambda 0, 1, ... where the row's maps are spherical."""
-    if not row.maps.get("spherical"):
-        return Labels.range("key", size)
-    rows = torch.tensor([[i, 1] for i in range(size)], dtype=torch.int32).reshape(size, 2)
-    return Labels(["o3_lambda", "o3_sigma"], rows)
-
-
-def _map(row: Row, keys: Labels, value: float = 1.0, *, gradient: bool = False) -> TensorMap:
-    """A map of one sample and one property in every block, of one value."""
-    blocks = []
-    for i in range(len(keys)):
-        spherical = row.maps.get("spherical", False)
-        components = [Labels("o3_mu", torch.arange(-i, i + 1).reshape(-1, 1))] if spherical else []
-        shape = (1, *(len(c) for c in components), 1)
-        one = [Labels.range(name, 1) for name in ("system", "n")]
-        block = TensorBlock(torch.full(shape, value), one[0], components, one[1])
-        if gradient:
-            values, samples = torch.full(shape, 2.0), Labels.range("sample", 1)
-            block.add_gradient("positions", TensorBlock(values, samples, components, one[1]))
-        blocks.append(block)
-    return TensorMap(keys, blocks)
-
-
-def _recipe(row: Row, keys: Labels, *, shuffled: bool = False) -> Recipe:
-    """A module of one feature everywhere, weights 2, 3, ... for the keys, biases 1.
-
-    Where ``shuffled``, the layers of a Sequential have their keys in the opposite order.
-    """
-    invariant = catalog.invariances(row, keys, None)
-    parameters = [
-        [
-            tuple(
-                torch.full(shape, 2.0 + i if len(shape) == 2 else 1.0)
-                for shape in layer.parameter_shapes(1, 1, is_invariant)
-            )
-            for layer in row.layers
-        ]
-        for i, is_invariant in enumerate(invariant)
-    ]
-    reverse = Labels(keys.names, keys.values.flip(0))
-    return catalog.recipe(
-        row,
-        keys,
-        torch.float32,
-        [[1] * (len(row.layers) + 1) for _ in range(len(keys))],
-        parameters,
-        orders=[reverse] * len(row.layers) if shuffled else None,
-        written=[catalog.Written(dtype=False)] * len(row.layers),
-    )
-
-
 def _one_block_with_a_gradient(name: str) -> Example:
     row = catalog.row(name)
-    keys = _keys(row, 1)
-    return Example(_recipe(row, keys), _map(row, keys, gradient=True), {})
+    keys = keys_of(row, 1)
+    return Example(recipe_of_ones(row, keys), map_of_ones(row, keys, gradient=True), {})
 
 
 def _two_blocks_with_gradients(name: str) -> Example:
     row = catalog.row(name)
-    keys = _keys(row, 2)
-    return Example(_recipe(row, keys), _map(row, keys, gradient=True), {})
+    keys = keys_of(row, 2)
+    return Example(recipe_of_ones(row, keys), map_of_ones(row, keys, gradient=True), {})
 
 
 def _one_block(name: str) -> Example:
     row = catalog.row(name)
-    keys = _keys(row, 1)
-    return Example(_recipe(row, keys), _map(row, keys), {})
+    keys = keys_of(row, 1)
+    return Example(recipe_of_ones(row, keys), map_of_ones(row, keys), {})
 
 
 def _one_block_and_cotangents(name: str) -> Example:
@@ -94,23 +39,23 @@ def _one_block_and_cotangents(name: str) -> Example:
 
 def _no_blocks(name: str) -> Example:
     row = catalog.row(name)
-    keys = _keys(row, 0)
-    return Example(_recipe(row, keys), TensorMap(keys, []), {})
+    keys = keys_of(row, 0)
+    return Example(recipe_of_ones(row, keys), TensorMap(keys, []), {})
 
 
 def _swapped_names(name: str) -> Example:
     row = catalog.row(name)
     keys = Labels(["center_type", "neighbor_type"], torch.tensor([[1, 6]]))
     if row.maps.get("spherical"):
-        keys = _keys(row, 1)
+        keys = keys_of(row, 1)
     swapped = Labels(keys.names[::-1], keys.values)
-    return Example(_recipe(row, keys), _map(row, keys, -2.0), {"keys": swapped})
+    return Example(recipe_of_ones(row, keys), map_of_ones(row, keys, -2.0), {"keys": swapped})
 
 
 def _shuffled_layers(name: str) -> Example:
     row = catalog.row(name)
-    keys = _keys(row, 2)
-    return Example(_recipe(row, keys, shuffled=True), _map(row, keys), {})
+    keys = keys_of(row, 2)
+    return Example(recipe_of_ones(row, keys, shuffled=True), map_of_ones(row, keys), {})
 
 
 def _has_gradient_rows(recipe: Recipe, x: TensorMap) -> bool:
