@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from tmref.__main__ import main
-from tmref.laws import EXAMPLES, LAWS
+from tmref.laws import LAWS
 from tmref.verdicts import read
 
+#: What the selected law is tried on: half of its hundred, for two rows share the code.
+EXAMPLES = 50
 QUICK = ("-k", "relu and keys_survive and not invariant", "-n0")
 
 
@@ -31,8 +33,8 @@ def test_a_check_shows_the_table_and_the_counts(checked):
     assert (found.returncode, found.stderr) == (0, "")
     lines = found.stdout.splitlines()
     assert any(line.startswith("reference 0.") for line in lines)
-    assert any(line.split() == ["relu", "."] for line in lines)
-    assert any(line.split() == ["1", "keys_survive_in_order", str(EXAMPLES), "1"] for line in lines)
+    assert any(line.split() == ["a", "relu"] for line in lines)
+    assert any(line.split() == ["keys_survive_in_order", ".", str(EXAMPLES)] for line in lines)
     assert lines[-1] == f"reference 0.1.0: 1 pass, 0 known failures, 0 unexpected; {EXAMPLES} examples"
 
 

@@ -18,7 +18,7 @@ def verdict(kind=PASS, known=None, examples=20, **rest):
 @pytest.fixture
 def head():
     """A header with whatever it takes."""
-    return header({"reference": "0.1.0"}, ["a_law"], ["linear"], 3, {"examples": 20})
+    return header({"reference": "0.1.0"}, {"a_law": "metadata"}, ["linear"], 3, {"effort": 1})
 
 
 @pytest.fixture
@@ -52,13 +52,20 @@ def test_expected(kind, known, expected):
     assert verdict(kind, known).expected is expected
 
 
+def test_what_is_not_offered_is_expected():
+    untested = verdict(UNTESTED, None)
+    untested.offered = False
+    assert (untested.status, untested.expected) == ("not offered", True)
+
+
 def test_the_header_has_what_verdicts_depend_on(head):
     inner = head["header"]
     assert inner["versions"]["torch"] == importlib.metadata.version("torch")
     assert inner["versions"]["tmref"] == tmref.__version__
     assert inner["versions"]["hypothesis"] == importlib.metadata.version("hypothesis")
     assert inner["seed"] == 3
-    assert inner["settings"]["examples"] == 20
+    assert inner["settings"]["effort"] == 1
+    assert (inner["laws"], inner["families"]) == (["a_law"], {"a_law": "metadata"})
     assert inner["threads"] == torch.get_num_threads()
     assert inner["device"] == "cpu"
     assert inner["implementations"] == {"reference": "0.1.0"}
@@ -67,7 +74,7 @@ def test_the_header_has_what_verdicts_depend_on(head):
 
 def test_a_package_that_is_not_installed_has_no_version(monkeypatch):
     monkeypatch.setattr(verdicts, "_PACKAGES", ("torch", "there-is-no-such-package"))
-    assert list(header({}, [], [], 0, {})["header"]["versions"]) == ["python", "tmref", "torch"]
+    assert list(header({}, {}, [], 0, {})["header"]["versions"]) == ["python", "tmref", "torch"]
 
 
 def test_what_is_written_is_read(written, head):
@@ -96,7 +103,7 @@ def test_every_line_is_json_and_has_the_promised_names(written):
     assert list(first) == ["header"]
     assert list(last) == ["footer"]
     promised = "law row implementation version verdict known examples message counterexample reproducer"
-    assert list(line) == [*promised.split(), "seconds"]
+    assert list(line) == [*promised.split(), "seconds", "offered"]
 
 
 @pytest.mark.parametrize("complete", [True, False])

@@ -144,9 +144,13 @@ def list_(options: argparse.Namespace) -> int:
 
     if options.what == "laws":
         print(f"{encoding.NAME}\n    {encoding.DEMAND}")
+        family = None
         for law in LAWS:
-            traits = f" [{', '.join(sorted(law.traits))}]" if law.traits else ""
-            print(f"{law.name}{traits}\n    {law.demand}")
+            if law.family != family:
+                family = law.family
+                print(f"\n{family.replace('_', ' ')}")
+            of = ", ".join(sorted(law.traits)) or "every module"
+            print(f"{law.name} [{of}; {law.examples} examples]\n    {law.demand}")
     elif options.what == "rows":
         for row in ROWS:
             layers = ", ".join(layer.name for layer in row.layers)

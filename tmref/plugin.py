@@ -90,7 +90,7 @@ class _Recorder:
                 raise pytest.UsageError(str(error)) from error
             self._versions[implementation.name] = str(implementation.version)
         settings = {"effort": config.getoption("tmref_effort"), "selection": config.getoption("-k")}
-        laws = [encoding.NAME, *(law.name for law in LAWS)]
+        laws = {encoding.NAME: "encoding"} | {law.name: law.family for law in LAWS}
         rows = [NO_ROW, *(row.name for row in (*DATA, *ROWS))]
         head = verdicts.header(self._versions, laws, rows, _seed(config), settings)
         self._report = verdicts.Report(Path(config.getoption("tmref_report")), head)

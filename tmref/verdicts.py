@@ -13,6 +13,8 @@ from typing import Any
 import torch
 
 PASS, FAIL, ERROR, UNTESTED = VERDICTS = ("pass", "fail", "error", "untested")
+#: What is untested because the implementation does not have it.
+NOT_OFFERED = "not offered"
 
 _PACKAGES = (
     "torch",
@@ -50,22 +52,28 @@ class Verdict:
     offered: bool = True
 
     @property
+    def status(self) -> str:
+        """What to count it as: known, not offered, or the verdict."""
+        if self.known is not None and self.verdict in (FAIL, ERROR):
+            return "known"
+        return self.verdict if self.offered else NOT_OFFERED
+
+    @property
     def expected(self) -> bool:
         """Whether nobody has to look: it passed, it failed as it is known to, or it is about what the
         implementation does not offer."""
-        if self.verdict == UNTESTED:
-            return not self.offered
-        return self.verdict == PASS or self.known is not None
+        return self.status in (PASS, "known", NOT_OFFERED)
 
 
 def header(
     implementations: dict[str, str],
-    laws: list[str],
+    laws: dict[str, str],
     rows: list[str],
     seed: int,
     settings: dict[str, Any],
 ) -> dict[str, Any]:
-    """What the verdicts depend on: versions, device, seed, settings; and the order of laws and rows."""
+    """What the verdicts depend on: versions, device, seed, settings; and the order of rows and of laws,
+    with their families."""
     versions = {"python": platform.python_version()}
     for package in ("tmref", *_PACKAGES):
         try:
@@ -75,7 +83,8 @@ def header(
     return {
         "header": {
             "implementations": implementations,
-            "laws": laws,
+            "laws": list(laws),
+            "families": laws,
             "rows": rows,
             "versions": versions,
             "device": "cpu",

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import tmref
-from tmref.catalog import ROWS, TRAITS
+from tmref.catalog import DATA, ROWS, TRAITS
 from tmref.implementations.reference import Reference, implementation
 from tmref.laws import LAWS, check_implementation, check_module, parametrize_with_laws
 from tmref.laws.checks import cases
@@ -27,7 +27,7 @@ def every_trait_that_holds():
 
 
 def test_a_module_with_its_twin_and_traits_passes_and_names_what_is_not_declared(capsys):
-    verdicts = check_module(linear, twin=linear_twin, traits=["linear", *ALL_KEPT], examples=10)
+    verdicts = check_module(linear, twin=linear_twin, traits=["linear", *ALL_KEPT], effort=0.1)
     laws = {v.law: v for v in verdicts}
     assert laws["linear_up_to_its_bias"].verdict == PASS
     assert laws["derivatives_are_those_of_plain_torch"].examples == 10
@@ -40,7 +40,7 @@ def test_a_module_that_changes_its_input_passes_where_it_does_not_promise_otherw
     def in_place(x):
         return tmref.nn.ReLU(x.keys, in_place=True)
 
-    laws = {v.law for v in check_module(in_place, traits=["keeps_keys"], examples=5)}
+    laws = {v.law for v in check_module(in_place, traits=["keeps_keys"], effort=0.05)}
     assert "the_input_stays" not in laws
     held = capsys.readouterr().out
     assert "pure" not in held
@@ -50,7 +50,7 @@ def test_a_module_that_changes_its_input_passes_where_it_does_not_promise_otherw
 
 
 def test_without_a_twin_laws_of_torch_are_untested_and_say_so():
-    verdicts = check_module(linear, traits=["keeps_keys"], examples=5)
+    verdicts = check_module(linear, traits=["keeps_keys"], effort=0.05)
     of_values = next(v for v in verdicts if v.law == "values_are_those_of_plain_torch")
     assert (of_values.verdict, of_values.examples) == (UNTESTED, 0)
     assert of_values.message == "there is no twin in plain torch to compare with"
@@ -70,7 +70,7 @@ def test_a_declared_trait_that_does_not_hold_is_a_failure_with_its_smallest_exam
 
 def test_a_declared_trait_that_cannot_be_tested_is_a_failure():
     with pytest.raises(AssertionError, match=r"the trait seeded .*: untested: there is no twin"):
-        check_module(linear, traits=["seeded"], examples=5)
+        check_module(linear, traits=["seeded"], effort=0.05)
 
 
 def test_a_twin_that_is_another_module_is_a_failure():
@@ -111,7 +111,7 @@ def test_maps_can_be_restricted():
         assert all(len(block) for block in x)
         return tmref.nn.ReLU(x.keys)
 
-    check_module(not_empty, traits=["keeps_keys"], maps={"min_samples": 1}, examples=10)
+    check_module(not_empty, traits=["keeps_keys"], maps={"min_samples": 1}, effort=0.1)
     with pytest.raises(AssertionError, match="can't be made"):
         check_module(not_empty, traits=["keeps_keys"])
 
@@ -123,12 +123,17 @@ def test_an_unknown_trait_is_refused_and_those_there_are_named():
 
 def test_every_law_on_every_row_that_has_its_traits_is_a_case():
     names = [case.name for case in cases(implementation)]
-    assert len(names) == len(set(names)) == 1 + sum(law.applies_to(row) for law in LAWS for row in ROWS)
+    assert (
+        len(names)
+        == len(set(names))
+        == 1 + sum(law.applies_to(row) for law in LAWS for row in (*DATA, *ROWS))
+    )
     assert names[0] == "reference---what_is_encoded_comes_back_decoded"
 
 
 def test_every_trait_has_a_law():
-    assert set(TRAITS) == {trait for law in LAWS for trait in law.traits}
+    assert set(TRAITS) == {trait for law in LAWS if not law.of_data for trait in law.traits}
+    assert {row.name for row in DATA} == {kind for law in LAWS if law.of_data for kind in law.traits}
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
@@ -148,8 +153,9 @@ class Wrong(Reference):
 def test_an_implementation_is_checked_on_every_row(monkeypatch):
     rows = tuple(row for row in ROWS if row.name in ("relu", "linear"))
     monkeypatch.setattr("tmref.laws.checks.ROWS", rows)
+    monkeypatch.setattr("tmref.laws.checks.DATA", ())
     with pytest.raises(AssertionError, match="values_are_those_of_plain_torch") as error:
-        check_implementation(Wrong(), examples=10)
+        check_implementation(Wrong(), effort=0.1)
     assert "(relu)" in str(error.value)
     assert "(linear)" not in str(error.value)
 
@@ -178,7 +184,7 @@ def test_parametrize_takes_an_implementation_too():
 
 def test_all_traits_that_hold_may_be_declared_but_keyed_needs_properties():
     traits = every_trait_that_holds()
-    verdicts = check_module(linear, twin=linear_twin, traits=traits, examples=5)
+    verdicts = check_module(linear, twin=linear_twin, traits=traits, effort=0.05)
     untested = {v.law: v.message for v in verdicts if v.verdict == UNTESTED}
     assert untested == {
         "properties_are_those_asked_for": "nobody says which properties the output must have"

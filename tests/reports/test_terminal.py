@@ -8,7 +8,12 @@ from rich.console import Console
 from tmref.reports.terminal import show
 from tmref.verdicts import Results, Verdict
 
-HEADER = {"implementations": {"mine": "1"}, "laws": ["first", "second"], "rows": ["a", "b"]}
+HEADER = {
+    "implementations": {"mine": "1"},
+    "laws": ["first", "second", "third"],
+    "families": {"first": "one_family", "second": "another", "third": "another"},
+    "rows": ["row", "other"],
+}
 
 
 def verdict(law, row, kind, **more):
@@ -28,39 +33,53 @@ def shown():
 def test_every_verdict_has_its_sign_in_the_order_of_the_header(shown):
     lines = shown(
         [
-            verdict("second", "b", "untested", message="why not"),
-            verdict("second", "a", "error", message="raised"),
-            verdict("first", "b", "fail", known="a reason", message="m"),
-            verdict("first", "a", "pass", examples=7),
+            verdict("third", "other", "untested", offered=False, message="no such thing"),
+            verdict("second", "other", "untested", message="why not"),
+            verdict("second", "row", "error", message="raised"),
+            verdict("first", "other", "fail", known="a reason", message="m", examples=3),
+            verdict("first", "row", "pass", examples=7),
         ]
     )
-    signs = [line.split() for line in lines if line[:3] in (" a ", " b ")]
-    assert signs == [["a", ".", "E"], ["b", "k", "?"]]
-    assert next(line.split() for line in lines if " first " in line) == ["1", "first", "7", "1", "1"]
+    assert "a row b other" in [" ".join(line.split()) for line in lines]
+    table = lines[1:8]
+    assert [line.strip() for line in table] == [
+        "mine 1",
+        "law         ab  examples",
+        "one family",
+        "first     .k        10",
+        "another",
+        "second    E?         0",
+        "third      -         0",
+    ]
 
 
 def test_failures_are_shown_with_their_scripts_and_known_ones_once(shown):
     lines = shown(
         [
-            verdict("first", "a", "fail", known="a reason", message="m", reproducer="one()\n"),
-            verdict("first", "b", "fail", known="a reason", message="m", reproducer="two()\n"),
-            verdict("second", "a", "fail", message="m", reproducer="three()\n"),
-            verdict("second", "b", "untested", message="why not"),
+            verdict("first", "row", "fail", known="a reason", message="m", reproducer="one()\n"),
+            verdict("first", "other", "fail", known="a reason", message="m", reproducer="two()\n"),
+            verdict("second", "row", "fail", message="m", reproducer="three()\n"),
+            verdict("second", "other", "untested", message="why not"),
+            verdict("third", "row", "untested", offered=False, message="mine does not offer it: x"),
+            verdict("third", "other", "untested", offered=False, message="mine does not offer it: x"),
         ]
     )
     assert [line for line in lines if line.endswith("()")] == ["    three()", "    one()"]
-    assert "rows: a, b" in lines
+    assert "rows: row, other" in lines
     assert "why not" in lines
-    assert any(line.startswith("second on a: fail") for line in lines)
+    assert any(line.startswith("second on row: fail") for line in lines)
+    i = lines.index("mine does not offer it: x")
+    assert lines[i + 1] == "laws: third"
+    assert lines[-2] == "mine 1: 0 pass, 2 known failures, 2 not offered, 2 unexpected; 0 examples"
 
 
 def test_the_summary_counts_and_says_what_is_missing(shown):
-    lines = shown([verdict("first", "a", "pass", examples=3), verdict("first", "b", "error")])
+    lines = shown([verdict("first", "row", "pass", examples=3), verdict("first", "other", "error")])
     assert lines[-2] == "mine 1: 1 pass, 0 known failures, 1 unexpected; 3 examples"
     assert lines[-1] == "the run was cut short: there are verdicts missing"
     assert shown([], {"pass": 0})[-1] == "nothing was selected: no law was tried"
 
 
 def test_brackets_in_messages_are_no_markup(shown):
-    lines = shown([verdict("first", "a", "fail", message="[doc] is [red]")])
+    lines = shown([verdict("first", "row", "fail", message="[doc] is [red]")])
     assert "[doc] is [red]" in lines

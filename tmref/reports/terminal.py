@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
+import string
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from rich.columns import Columns
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..verdicts import ERROR, FAIL, PASS, Results, Verdict
+from ..verdicts import ERROR, FAIL, NOT_OFFERED, PASS, UNTESTED, Results, Verdict
 
 if TYPE_CHECKING:
     from ..strategies.reach import Corner
 
-_SIGNS = {PASS: (".", "green"), FAIL: ("F", "bold red"), ERROR: ("E", "bold red")}
+_SIGNS = {
+    PASS: (".", "green"),
+    "known": ("k", "yellow"),
+    FAIL: ("F", "bold red"),
+    ERROR: ("E", "bold red"),
+    UNTESTED: ("?", "bold magenta"),
+    NOT_OFFERED: ("-", "dim"),
+}
 _WIDTH = 112  # of the table; narrower terminals wrap its lines
-_KNOWN = ("k", "yellow")
-_UNTESTED = ("?", "bold magenta")
-
-
-def _sign(verdict: Verdict) -> tuple[str, str]:
-    return _KNOWN if verdict.known else _SIGNS.get(verdict.verdict, _UNTESTED)
 
 
 def show(results: Results, console: Console | None = None) -> None:
-    """Print the table, the counts, and what breaks each broken law, for every implementation."""
+    """Print the table, and what breaks each broken law, for every implementation."""
     if console is None:
         console = Console(highlight=False, soft_wrap=True)
         console.width = max(console.width, _WIDTH)
     for verdicts in _by_implementation(results):
         console.print()
-        console.print(_table(verdicts))
-        console.print(_laws(verdicts))
+        console.print(_table(verdicts, results.header.get("families", {})))
+        rows = list(dict.fromkeys(v.row for v in verdicts))
+        pairs = zip(_letters(rows), rows, strict=True)
+        console.print(Columns([f"{letter} {row}" for letter, row in pairs], column_first=True))
+        console.print(_LEGEND)
         _show_failures(verdicts, console)
     console.print()
     for line in _summary(results):
@@ -66,35 +72,35 @@ def _by_implementation(results: Results) -> list[list[Verdict]]:
     return [verdicts for verdicts in found.values() if verdicts]
 
 
-def _table(verdicts: list[Verdict]) -> Table:
-    """Rows by laws; the laws have numbers."""
-    laws = list(dict.fromkeys(v.law for v in verdicts))
+def _letters(rows: Sequence[str]) -> list[str]:
+    """The characters that head the columns of these rows; where there are too many, over again."""
+    return [string.ascii_letters[i % len(string.ascii_letters)] for i in range(len(rows))]
+
+
+def _table(verdicts: list[Verdict], families: Mapping[str, str]) -> Table:
+    """A line for every law, a column of one character for every row."""
     first = verdicts[0]
+    rows = list(dict.fromkeys(v.row for v in verdicts))
     table = Table(title=f"{first.implementation} {first.version}", title_justify="left", box=None)
-    table.add_column("row", justify="left", no_wrap=True)
-    for number in range(1, len(laws) + 1):
-        table.add_column(str(number), justify="right")
-    for row in dict.fromkeys(v.row for v in verdicts):
-        signs = {v.law: Text(*_sign(v)) for v in verdicts if v.row == row}
-        table.add_row(row, *(signs.get(law, Text("")) for law in laws))
+    table.add_column("law", no_wrap=True)
+    table.add_column("".join(_letters(rows)), no_wrap=True)
+    table.add_column("examples", justify="right")
+    family = None
+    for law in dict.fromkeys(v.law for v in verdicts):
+        if families.get(law) != family:
+            family = families.get(law)
+            table.add_row(Text((family or "").replace("_", " "), "bold"))
+        of_law = {v.row: v for v in verdicts if v.law == law}
+        signs = (_SIGNS[of_law[row].status] if row in of_law else (" ", "") for row in rows)
+        examples = sum(v.examples for v in of_law.values())
+        table.add_row(f"  {law}", Text.assemble(*signs), str(examples))
     return table
 
 
-def _laws(verdicts: list[Verdict]) -> Table:
-    """The laws by their numbers, with what became of each."""
-    table = Table(box=None, caption=_LEGEND, caption_justify="left")
-    for heading in ("", "law", "examples", "pass", "known", "fail", "error", "untested"):
-        table.add_column(heading, justify="left" if heading == "law" else "right", no_wrap=True)
-    for number, law in enumerate(dict.fromkeys(v.law for v in verdicts), 1):
-        of_law = [v for v in verdicts if v.law == law]
-        counts = Counter("known" if v.known else v.verdict for v in of_law)
-        names = ("pass", "known", "fail", "error", "untested")
-        cells = [str(counts[name]) if counts[name] else "" for name in names]
-        table.add_row(str(number), law, str(sum(v.examples for v in of_law)), *cells)
-    return table
-
-
-_LEGEND = ". pass   k fails as it is known to   F fail   E error   ? untested   (blank) not its trait"
+_LEGEND = (
+    ". pass   k fails as it is known to   F fail   E error   ? untested   - not offered   "
+    "(blank) not its trait"
+)
 
 
 def _show_failures(verdicts: list[Verdict], console: Console) -> None:
@@ -113,6 +119,9 @@ def _show_failures(verdicts: list[Verdict], console: Console) -> None:
         console.rule(Text(f"known: {law}", "yellow"), align="left")
         console.print(f"{reason}\nrows: {rows}", markup=False)
         _show(found[0], console)
+    for reason in dict.fromkeys(v.message for v in verdicts if v.status == NOT_OFFERED):
+        laws = dict.fromkeys(v.law for v in verdicts if (v.status, v.message) == (NOT_OFFERED, reason))
+        console.print(f"{reason}\nlaws: {', '.join(laws)}", markup=False)
 
 
 def _show(verdict: Verdict, console: Console) -> None:
@@ -130,11 +139,12 @@ def _show(verdict: Verdict, console: Console) -> None:
 def _summary(results: Results) -> list[str]:
     lines = []
     for verdicts in _by_implementation(results):
-        counts = Counter("known" if v.known else v.verdict for v in verdicts)
+        counts = Counter(v.status for v in verdicts)
+        not_offered = f"{counts[NOT_OFFERED]} not offered, " if counts[NOT_OFFERED] else ""
         unexpected = sum(not v.expected for v in verdicts)
         lines.append(
             f"{verdicts[0].implementation} {verdicts[0].version}: {counts[PASS]} pass, "
-            f"{counts['known']} known failures, {unexpected} unexpected; "
+            f"{counts['known']} known failures, {not_offered}{unexpected} unexpected; "
             f"{sum(v.examples for v in verdicts)} examples"
         )
     if not results.verdicts:
