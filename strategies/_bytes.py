@@ -46,6 +46,11 @@ class Bytes:
         self._next += 1
         return table[byte * len(table) >> 8]
 
+    def pick_order(self, size: int) -> tuple[int, ...]:
+        """The numbers up to ``size`` in any order, of a byte each."""
+        left = list(range(size))
+        return tuple(left.pop(self.pick(range(len(left)))) for _ in range(size))
+
 
 @functools.cache
 def sizes(low: int, high: int) -> tuple[int, ...]:

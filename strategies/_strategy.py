@@ -31,18 +31,19 @@ class Draw:
         drawn: T = self._data.draw(strategy, label)
         return drawn
 
-    def bytes(self, purpose: str, least: int, most: int = MOST_BYTES) -> Bytes:
+    def bytes(self, purpose: str, count: int, *, exact: bool = False) -> Bytes:
         """So many bytes in one draw, labelled by what they are for.
 
         It is the number of draws that takes time, not that of the bytes. Where more or less of them are
-        needed as other things shrink, ``most`` is left out: Hypothesis keeps bytes that are too many
-        then, and would take zeros for them otherwise. Bytes are taken from the end: shrinking sorts
+        needed as other things shrink, the number isn't ``exact``: Hypothesis keeps bytes that are too
+        many then, and would take zeros for them otherwise. Bytes are taken from the end: shrinking sorts
         them, so that what isn't zero comes first, and sizes can shrink. Of more than an example has
         room for, they repeat.
         """
-        label = f"{purpose} {len(self._data.nodes)}"
-        drawn = self._in_span(label, self._data.draw_bytes, min(least, LONGEST), most)[::-1]
-        return Bytes(drawn if least <= LONGEST else drawn * -(-least // len(drawn)))
+        least = min(count, LONGEST)
+        most = least if exact else MOST_BYTES
+        drawn = self._in_span(self._apart(purpose), self._data.draw_bytes, least, most)[::-1]
+        return Bytes(drawn if count <= LONGEST else drawn * -(-count // len(drawn)))
 
     def part(self, drawing: Callable[..., T], *args: Any) -> T:
         """``drawing(draw, *args)``, one of several like parts: shrinking takes whole parts away, and
@@ -50,9 +51,11 @@ class Draw:
         """
         name = drawing.__qualname__
         is_replayed = self._data.index < len(self._data.prefix or ())
-        return self._in_span(
-            name if is_replayed else f"{name} {len(self._data.nodes)}", drawing, self, *args
-        )
+        return self._in_span(name if is_replayed else self._apart(name), drawing, self, *args)
+
+    def _apart(self, name: str) -> str:
+        """A label that nothing else of the example has."""
+        return f"{name} {len(self._data.nodes)}"
 
     def _in_span(self, label: str, drawing: Callable[..., T], *args: Any) -> T:
         """What a strategy with this label would draw, without the cost of making one.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tmref import Labels, TensorMap
+from tmref import TensorMap
 from tmref.permutations import Permutation
 from tmref.rotations import Rotation
 
-from ._bytes import Bytes
 from ._strategy import Draw, strategy
 from .numbers import check_size
 
@@ -28,14 +27,12 @@ def sub_maps(tensor: TensorMap, *, min_blocks: int = 0) -> Callable[[Draw], Tens
     count = len(tensor)
 
     def draw_sub_map(draw: Draw) -> TensorMap:
-        data = draw.bytes("blocks", count, count)
+        data = draw.bytes("blocks", count, exact=True)
         taken = {i for i in range(count) if data.pick((False, True))}
         for i in range(count):
             if len(taken) < min_blocks:
                 taken.add(i)
-        rows = tensor.keys._tensor()[sorted(taken)]
-        keys = Labels._of_tensor(tensor.keys._names, rows, tensor.keys.device)
-        return TensorMap(keys, [tensor.block(i) for i in sorted(taken)])
+        return TensorMap(tensor.keys._taken(sorted(taken)), [tensor.block(i) for i in sorted(taken)])
 
     return draw_sub_map
 
@@ -57,20 +54,13 @@ def permutations(
 
     def draw_permutation(draw: Draw) -> Permutation:
         sizes = [len(block) for block in tensor]
-        need = sum(sizes) + len(sizes)
-        data = draw.bytes("orders", need, need)
-        order = pick_order(data, len(sizes)) if keys else tuple(range(len(sizes)))
+        data = draw.bytes("orders", sum(sizes) + len(sizes), exact=True)
+        order = data.pick_order(len(sizes)) if keys else tuple(range(len(sizes)))
         # block by block, so that they stay what they are while the order of the blocks shrinks
-        of_blocks = [pick_order(data, size) if samples else tuple(range(size)) for size in sizes]
+        of_blocks = [data.pick_order(size) if samples else tuple(range(size)) for size in sizes]
         return Permutation(order, tuple(of_blocks[i] for i in order))
 
     return draw_permutation
-
-
-def pick_order(data: Bytes, size: int) -> tuple[int, ...]:
-    """The numbers up to ``size`` in any order, of a byte each."""
-    left = list(range(size))
-    return tuple(left.pop(data.pick(range(len(left)))) for _ in range(size))
 
 
 @strategy
@@ -86,7 +76,7 @@ def rotations(*, inversions: bool = True) -> Callable[[Draw], Rotation]:
     """
 
     def draw_rotation(draw: Draw) -> Rotation:
-        data = draw.bytes("rotation", 5, 5)
+        data = draw.bytes("rotation", 5, exact=True)
         inversion = data.pick((False, True)) and inversions
         w, x, y, z = (data.pick(_TURNS) for _ in range(4))
         return Rotation((w if x or y or z else 1, x, y, z), inversion=inversion)

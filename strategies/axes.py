@@ -16,7 +16,7 @@ from tmref.labels import _checked_names
 
 from ._bytes import INT32_MAX, INT32_MIN, LABEL_VALUES, Bytes, sizes
 from ._strategy import Draw, strategy
-from .numbers import check_size, check_sizes, check_strategy
+from .numbers import check_size, check_sizes, check_strategies
 
 MAX_LAMBDA = 4
 
@@ -103,10 +103,16 @@ def label_rows(data: Bytes, size: int, width: int) -> dict[tuple[int, ...], None
 
 def _add_row(rows: dict[tuple[int, ...], None], row: Sequence[int]) -> None:
     """Add a row, or the next one that isn't there."""
+    added = tuple(row)
+    while added in rows:
+        added = _next_row(added)
+    rows[added] = None
+
+
+def _next_row(row: Sequence[int]) -> tuple[int, ...]:
+    """The row whose last value is one up; after the largest comes the smallest."""
     *first, last = row
-    while (*first, last) in rows:
-        last = last + 1 if last < INT32_MAX else INT32_MIN
-    rows[(*first, last)] = None
+    return (*first, last + 1 if last < INT32_MAX else INT32_MIN)
 
 
 def labels_of_rows(
@@ -146,10 +152,8 @@ def _draw_labels(
     max_size: int,
 ) -> Callable[[Draw], Labels]:
     check_sizes("min_size", min_size, "max_size", max_size)
-    for name, option in (("names", names), ("values", values)):
-        if option is not None:
-            check_strategy(name, option)
-    number, of_names = st.sampled_from(sizes(min_size, max_size) or (0,)), st.sampled_from(table)
+    check_strategies(names=names, values=values)
+    number, of_names = st.sampled_from(sizes(min_size, max_size)), st.sampled_from(table)
 
     def draw_labels(draw: Draw) -> Labels:
         drawn: Sequence[str] = draw(of_names) if names is None else _checked_names(draw(names))
@@ -226,7 +230,7 @@ class KeyRows:
     def add(self, data: Bytes, needed: bool) -> bool:
         """Add the row that the next bytes say; False where it stands there already."""
         pair = (0, 0) if self._max_lambda is None else data.pick(_spherical_pairs(self._max_lambda))
-        further = data.label_values(len(self.names) - 2 * (self._max_lambda is not None))
+        further: Sequence[int] = data.label_values(len(self.names) - 2 * (self._max_lambda is not None))
         row = self._row(pair, further)
         if row in self.rows and not needed:
             return False
@@ -236,15 +240,16 @@ class KeyRows:
         self.rows[row] = None
         return True
 
-    def _row(self, pair: tuple[int, int], further: list[int]) -> tuple[int, ...]:
+    def _row(self, pair: tuple[int, int], further: Sequence[int]) -> tuple[int, ...]:
         if self._max_lambda is None:
             return tuple(further)
         return (*further[: self._at], *pair, *further[self._at :])
 
-    def _next(self, pair: tuple[int, int], further: list[int]) -> tuple[tuple[int, int], list[int]]:
+    def _next(
+        self, pair: tuple[int, int], further: Sequence[int]
+    ) -> tuple[tuple[int, int], Sequence[int]]:
         if self._max_lambda is None:
-            *first, last = further
-            return pair, [*first, last + 1 if last < INT32_MAX else INT32_MIN]
+            return pair, _next_row(further)
         pairs = list(dict.fromkeys(_spherical_pairs(self._max_lambda)))
         return pairs[(pairs.index(pair) + 1) % len(pairs)], further
 
@@ -258,7 +263,7 @@ class KeyRows:
 
 
 def _key_bytes(draw: Draw) -> Bytes:
-    return draw.bytes("key", 4, 4)
+    return draw.bytes("key", 4, exact=True)
 
 
 def _draw_keys(

@@ -1,7 +1,7 @@
 """Strategies for what must be refused: invalid labels, blocks and maps.
 
 Every kind of defect is one function: it draws something valid, breaks one thing of it, and returns the
-reason why that is invalid, with the call that makes it. ``@_defect`` adds it to a table, with the source
+reason why that is invalid, with the call that makes it. ``@defect`` adds it to a table, with the source
 that says so: ``LABELS``, ``BLOCKS``, ``MAPS`` and :mod:`invalid_modules`' ``RECIPES`` list all kinds.
 """
 
@@ -106,6 +106,7 @@ def other_size(draw: Draw, *sizes: int, least: int = 0) -> int:
 
 
 def pick_index(draw: Draw, items: Any) -> int:
+    """The position of one of the ``items``."""
     return draw(st.sampled_from(range(len(items))))
 
 

@@ -17,7 +17,7 @@ from tmref.labels import _checked_names
 from . import axes
 from ._bytes import Bytes, sizes
 from ._strategy import Draw, strategy
-from .numbers import MAX_FEATURES, check_size, check_sizes, check_strategy
+from .numbers import MAX_FEATURES, check_size, check_sizes, check_strategies
 from .values import Values
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class _Gradient:
     def draw(self, draw: Draw, of: TensorBlock, values: Values) -> TensorBlock:
         """A gradient of the block ``of``."""
         width = len(self.samples)
-        data = draw.bytes("gradient", *[1 + len(_EXTRA) + 2 * self.max_rows] * 2)
+        data = draw.bytes("gradient", 1 + len(_EXTRA) + 2 * self.max_rows, exact=True)
         number = data.pick(sizes(0, self.max_rows)) if len(of) else 0
         entries = [data.pick(sizes(1, MAX_COMPONENT_SIZE)) for _ in _EXTRA]
         rows = set()
@@ -110,19 +110,24 @@ def gradients(
     """
     check_size("max_rows", max_rows)
     check_size("max_components", max_components, 0, len(_EXTRA) - 1)
-    for name in ("dtypes", "devices"):
-        if name in values:
-            raise TypeError(f"a gradient has the block's {name}: leave the option {name!r} out")
+    _without_kind(values, "a gradient has the block's {}")
     how = Values.checked(values, len(block.properties))
 
     def draw_gradient(draw: Draw) -> TensorBlock:
-        data = draw.bytes("gradient names", 2, 2)
+        data = draw.bytes("gradient names", 2, exact=True)
         kind = _Gradient(
             "", data.pick(_EXTRA[: max_components + 1]), data.pick(_GRADIENT_SAMPLES), max_rows
         )
         return kind.draw(draw, block, how)
 
     return draw_gradient
+
+
+def _without_kind(values: ValueOptions, why: str) -> None:
+    """TypeError for options that say what dtype and device are, which something else says already."""
+    for name in ("dtypes", "devices"):
+        if name in values:
+            raise TypeError(f"{why.format(name)}: leave the option {name!r} out")
 
 
 def _names_of(drawn: Sequence[str], may_be_none: bool) -> tuple[str, ...]:
@@ -154,7 +159,7 @@ class _Blocks:
         """A block under the next of the keys ``found``, or under one that is known to be of
         ``o3_lambda``; None where its key has a block already.
         """
-        data = draw.bytes("block", *[3 + _MOST_COMPONENTS + _MOST_KEY_NAMES] * 2)
+        data = draw.bytes("block", 3 + _MOST_COMPONENTS + _MOST_KEY_NAMES, exact=True)
         counts = pick_counts(data, self.tables)
         if self.alike == "properties":
             counts = counts[0], self.counts[1], counts[2]
@@ -222,10 +227,7 @@ def tensor_blocks(
     >>> find(tensor_blocks(), lambda block: bool((block.values < 0).any()))
     TensorBlock(torch.tensor([[-1.0]]), Labels.range("system", 1), [], Labels.range("n", 1))
     """
-    given = {"samples": samples, "components": components, "properties": properties}
-    for name, option in given.items():
-        if option is not None:
-            check_strategy(name, option)
+    check_strategies(samples=samples, components=components, properties=properties)
     check_size("max_gradients", max_gradients, 0, len(GRADIENT_NAMES))
     how = Values.checked(values)
     of_samples = axes.samples() if samples is None else samples
@@ -233,7 +235,7 @@ def tensor_blocks(
     of_properties = axes.properties() if properties is None else properties
 
     def draw_block(draw: Draw) -> TensorBlock:
-        kind = how.kind(draw, draw.bytes("dtype", 1, 1))
+        kind = how.kind(draw, draw.bytes("dtype", 1, exact=True))
         drawn = [draw(of_samples), *draw(of_components), draw(of_properties)]
         block = _draw_block(draw, drawn, kind, how)
         for gradient in _pick_gradients(draw, max_gradients):
@@ -248,7 +250,7 @@ def _pick_gradients(draw: Draw, most: int) -> list[_Gradient]:
     if not most:
         return []
     number = most if most == 1 else draw(st.sampled_from(range(1, most + 1)))
-    data = draw.bytes("gradients", 2 * most, 2 * most)
+    data = draw.bytes("gradients", 2 * most, exact=True)
     return [
         _Gradient(p, data.pick(_EXTRA), data.pick(_GRADIENT_SAMPLES)) for p in GRADIENT_NAMES[:number]
     ]
@@ -304,15 +306,12 @@ def tensor_maps(
     check_sizes("min_properties", min_properties, "max_properties", max_properties)
     check_size("max_gradients", max_gradients, 0, len(GRADIENT_NAMES))
     check_size("max_lambda", max_lambda)
-    given = {
-        "keys": keys,
-        "sample_names": sample_names,
-        "component_names": component_names,
-        "property_names": property_names,
-    }
-    for name, option in given.items():
-        if option is not None:
-            check_strategy(name, option)
+    check_strategies(
+        keys=keys,
+        sample_names=sample_names,
+        component_names=component_names,
+        property_names=property_names,
+    )
     if spherical and keys is None:
         axes.check_spherical(min_blocks, max_blocks, max_lambda, "min_blocks", "max_blocks")
     if spherical and component_names is not None:
@@ -326,7 +325,7 @@ def tensor_maps(
     def draw_map(draw: Draw) -> TensorMap:
         drawn = None if keys is None else _checked_keys(draw(keys), spherical)
         count = draw(number) if drawn is None else len(drawn)
-        data = draw.bytes("map", *[6 + 2 + _MOST_COMPONENTS] * 2)
+        data = draw.bytes("map", 6 + 2 + _MOST_COMPONENTS, exact=True)
         dtype, device = how.kind(draw, data)
         found = axes.KeyRows(data.pick(of_keys), max_lambda if spherical else None)
         if not count:
@@ -383,9 +382,7 @@ def like(tensor: TensorMap, **values: Unpack[ValueOptions]) -> Callable[[Draw], 
     >>> find(like(x), lambda y: bool((y[0].values > 0).any()))[0].values
     tensor([[1.]])
     """
-    for name in ("dtypes", "devices"):
-        if name in values:
-            raise TypeError(f"the map has {name} of its own: leave the option {name!r} out")
+    _without_kind(values, "the map has {} of its own")
     how = Values.checked(values, max((len(block.properties) for block in tensor), default=0))
 
     def draw_like(draw: Draw) -> TensorMap:

@@ -32,20 +32,22 @@ def check_size(name: str, size: object, least: int = 0, most: int | None = None)
         raise InvalidArgument(f"{name}={size!r} must be an int {bounds}")
 
 
-def check_sizes(minimum: str, low: int, maximum: str, high: int, least: int = 0) -> None:
-    """InvalidArgument unless both are ints, and ``least`` <= ``low`` <= ``high``."""
-    check_size(minimum, low, least)
-    check_size(maximum, high, least)
+def check_sizes(minimum: str, low: int, maximum: str, high: int) -> None:
+    """InvalidArgument unless both are ints, and 0 <= ``low`` <= ``high``."""
+    check_size(minimum, low)
+    check_size(maximum, high)
     if low > high:
         raise InvalidArgument(f"{minimum}={low} must be at most {maximum}={high}")
 
 
-def check_strategy(name: str, value: object) -> None:
-    """InvalidArgument unless it is a strategy."""
-    if not isinstance(value, st.SearchStrategy):
-        raise InvalidArgument(
-            f"{name}={value!r} must be a strategy; for one value: hypothesis.strategies.just({value!r})"
-        )
+def check_strategies(**options: object) -> None:
+    """InvalidArgument unless each is a strategy, or None."""
+    for name, value in options.items():
+        if value is not None and not isinstance(value, st.SearchStrategy):
+            raise InvalidArgument(
+                f"{name}={value!r} must be a strategy; for one value: "
+                f"hypothesis.strategies.just({value!r})"
+            )
 
 
 def unit_bound(*, features: int = MAX_FEATURES, depth: int = MAX_DEPTH) -> int:

@@ -78,8 +78,8 @@ def recipes(row: Row, tensor: TensorMap, *, shuffled_layers: bool = False) -> Ca
 
 def _pick_order(data: Bytes, keys: Labels) -> Labels:
     """The entries of ``keys`` in any order."""
-    left = list(keys._rows())
-    rows = dict.fromkeys(left.pop(data.pick(range(len(left)))) for _ in keys)
+    found = keys._rows()
+    rows = dict.fromkeys(found[i] for i in data.pick_order(len(keys)))
     return keys if len(rows) < 2 else axes.labels_of_rows(keys._names, rows, keys.device)
 
 

@@ -15,7 +15,7 @@ from hypothesis.errors import InvalidArgument
 
 from ._bytes import Bytes
 from ._strategy import Draw, strategy
-from .numbers import MAX_FEATURES, UNITS, check_size, check_strategy, checked_bound, units
+from .numbers import MAX_FEATURES, UNITS, check_size, check_strategies, checked_bound, units
 from .printing import printed_as_source
 
 if TYPE_CHECKING:
@@ -109,14 +109,15 @@ def array_values(
     >>> find(array_values(allow_nan=True), lambda values: bool(values.isnan().any()))
     tensor([[nan]])
     """
-    check_strategy("shapes", _SHAPES if shapes is None else shapes)
+    check_strategies(shapes=shapes)
     how = Values.checked(values)
 
     def draw_array(draw: Draw) -> torch.Tensor:
         shape = draw(_SHAPES if shapes is None else shapes)
         for size in shape:
             check_size("shapes", size)
-        return printed_as_source(how.draw(draw, shape, *how.kind(draw, draw.bytes("dtype", 1, 1))))
+        dtype, device = how.kind(draw, draw.bytes("dtype", 1, exact=True))
+        return printed_as_source(how.draw(draw, shape, dtype, device))
 
     return draw_array
 
@@ -143,11 +144,11 @@ class Values:
         """What is asked for, with the bound of so many features unless it says another one."""
         given: dict[str, Any] = dict(options)
         known = [field.name for field in fields(cls)]
-        for name, value in given.items():
+        for name in given:
             if name not in known:
                 raise TypeError(f"there is no option {name!r}; those of values are {', '.join(known)}")
-            if name in ("dtypes", "layouts", "requires_grad", "devices") and value is not None:
-                check_strategy(name, value)
+        strategies = {n: given.get(n) for n in ("dtypes", "layouts", "requires_grad", "devices")}
+        check_strategies(**strategies)
         flags = {name: given.get(name, False) for name in known if name.startswith(("wide", "allow"))}
         _check_flags(**flags)
         bound = given.get("bound")
@@ -155,14 +156,7 @@ class Values:
             raise InvalidArgument(
                 f"bound={bound} is of multiples of 1/8; wide=True has none: give one only"
             )
-        strategies = {n: given[n] for n in ("layouts", "requires_grad", "devices") if n in given}
-        dtype = given.get("dtypes")
-        return cls(
-            dtypes=dtype,
-            bound=checked_bound(bound, features),
-            **flags,
-            **strategies,
-        )
+        return cls(bound=checked_bound(bound, features), **flags, **strategies)
 
     def kind(self, draw: Draw, data: Bytes) -> tuple[torch.dtype, torch.device]:
         """What all values of a map have in common, by a byte where nothing else was asked for."""

@@ -342,6 +342,10 @@ class Labels:
             self._tuples = tuple(struct.iter_unpack(f"{len(self._names)}i", self._content))
         return self._tuples
 
+    def _taken(self, positions: Sequence[int]) -> Labels:
+        """The entries at distinct positions."""
+        return Labels._of_tensor(self._names, self._tensor()[list(positions)], self._device)
+
     def _selected(self, selection: Labels) -> list[int]:
         columns = [_column_index(self._names, name) for name in selection._names]
         if selection._names == self._names:

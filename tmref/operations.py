@@ -191,7 +191,7 @@ def filter_blocks(tensor: TensorMap, keys: Labels, copy: bool = False) -> Tensor
     if not isinstance(copy, bool):
         raise TypeError(f"copy must be a bool, got {copy!r} of type {type(copy).__name__}")
     positions = tensor.keys._selected(keys)
-    kept = Labels._of_tensor(tensor.keys._names, tensor.keys._tensor()[positions], tensor.device)
+    kept = tensor.keys._taken(positions)
     filtered = TensorMap._unchecked(kept, [tensor.block_by_id(i) for i in positions])
     return filtered.copy() if copy else filtered
 

@@ -46,16 +46,12 @@ class Permutation(PrintedAsSource):
                 f"the permutation is for blocks of {expected} samples, got blocks of {given}"
             )
         blocks = [_permuted(tensor.block(i), s) for i, s in zip(self.keys, self.samples, strict=True)]
-        return TensorMap(_taken(tensor.keys, self.keys), blocks)
-
-
-def _taken(labels: Labels, order: tuple[int, ...]) -> Labels:
-    return Labels._of_tensor(labels._names, labels._tensor()[list(order)], labels.device)
+        return TensorMap(tensor.keys._taken(self.keys), blocks)
 
 
 def _permuted(block: TensorBlock, order: tuple[int, ...]) -> TensorBlock:
     values = block.values[torch.tensor(order, dtype=torch.int64, device=block.device)]
-    permuted = TensorBlock(values, _taken(block.samples, order), block.components, block.properties)
+    permuted = TensorBlock(values, block.samples._taken(order), block.components, block.properties)
     places = torch.empty(len(order), dtype=torch.int32)
     places[list(order)] = torch.arange(len(order), dtype=torch.int32)
     for parameter, gradient in block.gradients():

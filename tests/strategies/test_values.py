@@ -36,7 +36,7 @@ class Given:
     def __init__(self, data):
         self.data = data
 
-    def bytes(self, purpose, least, most=None):
+    def bytes(self, purpose, count, *, exact=False):
         return Bytes(bytes(self.data))
 
 

@@ -237,7 +237,7 @@ def _recipes(
     sizes = [p.numel() for of_key in made for p in of_key]
     numbers = draw(array_values(shapes=st.just((sum(sizes),)), dtypes=st.just(x.dtype)))
     pieces = iter(numbers.split(sizes)) if sizes else iter(())
-    values = [tuple(next(pieces).reshape(p.shape) for p in of_key) for of_key in made]
+    values = [tuple(next(pieces).reshape(p.shape).clone() for p in of_key) for of_key in made]
     call = dataclasses.replace(call, parameters=tuple(v for of_key in values for v in of_key))
     if twin is None:
         return Recipe(row, call, x.keys, None, None)
