@@ -47,6 +47,9 @@ bench: $(READY) ## time the commit that is checked out, by asv (what is not comm
 speed: $(READY) ## compare the reference with plain torch and metatensor, as ratios of CPU time
 	$(VENV)/bin/python asv_benchmarks/speed.py $(ARGS)
 
+teeth: $(READY) ## see whether the laws notice small changes of the sources
+	$(VENV)/bin/python tests/teeth $(ARGS)
+
 drawing: $(READY) ## time the strategies: maps drawn per second, and what shrinking takes
 	$(VENV)/bin/python asv_benchmarks/drawing.py $(ARGS)
 
@@ -70,4 +73,4 @@ $(READY): pyproject.toml constraints.txt
 	@rm -f $(VENV)/.unfinished
 	@touch $(READY)
 
-.PHONY: help check test test-all lint format bench speed drawing docs clean
+.PHONY: help check test test-all lint format bench speed teeth drawing docs clean

@@ -26,8 +26,12 @@ TRAITS: dict[str, str] = {
     "linear": "linear up to a bias: f(ax + by) - f(0) = a(f(x) - f(0)) + b(f(y) - f(0))",
     "pointwise": "every value of the output depends on the one value in its place",
     "deterministic": "one input gives one output: no random numbers, no state that a forward changes",
+    "equivariant": "the output for a rotated map of spherical tensors is the rotated output",
     "composed": "the layers it is given are applied one after the other",
-    "seeded": "the initial parameters are those that torch.nn.Linear draws for one key after the other",
+    "seeded": "the initial parameters are those of torch's modules, made for one key after the other",
+    "sized": "it is told the number of features, and the dtype and the device of its parameters",
+    "normalised": "the values of every sample are divided by their standard deviation",
+    "may_overwrite": "it can be told to overwrite the values of its input",
 }
 
 
@@ -66,6 +70,13 @@ class Call(PrintedAsSource):
             return arg.with_initial_parameters() if isinstance(arg, Call) else arg
 
         return dataclasses.replace(self, args=tuple(map(initial, self.args)), parameters=None)
+
+
+@dataclass(frozen=True, repr=False)
+class Later(PrintedAsSource):
+    """A function without arguments that makes a call: what is invalid has a name before it is made."""
+
+    call: Call
 
 
 def make_torch(call: Call) -> torch.nn.Module:
@@ -379,37 +390,68 @@ def _row(
     but: str = "",
     maps: Mapping[str, Any] | None = None,
 ) -> Row:
-    """A row with the traits of any ModuleMap, ``but`` one."""
-    return Row(name, module, tuple(layers), frozenset({*_ANY_MODULE_MAP, *traits}) - {but}, maps or {})
+    """A row with the traits of any ModuleMap, ``but`` one, and equivariant where all of it goes by
+    invariance."""
+    made = Row(name, module, tuple(layers), frozenset({*_ANY_MODULE_MAP, *traits}) - {but}, maps or {})
+    if made.keeps_sizes or all(layer.by_invariance for layer in layers):
+        return dataclasses.replace(made, traits=made.traits | {"equivariant"})
+    return made
 
 
 _LINEAR, _RELU, _SILU, _TANH = Layer("Linear"), Layer("ReLU"), Layer("SiLU"), Layer("Tanh")
 _NO_BIAS = Layer("Linear", {"bias": False})
 _EQUIVARIANT, _LAYER_NORM = Layer("EquivariantLinear"), Layer("LayerNorm")
+#: What layer norms have besides.
+_NORM = ("seeded", "sized", "normalised")
 #: Maps of spherical tensors, and those where all blocks have as many properties.
 _SPHERICAL: Mapping[str, Any] = {"spherical": True}
 _OF_ONE_WIDTH: Mapping[str, Any] = {"spherical": True, "one_width": True}
 
 #: Every row that is judged.
 ROWS: tuple[Row, ...] = (
-    _row("linear", "Linear", [_LINEAR], "linear", "seeded"),
-    _row("linear_no_bias", "Linear", [_NO_BIAS], "linear", "seeded"),
-    _row("equivariant_linear", "EquivariantLinear", [_EQUIVARIANT], "linear", "seeded", maps=_SPHERICAL),
-    _row("relu", "ReLU", [_RELU], "pointwise"),
-    _row("silu", "SiLU", [_SILU], "pointwise"),
+    _row("linear", "Linear", [_LINEAR], "linear", "seeded", "sized"),
+    _row("linear_no_bias", "Linear", [_NO_BIAS], "linear", "seeded", "sized"),
+    _row(
+        "equivariant_linear",
+        "EquivariantLinear",
+        [_EQUIVARIANT],
+        "linear",
+        "seeded",
+        "sized",
+        maps=_SPHERICAL,
+    ),
+    _row("relu", "ReLU", [_RELU], "pointwise", "may_overwrite"),
+    _row("silu", "SiLU", [_SILU], "pointwise", "may_overwrite"),
     _row("silu_in_place", "SiLU", [Layer("SiLU", {"in_place": True})], "pointwise", but="pure"),
     _row("tanh", "Tanh", [_TANH], "pointwise"),
-    _row("invariant_relu", "InvariantReLU", [Layer("InvariantReLU")], "pointwise", maps=_SPHERICAL),
-    _row("invariant_silu", "InvariantSiLU", [Layer("InvariantSiLU")], "pointwise", maps=_SPHERICAL),
+    _row(
+        "invariant_relu",
+        "InvariantReLU",
+        [Layer("InvariantReLU")],
+        "pointwise",
+        "may_overwrite",
+        maps=_SPHERICAL,
+    ),
+    _row(
+        "invariant_silu",
+        "InvariantSiLU",
+        [Layer("InvariantSiLU")],
+        "pointwise",
+        "may_overwrite",
+        maps=_SPHERICAL,
+    ),
     _row("invariant_tanh", "InvariantTanh", [Layer("InvariantTanh")], "pointwise", maps=_SPHERICAL),
-    _row("layer_norm", "LayerNorm", [_LAYER_NORM]),
-    _row("layer_norm_no_bias", "LayerNorm", [Layer("LayerNorm", {"bias": False})]),
-    _row("layer_norm_no_affine", "LayerNorm", [Layer("LayerNorm", {"elementwise_affine": False})]),
-    _row("layer_norm_no_mean", "LayerNorm", [Layer("LayerNorm", {"mean": False})]),
+    _row("layer_norm", "LayerNorm", [_LAYER_NORM], *_NORM),
+    _row("layer_norm_no_bias", "LayerNorm", [Layer("LayerNorm", {"bias": False})], *_NORM),
+    _row(
+        "layer_norm_no_affine", "LayerNorm", [Layer("LayerNorm", {"elementwise_affine": False})], *_NORM
+    ),
+    _row("layer_norm_no_mean", "LayerNorm", [Layer("LayerNorm", {"mean": False})], *_NORM),
     _row(
         "invariant_layer_norm",
         "InvariantLayerNorm",
         [Layer("InvariantLayerNorm")],
+        *_NORM,
         maps=_OF_ONE_WIDTH,
     ),
     _row("equivariant_tanh", "EquivariantTransformation", [_TANH], maps=_SPHERICAL),

@@ -6,6 +6,7 @@ file by its path, and so does ``tmref check``.
 
 import dataclasses
 import functools
+import types
 from dataclasses import dataclass, field
 
 import torch
@@ -81,6 +82,19 @@ def called(law, *rows):
         mutant = Mutant(forward.__name__, lambda recipe, module: Around(module, forward))
         MUTANTS.extend(Planted(law, row, mutant) for row in rows)
         return forward
+
+    return register
+
+
+def of_nn(law, *rows):
+    """A defect of the classes that a function returns by name: they stand in the place of nn's."""
+
+    def register(classes):
+        mutant = Reference()
+        mutant.name = classes.__name__
+        mutant.nn = types.SimpleNamespace(**{**vars(nn), **classes()})
+        MUTANTS.extend(Planted(law, row, mutant) for row in rows)
+        return classes
 
     return register
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 
 from ..block import TensorBlock
-from ..catalog import Call, Recipe, make_torch, set_parameters
+from ..catalog import Call, Later, Recipe, make_torch, set_parameters
 from ..labels import Labels
 from ..tensor_map import TensorMap
 
@@ -65,6 +66,10 @@ class Implementation:
     ``TensorMap``, called as metatensor's are, and ``nn``, where the classes of modules are. It may
     have ``known`` failures. ``imports`` are the lines of code that its names come from, for the
     scripts that show a failure. What deviates from metatensor's interface is overridden.
+
+    Laws of abilities are tried where these are True: ``scripts`` (torch.jit.script takes its modules),
+    ``compiles`` (torch.compile does), ``exports`` (torch.export does), ``transforms`` (torch.vmap and
+    torch.func.grad go through them). Elsewhere they are untested: not offered.
     """
 
     name: str
@@ -153,6 +158,8 @@ class Implementation:
             return {name: self.encoded(item) for name, item in value.items()}
         if isinstance(value, Call):
             return self.make(value)
+        if isinstance(value, Later):
+            return functools.partial(self.make, value.call)
         if isinstance(value, Labels):
             return self.labels(value)
         if isinstance(value, TensorBlock):

@@ -29,6 +29,7 @@ class MetatensorTorch(Implementation):
         "from metatensor.torch.learn import nn",
     )
     known = TORCH
+    scripts = compiles = True
 
     def is_a(self, value: Any, kind: str) -> bool:
         # classes of TorchScript have no isinstance

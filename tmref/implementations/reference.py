@@ -17,6 +17,7 @@ class Reference(Implementation):
     Labels, TensorBlock, TensorMap = tmref.Labels, tmref.TensorBlock, tmref.TensorMap
     nn = tmref.nn
     imports = ("import torch", "from tmref import Labels, TensorBlock, TensorMap, nn")
+    compiles = exports = transforms = True
 
     def labels(self, labels: tmref.Labels) -> tmref.Labels:
         return labels

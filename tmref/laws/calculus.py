@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from hypothesis import strategies as st
 
 from ..block import TensorBlock
 from ..compare import Refused
 from ..labels import Labels
 from ..tensor_map import TensorMap
-from .law import law
-from .subject import Subject
+from .law import data_law, law
+from .maps import map_values
+from .subject import Data, Subject, quiet
 
 
 @law("per_block", "per_sample", maps={"max_gradients": 2})
@@ -31,6 +33,32 @@ def explicit_gradients_are_refused_or_right_by_the_chain_rule(f: Subject, x: Any
             shape = (*gradient.shape[:-1], len(out.properties))
             labels = gradient.samples, gradient.components, out.properties
             out.add_gradient(parameter, TensorBlock(pushed.reshape(shape), *labels))
+    return y, TensorMap(y.keys, blocks)
+
+
+#: How a module stands in others that only call it.
+_WRAPPINGS = (
+    "nn.Sequential(in_keys, module)",
+    "torch.nn.Sequential(module)",
+    "torch.nn.Sequential(module, torch.nn.Identity())",
+    "nn.Sequential(in_keys, nn.Sequential(in_keys, module))",
+)
+
+
+@law("per_block", "per_sample", maps={"max_gradients": 1}, examples=60)
+def explicit_gradients_are_refused_or_right_in_a_sequential(f: Subject, x: Any, draw: Any) -> Any:
+    """Within a Sequential of a module, too, explicit gradients are refused, or become the derivatives of
+    the output. [maths] the chain rule."""
+    wrapping = draw(st.sampled_from(_WRAPPINGS), label="wrapping")
+    y = f.attempt_to_run(f"y = {wrapping}(x)", in_keys=f.recipe.in_keys, x=x)
+    if isinstance(y, Refused):
+        return None
+    blocks = [TensorBlock(b.values, b.samples, b.components, b.properties) for b in y]
+    for out, (key, block) in zip(blocks, x.items(), strict=True):
+        for parameter, gradient in block.gradients():
+            values = _pushed(f.twin.module(key), block, gradient, gradient.values)
+            labels = gradient.samples, gradient.components, out.properties
+            out.add_gradient(parameter, TensorBlock(values, *labels))
     return y, TensorMap(y.keys, blocks)
 
 
@@ -63,3 +91,154 @@ def _pushed_forward(f: Subject, x: TensorMap, gradients: list[TensorBlock]) -> l
         )
         pushed.append(jacobian_times_tangent)
     return pushed
+
+
+@law("per_block", "per_sample", maps={"max_gradients": 1, "max_blocks": 2}, examples=60)
+def gradients_of_gradients_are_refused_or_right(f: Subject, x: Any, draw: Any) -> Any:
+    """A map with gradients of gradients is refused, or they become Df times each of them, and that only
+    where f is linear piece by piece. [maths] the second derivative of f(x) is Df ∂²x + D²f ∂x ∂x; where
+    D²f isn't 0, it takes ∂x at rows that need not be there."""
+    twice = TensorMap(x.keys, [_with_gradients_of_gradients(block) for block in x])
+    y = f.attempt_to_run("y = module(x)", x=twice)
+    if isinstance(y, Refused) or not any(len(g) for block in x for _, g in block.gradients()):
+        return None
+    piecewise_linear = f.recipe.row.exact or all(
+        isinstance(f.twin.module(key), torch.nn.Identity) for key in x.keys
+    )
+    if not piecewise_linear:
+        return y, Refused()
+    found = [[g.gradient("again").values for _, g in block.gradients()] for block in y]
+    expected = [
+        [_pushed(f.twin.module(key), block, g, g.gradient("again").values) for _, g in block.gradients()]
+        for key, block in twice.items()
+    ]
+    return found, expected
+
+
+def _with_gradients_of_gradients(block: TensorBlock) -> TensorBlock:
+    """The block whose gradients have a gradient in every row."""
+    twice = TensorBlock(block.values, block.samples, block.components, block.properties)
+    for parameter, gradient in block.gradients():
+        labels = gradient.components, gradient.properties
+        of_gradient = TensorBlock(gradient.values, gradient.samples, *labels)
+        rows = Labels.range("sample", len(gradient)).to(gradient.device)
+        of_gradient.add_gradient("again", TensorBlock(2 * gradient.values + 1, rows, *labels))
+        twice.add_gradient(parameter, of_gradient)
+    return twice
+
+
+def _pushed(
+    module: torch.nn.Module, block: TensorBlock, gradient: TensorBlock, tangents: torch.Tensor
+) -> torch.Tensor:
+    """The Jacobian of a torch module times the tangents, which there is one of for every row of the
+    gradient."""
+    directions = tangents.shape[1 : tangents.dim() - block.values.dim() + 1].numel()
+    rows = gradient.samples.values[:, 0].to(torch.int64).repeat_interleave(directions)
+    at = block.values[rows]
+    with quiet():  # torch warns of what it does itself, at the first of them
+        pushed = torch.func.jvp(module, (at,), (tangents.reshape(at.shape),))[1]
+    return pushed.reshape(*tangents.shape[:-1], pushed.shape[-1])
+
+
+_SQUARE = """\
+class Own(torch.nn.Module):
+    def forward(self, input):
+        return input * input"""
+_IN_PLACE = """\
+class Own(torch.nn.Module):
+    def forward(self, input):
+        return input.mul_(input)"""
+_CUMULATED = """\
+class Own(torch.nn.Module):
+    def forward(self, input):
+        return input.cumsum(0)"""
+_SUBCLASS = """\
+class Own(torch.nn.Linear):
+    def __init__(self):
+        super().__init__(1, 1)
+    def forward(self, input):
+        return input * input"""
+_COMPOSED = """\
+class Squared(torch.nn.Module):
+    def forward(self, input):
+        return input * input
+class Own(torch.nn.Sequential):
+    def __init__(self):
+        super().__init__(torch.nn.Identity(), Squared())"""
+_HOOKED = """\
+def Own():
+    module = torch.nn.Identity()
+    module.register_forward_hook(lambda module, inputs, output: output * output)
+    return module"""
+_CUMULATED_SUBCLASS = """\
+class Own(torch.nn.Linear):
+    def __init__(self):
+        super().__init__(1, 1)
+    def forward(self, input):
+        return input.cumsum(0)"""
+_CUMULATED_SEQUENTIAL = """\
+class Own(torch.nn.Sequential):
+    def forward(self, input):
+        return input.cumsum(0)"""
+_IN_A_SEQUENTIAL = """\
+class Sums(torch.nn.Module):
+    def forward(self, input):
+        return input.cumsum(0)
+def Own():
+    return torch.nn.Sequential(torch.nn.Identity(), Sums())"""
+_SUMS = "sums over the samples"
+#: The code of modules of one's own: those that don't sum square every value.
+_OWN = {
+    "a square": _SQUARE,
+    "a square in place": _IN_PLACE,
+    "a square in a subclass of Linear": _SUBCLASS,
+    "a square in a subclass of Sequential": _COMPOSED,
+    "a square by a hook": _HOOKED,
+    _SUMS: _CUMULATED,
+    f"{_SUMS} in a subclass of Linear": _CUMULATED_SUBCLASS,
+    f"{_SUMS} in a subclass of Sequential": _CUMULATED_SEQUENTIAL,
+    f"{_SUMS} in a Sequential": _IN_A_SEQUENTIAL,
+}
+
+
+@data_law("any_module_map", maps={"min_blocks": 1, "max_gradients": 1})
+def explicit_gradients_are_refused_or_right_for_any_module(f: Data, x: Any, draw: Any) -> Any:
+    """Explicit gradients that go through a module of one's own are refused, or become the derivatives of
+    its values; they are refused where a sample of the output depends on others, since their rows say at
+    which samples x depends on the parameter, not f(x). [maths] the chain rule."""
+    kind = draw(st.sampled_from(sorted(_OWN)), label="kind")
+    f.run(_OWN[kind])
+    y = f.attempt_to_run("y = nn.ModuleMap(x.keys, [Own() for _ in x.keys])(x)", x=x)
+    if isinstance(y, Refused):
+        return None
+    if not any(len(gradient) for block in x for _, gradient in block.gradients()):
+        return None
+    if kind.startswith(_SUMS):
+        return (y, Refused()) if any(map(_misses_a_row, x)) else None
+    return y, _with_gradients(map_values(torch.square, x), x)
+
+
+def _misses_a_row(block: TensorBlock) -> bool:
+    """Whether a sample depends on a parameter, and the gradient has no row for the sample after it."""
+    for _, gradient in block.gradients():
+        rows = gradient.samples.values.tolist()
+        for (sample, *rest), values in zip(rows, gradient.values, strict=True):
+            if values.any() and sample + 1 < len(block) and [sample + 1, *rest] not in rows:
+                return True
+    return False
+
+
+def _with_gradients(y: TensorMap, x: TensorMap) -> TensorMap:
+    """The squares ``y`` of x, under default properties, with the gradients that they have."""
+    blocks = []
+    for before, after in zip(x, y, strict=True):
+        properties = Labels.range("_", len(after.properties))
+        block = TensorBlock(after.values, after.samples, after.components, properties)
+        for parameter, gradient in before.gradients():
+            at = before.values[gradient.samples.values[:, 0].to(torch.int64)]
+            extra = gradient.values.dim() - before.values.dim()
+            at = at.reshape(len(gradient), *[1] * extra, *before.shape[1:])
+            labels = gradient.samples, gradient.components, properties
+            block.add_gradient(parameter, TensorBlock(2 * at * gradient.values, *labels))
+        blocks.append(block)
+    return TensorMap(y.keys, blocks)

@@ -23,9 +23,10 @@ class Law:
 
     ``maps`` are options of :func:`tmref.strategies.tensor_maps` for ``x``, ``recipes`` those of
     :func:`tmref.strategies.recipes` for ``f``. Where ``copied``, the sides are the same numbers and not
-    two computations of them: no rounding excuses a difference. A law of data is about no module of the
-    catalog: its ``x`` is drawn from ``given``, where there is one. ``examples`` is how many it is tried
-    on, divided over the rows that share their code.
+    two computations of them: no rounding excuses a difference. Where ``rounded``, the law itself rounds:
+    a difference may be excused where the module's arithmetic is exact, too. A law of data is about no
+    module of the catalog: its ``x`` is drawn from ``given``, where there is one. ``examples`` is how
+    many it is tried on, divided over the rows that share their code.
     """
 
     sides: Callable[..., tuple[Any, Any] | None]
@@ -33,6 +34,7 @@ class Law:
     maps: Mapping[str, Any] = field(default_factory=dict)
     recipes: Mapping[str, Any] = field(default_factory=dict)
     copied: bool = False
+    rounded: bool = False
     examples: int = EXAMPLES
     of_data: bool = False
     given: st.SearchStrategy[Any] | None = None
@@ -71,6 +73,7 @@ def law(
     maps: Mapping[str, Any] | None = None,
     recipes: Mapping[str, Any] | None = None,
     copied: bool = False,
+    rounded: bool = False,
     examples: int = EXAMPLES,
 ) -> Callable[[Callable[..., Any]], Law]:
     """Make a function a law on modules with these traits, for maps and recipes of these options.
@@ -81,7 +84,7 @@ def law(
     if unknown:
         raise ValueError(f"no trait {sorted(unknown)}, there are {list(TRAITS)}")
     options = {"min_blocks": 1, **(maps or {})}
-    return lambda sides: Law(sides, frozenset(traits), options, recipes or {}, copied, examples)
+    return lambda sides: Law(sides, frozenset(traits), options, recipes or {}, copied, rounded, examples)
 
 
 def data_law(
@@ -98,5 +101,5 @@ def data_law(
     if kind not in kinds:
         raise ValueError(f"no kind of data {kind!r}, there are {kinds}")
     return lambda sides: Law(
-        sides, frozenset({kind}), maps or {}, {}, True, examples, of_data=True, given=given
+        sides, frozenset({kind}), maps or {}, {}, True, examples=examples, of_data=True, given=given
     )

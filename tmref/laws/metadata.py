@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from .law import law
-from .subject import Subject
+from hypothesis import strategies as st
+
+from ..block import TensorBlock
+from ..compare import Refused
+from ..labels import Labels
+from ..strategies import keys, labels
+from ..tensor_map import TensorMap
+from .law import data_law, law
+from .maps import Relabelling, accepted, relabelled, with_keys
+from .subject import Data, Subject
 
 
 @law("keeps_keys")
@@ -42,5 +50,136 @@ def properties_are_those_asked_for(f: Subject, x: Any, draw: Any) -> Any:
     [doc] "By default the output properties are relabeled using Labels.range with '_' as key"."""
     y = f(x)
     properties = dict(zip(f.recipe.in_keys, f.properties, strict=True))
-    expected = [properties[key] for key in y.keys]
-    return [block.properties for block in y], expected
+    return [y.block(key).properties for key in x.keys], [properties[key] for key in x.keys]
+
+
+@law("keeps_samples", "keeps_components", maps={"max_gradients": 2})
+def gradients_keep_their_labels(f: Subject, x: Any, draw: Any) -> Any:
+    """A map with explicit gradients is refused, or the output has gradients with respect to the same
+    parameters, at the same samples and of the same components, and of the properties of its values.
+    [maths] a derivative of f(x) is where one of x is. [doc] TensorBlock: gradients have the properties
+    of their values."""
+    y = f.attempt(x)
+    if isinstance(y, Refused):
+        return None
+    found = [
+        {name: [g.samples, g.components, g.properties] for name, g in _sorted(block)} for block in y
+    ]
+    expected = [
+        {name: [g.samples, g.components, out.properties] for name, g in _sorted(block)}
+        for block, out in zip(x, y, strict=True)
+    ]
+    return found, expected
+
+
+def _sorted(block: TensorBlock) -> list[tuple[str, TensorBlock]]:
+    return sorted(block.gradients(), key=lambda pair: pair[0])
+
+
+#: What is left of a map on meta: all but the numbers.
+_ON_META = (
+    "[[str(part) for part in (block.values.device, block.samples.device, block.properties.device, "
+    "block.values.dtype, list(block.values.shape))] "
+    "for block in MODULE(x.to(device='meta')).blocks()]"
+)
+
+
+@law("keyed", examples=50)
+def maps_on_meta_are_refused_or_stay_there(f: Subject, x: Any, draw: Any) -> Any:
+    """Where the map, and the module or not, are moved to the device meta, which has shapes and no
+    numbers, the output is there, of the dtypes and shapes that it has elsewhere, or is refused. [torch]
+    the output of a module is on the device of its input."""
+    moved = draw(st.booleans(), label="moved")
+    y = f(x)
+    found = f.attempt_to_run(_ON_META.replace("MODULE", "module.to('meta')" if moved else "module"))
+    if isinstance(found, Refused):
+        return None
+    return found, [["meta"] * 3 + [str(b.dtype), str(list(b.shape))] for b in y]
+
+
+#: The output made once more, by the constructors, which check it.
+_MADE_AGAIN = """\
+def again(labels):
+    return Labels(labels.names, labels.values)
+def made_of(block):
+    labels = [again(axis) for axis in [block.samples, *block.components, block.properties]]
+    made = TensorBlock(block.values, labels[0], labels[1:-1], labels[-1])
+    for parameter, gradient in block.gradients():
+        made.add_gradient(parameter, made_of(gradient))
+    return made
+z = TensorMap(again(y.keys), [made_of(block) for block in y.blocks()])"""
+
+
+@law("keyed", maps={"max_gradients": 1})
+def the_output_is_what_the_constructors_take(f: Subject, x: Any, draw: Any) -> Any:
+    """Labels, blocks and a map can be made of what the output has: rows are unique, sizes fit, gradients
+    are of samples that are there. [doc] Labels: entries are unique; TensorBlock: labels have the sizes
+    of the values."""
+    _, y = accepted(f, x)
+    return f.run(_MADE_AGAIN), y
+
+
+@law("keyed", "keeps_keys")
+def names_of_keys_mean_nothing(f: Subject, x: Any, draw: Any) -> Any:
+    """Where the dimensions of the keys have other names and another order, in the module and the map
+    alike, the output is the same under those keys. [doc] keys are what blocks are found by; only
+    invariant_keys select by what they are."""
+    order = draw(st.permutations(x.keys.names), label="order")
+    new = Relabelling({n: f"new_{n}" for n in order if not n.startswith("o3_")}, tuple(order))
+    y = f(x)
+    f.make("other", relabelled(f.recipe, new))
+    return f.run("z = other(x)", x=with_keys(x, new(x.keys))), with_keys(y, new(y.keys))
+
+
+@law("keeps_samples", "keeps_components")
+def names_of_samples_components_and_properties_mean_nothing(f: Subject, x: Any, draw: Any) -> Any:
+    """Where samples, components and properties have dimensions of other names, in another order, the
+    values stay, and so do the properties of the output. [doc] ModuleMap applies a module to the values
+    of every block."""
+    first = x.block(0)
+    orders = [
+        draw(st.permutations(labels.names), label=label)
+        for labels, label in ((first.samples, "samples"), (first.properties, "properties"))
+    ]
+    of_samples, of_properties = (
+        Relabelling({name: f"new_{name}" for name in order}, tuple(order)) for order in orders
+    )
+    y = f(x)
+    given = TensorMap(x.keys, [_renamed(block, of_samples, of_properties) for block in x])
+    return f.run("z = module(x)", x=given), TensorMap(y.keys, [_renamed(b, of_samples) for b in y])
+
+
+def _renamed(
+    block: TensorBlock, of_samples: Relabelling, of_properties: Relabelling | None = None
+) -> TensorBlock:
+    components = [
+        c if c.names == ["o3_mu"] else Labels(f"new_{c.names[0]}", c.values) for c in block.components
+    ]
+    properties = block.properties if of_properties is None else of_properties(block.properties)
+    return TensorBlock(block.values, of_samples(block.samples), components, properties)
+
+
+_IDENTITIES = "module = nn.ModuleMap(in_keys, [torch.nn.Identity() for _ in in_keys], out_properties)"
+
+
+@data_law("any_module_map", keys(), examples=50)
+def keys_and_properties_of_a_module_are_those_given(f: Data, x: Any, draw: Any) -> Any:
+    """A ModuleMap says with which in_keys and out_properties it was made. [doc] ModuleMap.in_keys:
+    "Labels that defines the keys this module map expects as input"; ModuleMap.out_properties: "A list of
+    labels that is used to determine properties of the output"."""
+    of_one_name = labels(names=st.just(("n", "l")))
+    properties = draw(
+        st.none() | st.lists(of_one_name, min_size=len(x), max_size=len(x)), label="out_properties"
+    )
+    f.run(_IDENTITIES, in_keys=x, out_properties=properties)
+    return f.run("[module.in_keys, module.out_properties]"), [x, properties]
+
+
+@data_law("any_module_map", maps={"min_blocks": 1}, examples=50)
+def default_properties_are_32_bit_integers(f: Data, x: Any, draw: Any) -> Any:
+    """The integers of the output's labels are of the type of those that were given. [doc] Labels are of
+    "32-bit integers"."""
+    code = "y = nn.ModuleMap(x.keys, [torch.nn.Identity() for _ in x.keys])(x)"
+    f.run(code, x=x)
+    dtypes = "sorted({str(block.properties.values.dtype) for block in y.blocks()})"
+    return f.run(dtypes), f.run(dtypes.replace("y.", "x."))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import random
+import sys
 from typing import Any
 
+import numpy as np
 import torch
+from hypothesis import strategies as st
 
+from ..strategies import like
+from ..tensor_map import TensorMap
 from .law import law
 from .maps import with_values
 from .subject import Subject
@@ -20,12 +26,40 @@ def the_input_stays(f: Subject, x: Any, draw: Any) -> Any:
     return f.input_afterwards(), before
 
 
+@law("pure", maps={"max_gradients": 2}, copied=True)
+def explicit_gradients_stay(f: Subject, x: Any, draw: Any) -> Any:
+    """A forward leaves the explicit gradients of its input as they were, and its values, whether it
+    takes or refuses them. [torch] without in_place, a forward never changes its input."""
+    before = x.copy()
+    f.attempt(x)
+    return f.input_afterwards(), before
+
+
 @law(copied=True)
 def parameters_stay(f: Subject, x: Any, draw: Any) -> Any:
     """A forward leaves the parameters as they were. [torch] a forward never changes parameters."""
     before = {name: p.detach().clone() for name, p in f.parameters().items()}
     f(x)
     return f.parameters(), before
+
+
+#: Everything that a module is made of, and what it is set to.
+_OF_MODULE = (
+    "list(module.state_dict().values()), [name for name, _ in module.named_modules()], "
+    "[m.training for m in module.modules()], [p.requires_grad for p in module.parameters()], "
+    "[p.grad for p in module.parameters()], list(module.buffers())"
+)
+
+
+@law("deterministic", copied=True)
+def the_module_stays(f: Subject, x: Any, draw: Any) -> Any:
+    """A forward leaves what the module is made of as it was: its state dict, labels among it, its
+    parts, buffers, and what it is set to. [torch] Linear and activations have no state that a forward
+    changes."""
+    f.run(draw(st.sampled_from(["module.eval()", "module.train()"]), label="mode") + " is module")
+    before = f.run(f"before = copy.deepcopy(({_OF_MODULE}))")
+    f(x)
+    return f.run(f"after = ({_OF_MODULE})"), before
 
 
 @law("deterministic")
@@ -37,6 +71,19 @@ def the_same_input_gives_the_same_output(f: Subject, x: Any, draw: Any) -> Any:
     return f(x), with_values(first, values)
 
 
+@law("deterministic")
+def what_came_before_makes_no_difference(f: Subject, x: Any, draw: Any) -> Any:
+    """After a call on another map the output is that of a module that was never called, and the output
+    of the call before stays what it was. [torch] Linear and activations have no state that a forward
+    changes."""
+    other = draw(like(x), label="other")
+    f.make("fresh", f.recipe)
+    expected = f.run("y = fresh(x)", x=x)
+    first = f.run("first = module(x)", x=other)
+    before = [values.detach().clone() for values in _values(first)]
+    return [f(x), f.run("first")], [expected, with_values(first, before)]
+
+
 @law("deterministic", copied=True)
 def random_numbers_stay(f: Subject, x: Any, draw: Any) -> Any:
     """A forward draws no random numbers from torch's global state. [torch] Linear and activations
@@ -44,3 +91,111 @@ def random_numbers_stay(f: Subject, x: Any, draw: Any) -> Any:
     before = torch.get_rng_state()
     f(x)
     return torch.get_rng_state(), before
+
+
+@law("deterministic", copied=True)
+def what_is_set_for_all_of_torch_stays(f: Subject, x: Any, draw: Any) -> Any:
+    """Making a module and calling it leaves what is set for the whole process as it was: grad mode,
+    default dtype and device, threads, and the random numbers of numpy and Python. [torch] no module
+    sets them."""
+    with torch.set_grad_enabled(draw(st.booleans(), label="grad")):
+        before = _settings()
+        f.make("other", f.recipe)
+        f.run("y = other(x)", x=x)
+        return _settings(), before
+
+
+def _settings() -> list[Any]:
+    return [
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.get_default_dtype(),
+        str(torch.empty(0).device),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_autocast_enabled("cpu"),
+        torch.is_anomaly_enabled(),
+        torch.get_num_threads(),
+        hash(str(np.random.get_state())),
+        hash(random.getstate()),
+    ]
+
+
+_IN_THREADS = """results = [None] * 4
+def call(i):
+    for _ in range(8):
+        results[i] = module([x, other][i % 2])
+threads = [threading.Thread(target=call, args=[i]) for i in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+results = list(results)"""
+
+
+@law("deterministic", "pure", examples=20)
+def the_same_in_several_threads(f: Subject, x: Any, draw: Any) -> Any:
+    """Called on different maps in several threads at once, a module gives what it gives on each of
+    them alone. [torch] a forward keeps nothing in the module that another could overwrite."""
+    other = draw(like(x), label="other")
+    alone = [f(x), f(other)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads take turns as often as they can
+    try:
+        return f.run(_IN_THREADS, x=x, other=other), [*alone, *alone]
+    finally:
+        sys.setswitchinterval(interval)
+
+
+_OVERWRITE = """with torch.no_grad():
+    for i in range(len({name}.keys)):
+        {name}.block(i).values.mul_(2).add_(1)"""
+
+
+@law("pure", "deterministic", copied=True)
+def writing_to_the_output_leaves_the_input(f: Subject, x: Any, draw: Any) -> Any:
+    """Where plain torch returns values of their own, writing to those of the output leaves the input
+    as it was. [torch] what Linear and activations return shares no memory with their input."""
+    before, shared = x.copy(), _shared(f, x)
+    f(x)
+    f.run(_OVERWRITE.format(name="y"))
+    after = f.run("x")
+    values = [a if s else b for a, b, s in zip(_values(after), _values(before), shared, strict=True)]
+    return after, with_values(before, values)
+
+
+@law("pure", "deterministic", copied=True)
+def writing_to_the_input_leaves_the_output(f: Subject, x: Any, draw: Any) -> Any:
+    """Where plain torch returns values of their own, writing to those of the input leaves the output
+    as it was. [torch] what Linear and activations return shares no memory with their input."""
+    shared, y = _shared(f, x), f(x)
+    before = [values.detach().clone() for values in _values(y)]
+    f.run(_OVERWRITE.format(name="x"))
+    after = f.run("y")
+    values = [a if s else b for a, b, s in zip(_values(after), before, shared, strict=True)]
+    return after, with_values(y, values)
+
+
+def _shared(f: Subject, x: TensorMap) -> list[bool]:
+    """For every block whether plain torch returns the memory that it was given."""
+    pairs = zip(_values(x), f.twin(x), strict=True)
+    return [a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr() for a, b in pairs]
+
+
+def _values(x: TensorMap) -> list[torch.Tensor]:
+    return [block.values for block in x]
+
+
+_CALL_AND_FORGET = """import gc, weakref
+y = module(x)
+seen = [weakref.ref(z.block(i).values) for z in (x, y) for i in range(len(z.keys))]
+del x, y
+if any(reference() is not None for reference in seen):
+    gc.collect()
+left = sum(reference() is not None for reference in seen)"""
+
+
+@law("deterministic", examples=20)
+def memory_is_given_back(f: Subject, x: Any, draw: Any) -> Any:
+    """Once nobody has the input and the output any more, their values are no longer there. [torch] a
+    module keeps nothing of a forward."""
+    return f.run(_CALL_AND_FORGET, x=x), 0

@@ -96,13 +96,17 @@ def try_example(
         return None
     tolerance = None
     difference = compare(*sides)
-    if difference and isinstance(subject, Subject) and not (subject.recipe.row.exact or law.copied):
+    if difference and isinstance(subject, Subject) and _rounds(law, subject.recipe.row):
         tolerance = _tolerance(subject, sides, draw.drawn)
         difference = compare(*sides, tolerance)
     if not difference:
         return None
     example = Example(recipe, before, draw.drawn)
     return Broken(FAIL, difference.words, example, subject, difference, sides[0], tolerance)
+
+
+def _rounds(law: Law, row: Row) -> bool:
+    return law.rounded or not (row.exact or law.copied)
 
 
 def _unreliable(error: Flaky) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from ..block import TensorBlock
 from ..catalog import Recipe
 from ..compare import Refused
 from ..implementations import Implementation
@@ -131,6 +132,8 @@ def _copy(value: Any) -> Any:
     """A map of the same labels and copied values; whatever isn't data is itself."""
     if isinstance(value, TensorMap):
         return TensorMap(value.keys, [block._map_values(torch.clone) for block in value])
+    if isinstance(value, TensorBlock):
+        return value._map_values(torch.clone)
     if isinstance(value, list):
         return [_copy(item) for item in value]
     if isinstance(value, dict):

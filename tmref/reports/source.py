@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..block import TensorBlock
-from ..catalog import Call, Recipe
+from ..catalog import Call, Later, Recipe
 from ..compare import Refused
 from ..implementations import Example, Implementation
 from ..labels import Labels
@@ -74,7 +74,7 @@ class Source:
             blocks.append(f"block_{i}")
             lines.append(f"block_{i} = {self.block(block)}")
             for parameter, gradient in block.gradients():
-                lines.append(f'block_{i}.add_gradient("{parameter}", {self.block(gradient)})')
+                lines.append(f'block_{i}.add_gradient("{parameter}", {self.value(gradient)})')
         return [*lines, f"{name} = TensorMap({self.labels(tensor.keys)}, [{', '.join(blocks)}])"]
 
     def value(self, value: Any) -> str:
@@ -83,10 +83,17 @@ class Source:
             return value.name
         if isinstance(value, Call):
             return self.call(value)
+        if isinstance(value, Later):
+            return f"lambda: {self.call(value.call)}"
         if isinstance(value, Labels):
             return self.labels(value)
         if isinstance(value, TensorBlock):
-            return self.block(value)
+            added = (
+                f"block.add_gradient({parameter!r}, {self.value(gradient)})"
+                for parameter, gradient in value.gradients()
+            )
+            code = self.block(value)
+            return f"[block := {code}, {', '.join(added)}][0]" if value.has_any_gradient() else code
         if isinstance(value, TensorMap):
             return "x"
         if isinstance(value, list):
@@ -96,9 +103,15 @@ class Source:
     def call(self, call: Call) -> str:
         """The code of a call."""
         arguments = [*map(self.value, call.args)]
+        if call.name == "add_gradient":
+            block, *rest = arguments
+            return f"{block}.add_gradient({', '.join(rest)})"
+        if call.name == "Labels" and not self._array.startswith("torch."):
+            is_array = [isinstance(arg, torch.Tensor) for arg in call.args]
+            arguments = [code + ".numpy()" * a for code, a in zip(arguments, is_array, strict=True)]
         arguments += [f"{name}={self.value(value)}" for name, value in call.kwargs.items()]
-        prefix = "" if call.is_torch or call.name == "build" else "nn."
-        return f"{prefix}{call.name}({', '.join(arguments)})"
+        without = call.is_torch or call.name in ("build", "Labels", "TensorBlock", "TensorMap")
+        return f"{'' if without else 'nn.'}{call.name}({', '.join(arguments)})"
 
     def bound(self, name: str, value: Any) -> list[str]:
         """The lines that give a value a name: a map, a recipe, or anything that has code."""

@@ -6,10 +6,24 @@ Each entry was reproduced with metatensor alone, by the script that a report pri
 from __future__ import annotations
 
 from .. import Known
-from . import forward
+from . import abilities, data, forward, purity, refusals, state, structure, torch_equivalence
 
 #: In both flavours,
-_BOTH: tuple[Known, ...] = (*forward.METATENSOR,)
+_BOTH: tuple[Known, ...] = (
+    *forward.METATENSOR,
+    *purity.METATENSOR,
+    *refusals.METATENSOR,
+    *state.METATENSOR,
+    *structure.METATENSOR,
+    *torch_equivalence.METATENSOR,
+)
 #: and in each of them.
-LEARN: tuple[Known, ...] = (*_BOTH,)
-TORCH: tuple[Known, ...] = (*_BOTH,)
+LEARN: tuple[Known, ...] = (
+    *_BOTH,
+    *data.LEARN,
+)
+TORCH: tuple[Known, ...] = (
+    *_BOTH,
+    *data.TORCH,
+    *abilities.TORCH,
+)

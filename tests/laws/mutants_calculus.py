@@ -1,0 +1,183 @@
+"""Modules whose explicit gradients are no derivatives."""
+
+import torch
+from mutants import called, changed, of_nn, of_values
+
+from tmref import TensorBlock, TensorMap, nn
+from tmref.nn import module_map
+
+
+def module_map_class(forward):
+    """The class of ModuleMap with ``forward(self, tensor)``."""
+    return type("ModuleMap", (nn.ModuleMap,), {"forward": forward})
+
+
+def applied_to_gradients(self, tensor):
+    """The modules of a ModuleMap, applied to the gradients, too."""
+    y = nn.ModuleMap.forward(self, without_gradients(tensor))
+    blocks = []
+    for i, before, after in zip(self._positions(tensor.keys), tensor, y, strict=True):
+        block = changed(after)
+        for parameter, gradient in before.gradients():
+            values = self.module_list[i](gradient.values)
+            labels = gradient.samples, gradient.components, block.properties
+            block.add_gradient(parameter, TensorBlock(values, *labels))
+        blocks.append(block)
+    return TensorMap(y.keys, blocks)
+
+
+def without_gradients(x):
+    return of_values(lambda v: v, x)
+
+
+in_a_sequential = "explicit_gradients_are_refused_or_right_in_a_sequential"
+
+
+def sequential_with(forward):
+    """The class of Sequential with ``forward(self, tensor)``."""
+    return {"Sequential": type("Sequential", (nn.Sequential,), {"forward": forward})}
+
+
+@of_nn(in_a_sequential, "linear", "tanh", "layer_norm", "module_map_tanh", "sequential_mlp")
+def modules_applied_to_gradients_in_a_sequential():
+    return sequential_with(lambda self, x: applied_to_gradients(self.module_map, x))
+
+
+@of_nn(in_a_sequential, "linear", "silu", "sequential_tanh", "invariant_tanh")
+def gradients_lost_in_a_sequential():
+    return sequential_with(lambda self, x: nn.Sequential.forward(self, without_gradients(x)))
+
+
+@of_nn(in_a_sequential, "linear", "relu", "equivariant_tanh")
+def gradients_as_they_were_in_a_sequential():
+    def forward(self, x):
+        y = nn.Sequential.forward(self, without_gradients(x))
+        blocks = []
+        for before, after in zip(x, y, strict=True):
+            block = changed(after)
+            for parameter, gradient in before.gradients():
+                if gradient.shape[-1] == after.shape[-1]:
+                    block.add_gradient(parameter, changed(gradient, properties=block.properties))
+            blocks.append(block)
+        return TensorMap(y.keys, blocks)
+
+    return sequential_with(forward)
+
+
+@called(in_a_sequential, "linear_no_bias", "layer_norm_no_mean")
+def gradients_of_the_first_block_alone(module, x):
+    y = module(x)
+    blocks = [y.block(0)] if len(y) else []
+    for after in list(y)[1:]:
+        block = changed(after)
+        for parameter, gradient in after.gradients():
+            block.add_gradient(parameter, changed(gradient, values=torch.zeros_like(gradient.values)))
+        blocks.append(block)
+    return TensorMap(y.keys, blocks)
+
+
+twice = "gradients_of_gradients_are_refused_or_right"
+
+
+def carried(second):
+    """The output with ``second(gradient of the output, of the input)`` for its second gradients."""
+
+    def forward(module, x):
+        first = []
+        for before in x:
+            block = changed(before)
+            for parameter, gradient in before.gradients():
+                block.add_gradient(parameter, changed(gradient))
+            first.append(block)
+        y = module(TensorMap(x.keys, first))
+        blocks = []
+        for before, after in zip(x, y, strict=True):
+            block = changed(after)
+            for parameter, gradient in after.gradients():
+                of_block = changed(gradient)
+                for name, of_gradient in before.gradient(parameter).gradients():
+                    values = second(of_gradient.values, gradient.values)
+                    if values is not None:
+                        labels = of_gradient.samples, gradient.components, gradient.properties
+                        of_block.add_gradient(name, TensorBlock(values, *labels))
+                block.add_gradient(parameter, of_block)
+            blocks.append(block)
+        return TensorMap(y.keys, blocks)
+
+    forward.__name__ = second.__name__
+    return forward
+
+
+@called(twice, "linear", "tanh", "layer_norm", "equivariant_tanh", "sequential_mlp")
+@carried
+def gradients_of_gradients_lost(before, after):
+    return None
+
+
+@called(twice, "linear", "silu", "module_map_tanh", "relu")
+@carried
+def gradients_of_gradients_are_those_of_gradients(before, after):
+    return after
+
+
+@called(twice, "module_map_linear", "equivariant_linear")
+@carried
+def zeros_for_gradients_of_gradients(before, after):
+    return torch.zeros_like(after)
+
+
+any_module = "explicit_gradients_are_refused_or_right_for_any_module"
+
+
+@of_nn(any_module, "any_module_map")
+def any_module_applied_to_gradients():
+    return {"ModuleMap": module_map_class(applied_to_gradients)}
+
+
+def pushed_without(reason):
+    """A ModuleMap that refuses gradients for no other reason than ``reason(module)``."""
+
+    def forward(self, tensor):
+        y = nn.ModuleMap.forward(self, without_gradients(tensor))
+        for i, before, after in zip(self._positions(tensor.keys), tensor, y, strict=True):
+            module = self.module_list[i]
+            if before.has_any_gradient() and reason(module):
+                raise ValueError(reason(module))
+            module_map._push_gradients(module, before, after)
+        return y
+
+    return {"ModuleMap": module_map_class(forward)}
+
+
+@of_nn(any_module, "any_module_map")
+def any_module_is_per_sample():
+    return pushed_without(lambda module: None)
+
+
+@of_nn(any_module, "any_module_map")
+def subclasses_are_taken_for_their_class():
+    """The forward of torch's own class, for gradients."""
+
+    def forward(self, tensor):
+        y = nn.ModuleMap.forward(self, without_gradients(tensor))
+        for i, before, after in zip(self._positions(tensor.keys), tensor, y, strict=True):
+            module = self.module_list[i]
+            if not isinstance(module, (torch.nn.Linear, torch.nn.Sequential)):
+                continue
+            module_map._push_gradients(torch.nn.Identity(), before, after)
+        return y
+
+    return {"ModuleMap": module_map_class(forward)}
+
+
+@of_nn(any_module, "any_module_map")
+def gradients_lost_for_any_module():
+    return {
+        "ModuleMap": module_map_class(lambda self, x: nn.ModuleMap.forward(self, without_gradients(x)))
+    }
+
+
+@of_nn(any_module, "any_module_map")
+def modules_in_a_sequential_are_not_looked_at():
+    known = (torch.nn.Linear, torch.nn.Sequential)
+    return pushed_without(lambda m: None if isinstance(m, known) else "it is not known")

@@ -1,0 +1,340 @@
+"""Modules that depend on what they must not depend on, and compositions that are none."""
+
+import copy
+
+import torch
+from mutants import built, called, changed, each, modules_of, of_nn, of_values
+
+from tmref import Labels, TensorBlock, TensorMap, nn
+from tmref.nn import sequential
+
+fewer_blocks = "fewer_blocks_are_refused_or_give_the_same"
+
+
+@built(fewer_blocks, "linear", "module_map_linear", "sequential_mlp")
+def modules_by_position(recipe, module):
+    _, of_keys = modules_of(module)
+    known = of_keys.in_keys
+
+    def positions(keys, given=""):
+        found = [known.position(key) for key in keys]
+        return found if len(keys) == len(known) else list(range(len(keys)))
+
+    of_keys._positions = positions
+    return module
+
+
+@called(fewer_blocks, "relu", "tanh", "layer_norm")
+def divided_by_the_number_of_blocks(module, x):
+    y = module(x)
+    return of_values(lambda v: v / len(x), y)
+
+
+@built(fewer_blocks, "linear", "equivariant_tanh")
+def blocks_that_are_missing_are_made(recipe, module):
+    def forward(module, x):
+        y = module(x)
+        if len(x) in (0, len(recipe.in_keys)):
+            return y
+        missing = [key for key in recipe.in_keys if key not in x.keys]
+        rows = torch.cat([x.keys.values, torch.tensor([list(key) for key in missing])[:1]])
+        keys = Labels(x.keys.names, rows.to(torch.int32))
+        return TensorMap(keys, [*y, changed(y.block(0))])
+
+    return called_with(module, forward)
+
+
+def called_with(module, forward):
+    """The module with ``forward(module, x)`` for its forward."""
+    inner = module.forward
+    module.forward = lambda x: forward(inner, x)
+    return module
+
+
+def sequential_of(compose):
+    """The class of Sequential whose forward is ``compose(layers, x)``, and refuses nothing."""
+
+    class Sequential(nn.Sequential):
+        def __init__(self, in_keys, *layers):
+            super().__init__(in_keys, *layers)
+            self._given = layers
+
+        def forward(self, tensor):
+            return compose(self._given, tensor)
+
+    return {"Sequential": Sequential}
+
+
+one_after_the_other = "a_sequential_is_its_layers_one_after_the_other"
+nested = "sequentials_may_be_nested"
+of_one = "a_sequential_of_one_module_is_that_module"
+
+
+def applied(layers, x):
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
+@of_nn(one_after_the_other, "sequential_linear", "sequential_tanh", "sequential_mlp")
+def the_last_layer_twice():
+    return sequential_of(lambda layers, x: applied(layers, x) if len(layers) < 2 else doubled(layers, x))
+
+
+def doubled(layers, x):
+    return of_values(lambda v: 2 * v, applied(layers, x))
+
+
+@of_nn(one_after_the_other, "sequential_layer_norm", "sequential_equivariant")
+def the_layer_in_the_middle_left_out():
+    def without(layers, x):
+        if len(layers) < 3:
+            return applied(layers, x)
+        middle = layers[1](layers[0](x))
+        return layers[2](each(lambda b: changed(b, values=b.values.abs()), middle))
+
+    return sequential_of(without)
+
+
+@of_nn(nested, "sequential_linear", "sequential_mlp", "sequential_tanh")
+def only_the_first_of_what_is_nested():
+    class Sequential(nn.Sequential):
+        def __init__(self, in_keys, *layers):
+            inner = isinstance(layers[0], nn.Sequential)
+            super().__init__(in_keys, *layers)
+            self._doubled = inner
+
+        def forward(self, tensor):
+            y = super().forward(tensor)
+            return of_values(lambda v: 2 * v, y) if self._doubled else y
+
+    return {"Sequential": Sequential}
+
+
+@of_nn(nested, "sequential_linear", "sequential_layer_norm")
+def nested_ones_are_refused():
+    class Sequential(nn.Sequential):
+        def __init__(self, in_keys, *layers):
+            if any(isinstance(layer, nn.Sequential) for layer in layers):
+                raise TypeError("no Sequential in a Sequential")
+            super().__init__(in_keys, *layers)
+
+    return {"Sequential": Sequential}
+
+
+@of_nn(of_one, "module_map_linear", "module_map_tanh")
+def module_maps_refused():
+    class Sequential(nn.Sequential):
+        def __init__(self, in_keys, *layers):
+            if not all(hasattr(layer, "module_map") for layer in layers):
+                raise AttributeError("module_map")
+            super().__init__(in_keys, *layers)
+
+    return {"Sequential": Sequential}
+
+
+@of_nn(of_one, "linear", "tanh")
+def properties_of_a_single_layer_lost():
+    def renumbered(layers, x):
+        return each(
+            lambda b: changed(b, properties=Labels.range("_", len(b.properties))), applied(layers, x)
+        )
+
+    return sequential_of(renumbered)
+
+
+@of_nn(of_one, "linear", "relu", "layer_norm")
+def the_first_of_the_keys_is_for_all():
+    class Sequential(nn.Sequential):
+        def __init__(self, in_keys, *layers):
+            super().__init__(in_keys, *layers)
+            modules = self.module_map.module_list
+            self._first = modules[0]
+
+        def forward(self, tensor):
+            y = super().forward(tensor)
+            return of_values(lambda v: v + 1, y) if len(tensor) > 1 else y
+
+    return {"Sequential": Sequential}
+
+
+@of_nn("a_sequential_does_what_the_forward_of_a_layer_does", "any_module_map")
+def layers_are_their_module_maps():
+    class Sequential(nn.Sequential):
+        def __init__(self, in_keys, *layers):
+            torch.nn.Module.__init__(self)
+            self.module_map = sequential._composed(in_keys, [layer.module_map for layer in layers])
+
+        def forward(self, tensor):
+            return self.module_map(tensor)
+
+    return {"Sequential": Sequential}
+
+
+in_its_place = "the_module_of_a_key_is_the_one_in_its_place"
+
+
+def module_map_with(**methods):
+    """ModuleMap with other methods."""
+    return {"ModuleMap": type("ModuleMap", (nn.ModuleMap,), methods)}
+
+
+@of_nn(in_its_place, "any_module_map")
+def modules_in_the_order_of_the_map():
+    return module_map_with(_positions=lambda self, keys, given="": list(range(len(keys))))
+
+
+@of_nn(in_its_place, "any_module_map")
+def modules_in_the_order_of_sorted_keys():
+    def positions(self, keys, given=""):
+        order = sorted(list(key) for key in self.in_keys)
+        return [order.index(list(key)) for key in keys]
+
+    return module_map_with(_positions=positions)
+
+
+@of_nn(in_its_place, "any_module_map")
+def properties_in_the_order_of_the_map():
+    def forward(self, tensor):
+        y = nn.ModuleMap.forward(self, tensor)
+        labels = self.out_properties
+        if labels is None or [len(p) for p in labels] != [len(b.properties) for b in y]:
+            return y
+        pairs = zip(y, labels, strict=True)
+        return TensorMap(y.keys, [changed(b, properties=p) for b, p in pairs])
+
+    return module_map_with(forward=forward)
+
+
+@of_nn(in_its_place, "any_module_map")
+def the_properties_of_the_first_key_for_all():
+    def forward(self, tensor):
+        y = nn.ModuleMap.forward(self, tensor)
+        if self.out_properties is None:
+            return y
+        first = self.out_properties[0] if self.out_properties else None
+        return each(lambda b: changed(b, properties=first) if len(first) == len(b.properties) else b, y)
+
+    return module_map_with(forward=forward)
+
+
+given_twice = "a_module_given_twice_is_one_module"
+
+
+@of_nn(given_twice, "any_module_map")
+def modules_copied():
+    def init(self, in_keys, modules, out_properties=None):
+        nn.ModuleMap.__init__(self, in_keys, [copy.deepcopy(m) for m in modules], out_properties)
+
+    return module_map_with(__init__=init)
+
+
+@of_nn(given_twice, "any_module_map")
+def modules_copied_where_they_repeat():
+    def init(self, in_keys, modules, out_properties=None):
+        given = [m if m not in modules[:i] else copy.deepcopy(m) for i, m in enumerate(modules)]
+        nn.ModuleMap.__init__(self, in_keys, given, out_properties)
+
+    return module_map_with(__init__=init)
+
+
+for_every_key = "from_module_makes_one_for_every_key"
+
+
+@of_nn(for_every_key, "any_module_map")
+def the_same_module_for_every_key():
+    def from_module(cls, in_keys, module, out_properties=None):
+        return cls(in_keys, [module for _ in in_keys], out_properties)
+
+    return module_map_with(from_module=classmethod(from_module))
+
+
+@of_nn(for_every_key, "any_module_map")
+def properties_forgotten_by_from_module():
+    def from_module(cls, in_keys, module, out_properties=None):
+        return cls(in_keys, [copy.deepcopy(module) for _ in in_keys])
+
+    return module_map_with(from_module=classmethod(from_module))
+
+
+@of_nn(for_every_key, "any_module_map")
+def modules_in_the_opposite_order():
+    def from_module(cls, in_keys, module, out_properties=None):
+        return cls(in_keys, [copy.deepcopy(module) for _ in in_keys], out_properties)
+
+    def parameters(self, recurse=True):
+        return reversed(list(nn.ModuleMap.parameters(self, recurse)))
+
+    return module_map_with(from_module=classmethod(from_module), parameters=parameters)
+
+
+no_block = "what_is_no_block_is_refused"
+
+
+def unchecked(self, tensor, values_of=lambda values, block: values):
+    """What the modules return, as it is."""
+    positions = self._positions(tensor.keys)
+    blocks = []
+    for block, i in zip(tensor, positions, strict=True):
+        values = values_of(self.module_list[i](block.values), block)
+        properties = Labels.range("_", values.shape[-1] if values.dim() else 0)
+        blocks.append(
+            TensorBlock._unchecked(values, block.samples, tuple(block.components), properties, True)
+        )
+    return TensorMap._unchecked(tensor.keys, blocks)
+
+
+@of_nn(no_block, "any_module_map")
+def nothing_is_checked():
+    return module_map_with(forward=unchecked)
+
+
+@of_nn(no_block, "any_module_map")
+def dtypes_are_not_checked():
+    def forward(self, tensor):
+        y = unchecked(self, tensor, lambda v, block: v if v.shape == block.shape else block.values[:, 0])
+        for before, after in zip(tensor, y, strict=True):
+            if before.shape != after.shape:
+                raise ValueError("another shape")
+        return y
+
+    return module_map_with(forward=forward)
+
+
+@of_nn(no_block, "any_module_map")
+def samples_are_broadcast():
+    def fit(values, block):
+        if values.shape[1:-1] != block.shape[1:-1]:
+            raise ValueError("other components")
+        return values[: len(block)]
+
+    return module_map_with(forward=lambda self, tensor: unchecked(self, tensor, fit))
+
+
+@of_nn("properties_of_another_number_are_refused", "any_module_map")
+def properties_cut_to_their_number():
+    def forward(self, tensor):
+        given = self._out_properties
+        self._out_properties = None
+        y = nn.ModuleMap.forward(self, tensor)
+        self._out_properties = given
+        return y
+
+    return module_map_with(forward=forward)
+
+
+@of_nn("properties_of_another_number_are_refused", "any_module_map")
+def properties_that_are_too_many():
+    def forward(self, tensor):
+        positions = self._positions(tensor.keys)
+        blocks = []
+        for block, i in zip(tensor, positions, strict=True):
+            values, labels = self.module_list[i](block.values), self.out_properties[i]
+            if len(labels) < values.shape[-1]:
+                raise ValueError("too few properties")
+            blocks.append(
+                TensorBlock._unchecked(values, block.samples, tuple(block.components), labels, True)
+            )
+        return TensorMap._unchecked(tensor.keys, blocks)
+
+    return module_map_with(forward=forward)

@@ -1,0 +1,237 @@
+"""What moving dimensions of keys and components must make of a map, value by value.
+
+Documents leave the order of keys, properties and gradients' samples open: it is that of ``like``, what
+came back, where it has the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ..block import TensorBlock
+from ..labels import Labels
+from ..tensor_map import TensorMap
+
+Row = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A block with the rows that its samples and properties have in the merged one."""
+
+    block: TensorBlock
+    samples: list[Row]
+    properties: list[Row]
+
+
+@dataclass(frozen=True)
+class Move:
+    """Dimensions of the keys that are moved to an ``axis``, and how."""
+
+    names: list[str]
+    axis: str
+    #: the entries that properties are to have, None for those of the blocks
+    wanted: list[Row] | None
+    fill: float
+    sorts: bool
+
+    def may_be_refused(self, x: TensorMap) -> bool:
+        """Whether documents say that there is no such map, or disagree, or don't say."""
+        differs = any(
+            b.properties != first.properties or not _alike(first, b, empty=True)
+            for (_, first), *rest in self._groups(x).values()
+            for _, b in rest
+        )
+        return differs or self._name_stands_twice(x) or not len(x)
+
+    def must_be_refused(self, x: TensorMap) -> bool:
+        """Whether no map can be right: a name stands twice, or blocks don't fit each other."""
+        for blocks in self._groups(x).values():
+            merged = [b for row, b in blocks if self.wanted is None or row in self.wanted]
+            for i, first in enumerate(merged):
+                for b in merged[i + 1 :]:
+                    differs = self.wanted is not None and first.properties != b.properties
+                    if differs or not _alike(first, b, empty=False):
+                        return True
+        return len(x) > 0 and self._name_stands_twice(x)
+
+    def _name_stands_twice(self, x: TensorMap) -> bool:
+        return bool(
+            set(self.names) & set(x.sample_names if self.axis == "samples" else x.property_names)
+        )
+
+    def _groups(self, x: TensorMap) -> dict[Row, list[tuple[Row, TensorBlock]]]:
+        """The blocks that become one, with the moved values of their keys, by the rest of the keys."""
+        names = x.keys.names
+        kept, moved = (
+            [i for i, n in enumerate(names) if (n in self.names) == is_in] for is_in in (False, True)
+        )
+        moved.sort(key=lambda i: self.names.index(names[i]))
+        groups: dict[Row, list[tuple[Row, TensorBlock]]] = {}
+        for row, block in zip(x.keys.values.tolist(), x, strict=True):
+            groups.setdefault(tuple(row[i] for i in kept), []).append(
+                (tuple(row[i] for i in moved), block)
+            )
+        return groups
+
+    def __call__(self, x: TensorMap, like: TensorMap) -> TensorMap:
+        """The map with the dimensions moved."""
+        groups = self._groups(x)
+        names = [name for name in x.keys.names if name not in self.names]
+        if not names:  # no document says what the one key is
+            keys = like.keys if len(like) == 1 else Labels.single()
+            ((_, first), *_), *_ = groups.values()
+            likes = [like.block(0) if len(like) else first]
+            pairs = zip(groups.values(), likes, strict=True)
+            return TensorMap(keys, [self._merged(blocks, b) for blocks, b in pairs])
+        rows = _as_in(list(groups), like.keys)
+        there = dict(zip(map(tuple, like.keys.values.tolist()), like, strict=True))
+        blocks = [self._merged(groups[row], there.get(row, groups[row][0][1])) for row in rows]
+        return TensorMap(_labels(names, rows), blocks)
+
+    def _merged(self, blocks: list[tuple[Row, TensorBlock]], like: TensorBlock) -> TensorBlock:
+        first = blocks[0][1]
+        if self.axis == "samples":
+            names = [*first.samples.names, *self.names], first.properties.names
+            pieces = [
+                Piece(b, [(*r, *row) for r in _rows(b.samples)], _rows(b.properties))
+                for row, b in blocks
+            ]
+            columns = list(dict.fromkeys(row for piece in pieces for row in piece.properties))
+        else:
+            names = first.samples.names, [*self.names, *first.properties.names]
+            pieces = [
+                Piece(b, _rows(b.samples), [(*row, *r) for r in _rows(b.properties)])
+                for row, b in blocks
+            ]
+            columns = [row for piece in pieces for row in piece.properties]
+            if self.wanted is not None:
+                columns = [(*row, *r) for row in self.wanted for r in _rows(first.properties)]
+        samples = self._samples_of(pieces, columns, like)
+        samples = sorted(samples) if self.sorts else samples
+        return self._assembled(names, pieces, samples, _as_in(columns, like.properties), like)
+
+    def _moved_rows(self, gradient: TensorBlock, of: list[Row], samples: list[Row]) -> list[Row]:
+        """The gradient's samples, of the new rows of the block's samples ``of``."""
+        return [(samples.index(of[sample]), *rest) for sample, *rest in _rows(gradient.samples)]
+
+    def _samples_of(
+        self, pieces: list[Piece], columns: list[Row], like: TensorBlock | None
+    ) -> list[Row]:
+        """The samples of all pieces; or of those that are not left out, where these came back: whether
+        blocks that are left out leave their samples is nobody's word."""
+        inside = [piece for piece in pieces if set(piece.properties) & set(columns)]
+        every, fewer = (
+            list(dict.fromkeys(row for piece in of for row in piece.samples)) for of in (pieces, inside)
+        )
+        return fewer if like is not None and set(fewer) == set(_rows(like.samples)) else every
+
+    def _assembled(
+        self,
+        names: tuple[list[str], list[str]],
+        pieces: list[Piece],
+        samples: list[Row],
+        properties: list[Row],
+        like: TensorBlock,
+    ) -> TensorBlock:
+        """The pieces in their places, and the fill value elsewhere."""
+        first = pieces[0].block
+        components = _components(pieces, properties, like)
+        shape = len(samples), *map(len, components), len(properties)
+        values = torch.full(shape, self.fill, dtype=first.dtype)
+        for piece in pieces:
+            for i, row in enumerate(piece.samples):
+                for j, column in enumerate(piece.properties):
+                    if row in samples and column in properties:
+                        values[samples.index(row), ..., properties.index(column)] = piece.block.values[
+                            i, ..., j
+                        ]
+        labels = _labels(names[0], samples), _labels(names[1], properties)
+        merged = TensorBlock(values, labels[0], components, labels[1])
+        for parameter in first.gradients_list():
+            of = [
+                Piece(block, self._moved_rows(block, piece.samples, samples), piece.properties)
+                for piece in pieces
+                if set(piece.samples) <= set(samples)
+                for block in [piece.block.gradient(parameter)]
+            ]
+            other = like.gradient(parameter) if parameter in like.gradients_list() else None
+            rows = sorted(self._samples_of(of, properties, other))
+            rows = rows if other is None else _as_in(rows, other.samples)
+            inner = of[0].block.samples.names, names[1]
+            merged.add_gradient(
+                parameter, self._assembled(inner, of, rows, properties, like if other is None else other)
+            )
+        return merged
+
+
+def _alike(a: TensorBlock, b: TensorBlock, empty: bool) -> bool:
+    """Whether components are the same, also those of gradients, where these have values or ``empty``."""
+    pairs = [(g, b.gradient(name)) for name, g in a.gradients()]
+    both = [(g, h) for g, h in pairs if empty or (g.values.numel() and h.values.numel())]
+    return a.components == b.components and all(g.components == h.components for g, h in both)
+
+
+def _components(pieces: list[Piece], properties: list[Row], like: TensorBlock) -> list[Labels]:
+    """Those of the pieces that have values; where none has, any of them."""
+    every = [piece.block.components for piece in pieces]
+    inside = [p for p in pieces if p.block.values.numel() and set(p.properties) & set(properties)]
+    of = [piece.block.components for piece in inside] or every
+    return like.components if like.components in of else of[0]
+
+
+def components_to_properties(x: TensorMap, moved: Sequence[str], like: TensorMap) -> TensorMap:
+    """The map with these components among the properties, in the order of ``like``."""
+    pairs = zip(x, like if len(like) == len(x) else x, strict=True)
+    return TensorMap(x.keys, [_flattened(block, moved, other) for block, other in pairs])
+
+
+def _flattened(block: TensorBlock, moved: Sequence[str], like: TensorBlock) -> TensorBlock:
+    names = [*moved, *block.properties.names]
+    order = like.properties.names if sorted(like.properties.names) == sorted(names) else names
+    rest = [c for c in block.components if c.names[0] not in moved]
+    found = {
+        tuple(dict(zip(names, (*row, *column), strict=True))[name] for name in order): values
+        for row, column, values in _columns(block, moved)
+    }
+    columns = _as_in(list(found), like.properties)
+    shape = len(block), *map(len, rest)
+    values = [found[column].reshape(*shape, 1) for column in columns]
+    flat = torch.cat(values, -1) if values else torch.zeros((*shape, 0), dtype=block.dtype)
+    made = TensorBlock(flat, block.samples, rest, _labels(order, columns))
+    for parameter, gradient in block.gradients():
+        made.add_gradient(parameter, _flattened(gradient, moved, made))
+    return made
+
+
+def _columns(block: TensorBlock, moved: Sequence[str]) -> list[tuple[Row, Row, torch.Tensor]]:
+    """The values by the entries of the moved components and of the properties."""
+    found: list[tuple[Row, torch.Tensor]] = [((), block.values)]
+    axes = [c.names[0] for c in block.components]
+    for name in moved:
+        axis = 1 + axes.index(name)
+        entries = _rows(block.components[axes.index(name)])
+        # the axis stays, with one entry
+        found = [
+            ((*row, *entry), values.narrow(axis, i, 1))
+            for row, values in found
+            for i, entry in enumerate(entries)
+        ]
+    columns = _rows(block.properties)
+    return [(row, column, values[..., j]) for row, values in found for j, column in enumerate(columns)]
+
+
+def _rows(labels: Labels) -> list[Row]:
+    return list(map(tuple, labels.values.tolist()))
+
+
+def _as_in(rows: list[Row], like: Labels) -> list[Row]:
+    """The rows in the order of labels that have the same ones."""
+    return _rows(like) if sorted(_rows(like)) == sorted(rows) else rows
+
+
+def _labels(names: Sequence[str], rows: Sequence[Row]) -> Labels:
+    return Labels(list(names), torch.tensor(rows, dtype=torch.int32).reshape(len(rows), len(names)))

@@ -1,0 +1,213 @@
+"""Laws of symmetry: what may be done before a module as well as after it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+
+from ..block import TensorBlock
+from ..catalog import Call, Recipe, invariances
+from ..labels import Labels
+from ..permutations import Permutation
+from ..rotations import Rotation
+from ..strategies import label_values, permutations, rotations
+from ..tensor_map import TensorMap
+from .law import law
+from .maps import Relabelling, accepted, relabelled, with_keys, with_values, zeros_like
+from .subject import Subject
+
+#: What selects scalars: written out, since the reference's default is under test, too.
+_SCALARS = Labels(["o3_lambda", "o3_sigma"], torch.tensor([[0, 1]], dtype=torch.int32))
+
+#: Turns by 90° about z and by 180° about x, y and the diagonals between them: every component goes to
+#: one of the same λ, up to its sign, so that nothing is rounded.
+_RIGHT_ANGLES = (
+    (1, 0, 0, 0),
+    (0, 0, 0, 1),
+    (0, 1, 0, 0),
+    (0, 0, 1, 0),
+    (1, 0, 0, 1),
+    (1, 0, 0, -1),
+    (0, 1, 1, 0),
+    (0, 1, -1, 0),
+)
+
+
+#: Maps with something to permute.
+_FILLED = {"min_blocks": 2, "min_samples": 1, "min_properties": 1, "max_gradients": 1}
+
+
+@law("per_block", "per_sample", maps=_FILLED)
+def blocks_and_samples_have_no_order(f: Subject, x: Any, draw: Any) -> Any:
+    """The output for permuted blocks and samples is the permuted output; explicit gradients follow their
+    samples, or are refused. [doc] blocks and samples are what their labels say, wherever they stand."""
+    permuted = Permutation(*draw(permutations(x).map(lambda p: (p.keys, p.samples)), label="orders"))
+    x, y = accepted(f, x)
+    return f(permuted(x)), permuted(y)
+
+
+@law("equivariant")
+def turns_by_right_angles_commute(f: Subject, x: Any, draw: Any) -> Any:
+    """The output for a map that was turned by right angles, and inverted or not, is what the output is
+    turned to. [doc] the module preserves equivariance: covariant blocks have no bias and no activation;
+    [maths] f(Rx) = R f(x) for every R in O(3)."""
+    quaternion = draw(st.sampled_from(_RIGHT_ANGLES), label="quaternion")
+    inversion = draw(st.booleans(), label="inversion")
+    return _both_ways(f, x, Rotation(quaternion, inversion and _may_be_inverted(f.recipe)))
+
+
+@law("equivariant", rounded=True)
+def rotations_commute(f: Subject, x: Any, draw: Any) -> Any:
+    """The output for a rotated map, inverted or not, is the rotated output, up to rounding. [doc] the
+    module preserves equivariance; [maths] f(Rx) = R f(x) for every R in O(3)."""
+    any_of_them = rotations(inversions=_may_be_inverted(f.recipe))
+    rotation = draw(any_of_them.map(lambda r: (r.quaternion, r.inversion)), label="rotation")
+    return _both_ways(f, x, Rotation(*rotation))
+
+
+def _both_ways(f: Subject, x: TensorMap, rotation: Rotation) -> tuple[TensorMap, TensorMap]:
+    y = f(x)
+    return f(rotation(x)), rotation(y)
+
+
+def _may_be_inverted(recipe: Recipe) -> bool:
+    """Whether nothing that changes its sign under inversion was declared invariant."""
+    declared = _declared(recipe)
+    truly = invariances(recipe.row, recipe.in_keys, _SCALARS)
+    return all(really for is_one, really in zip(declared, truly, strict=True) if is_one)
+
+
+def _declared(recipe: Recipe, keys: Labels | None = None) -> list[bool]:
+    """Whether the module takes each of the keys, by default its own, for invariant."""
+    selection = _selection(recipe.call)
+    keys = recipe.in_keys if keys is None else keys
+    return invariances(recipe.row, keys, _SCALARS if selection is None else selection)
+
+
+def _selection(call: Call) -> Labels | None:
+    """The invariant_keys that a module, or a layer of it, was given."""
+    layers = [arg for arg in call.args if isinstance(arg, Call)]
+    given = [c.kwargs["invariant_keys"] for c in (call, *layers) if "invariant_keys" in c.kwargs]
+    return given[0] if given else None
+
+
+@law("equivariant")
+def covariant_zeros_stay_zeros(f: Subject, x: Any, draw: Any) -> Any:
+    """Where covariant blocks are zeros, so are those of the output. [maths] f(0) = f(R0) = R f(0) for
+    every R, and only 0 is that; [doc] the bias "is only applied to modules corresponding to invariant
+    blocks"."""
+    y = f(zeros_like(x))
+    invariant = _declared(f.recipe, x.keys)
+    zeros = [
+        block
+        if is_invariant
+        else TensorBlock(
+            torch.zeros_like(block.values), block.samples, block.components, block.properties
+        )
+        for is_invariant, block in zip(invariant, y, strict=True)
+    ]
+    return y, TensorMap(y.keys, zeros)
+
+
+@law("equivariant")
+def invariant_keys_are_scalars_by_default(f: Subject, x: Any, draw: Any) -> Any:
+    """Without invariant_keys, the module is the one with those of o3_lambda 0 and o3_sigma 1. [doc]
+    invariant_keys: "If not provided, the invariant keys are assumed to be those where key dimensions
+    ["o3_lambda", "o3_sigma"] are equal to [0, 1]"."""
+    selection = _selection(f.recipe.call)
+    if selection is not None and selection != _SCALARS:
+        return None
+    y = f(x)
+    f.make("other", _selected_by(f.recipe, _SCALARS if selection is None else None))
+    return f.run("z = other(x)"), y
+
+
+@law("equivariant")
+def invariant_keys_may_be_said_in_other_words(f: Subject, x: Any, draw: Any) -> Any:
+    """The module is the same whatever selects the same of its keys: more dimensions, in any order, and
+    rows that are no keys. [doc] invariant_keys: "Labels object that is used to select the invariant keys
+    from in_keys"."""
+    in_keys = f.recipe.in_keys
+    names = draw(st.permutations(in_keys.names), label="names")
+    is_invariant = _declared(f.recipe)
+    rows = [key for key, is_one in zip(in_keys, is_invariant, strict=True) if is_one]
+    selected = [[key[name] for name in names] for key in rows]
+    if draw(st.booleans(), label="more"):
+        selected.append([7 if name == "o3_lambda" else 0 for name in names])
+    selected = draw(st.permutations(selected), label="selected")
+    y = f(x)
+    selection = torch.tensor(selected, dtype=torch.int32).reshape(-1, len(names))
+    f.make("other", _selected_by(f.recipe, Labels(names, selection)))
+    return f.run("z = other(x)"), y
+
+
+@law("equivariant", "pointwise", maps={"min_samples": 1, "min_properties": 1})
+def only_what_is_selected_is_invariant(f: Subject, x: Any, draw: Any) -> Any:
+    """The activation is for the keys that invariant_keys select, whichever they are, and no others.
+    [doc] it is applied to "the keys in in_keys that correspond to the selection passed in
+    invariant_keys"."""
+    some, none = st.tuples(*[st.booleans() for _ in x.keys]), st.just((False,) * len(x))
+    of_keys = draw(st.one_of(some, some, none), label="of_keys")
+    selection = Labels(x.keys.names, x.keys.values[list(of_keys)])
+    f.make("module", _selected_by(f.recipe, selection))
+    y = f(x)
+    (layer,) = f.recipe.row.layers
+    activation = Call(f"torch.nn.{layer.kind}")()
+    pairs = zip(x, of_keys, strict=True)
+    return y, with_values(y, [activation(b.values) if is_one else b.values for b, is_one in pairs])
+
+
+def _selected_by(recipe: Recipe, selection: Labels | None) -> Recipe:
+    """The recipe with other invariant_keys, or without them."""
+    given = {} if selection is None else {"invariant_keys": selection}
+
+    def of_call(call: Call, by_invariance: bool) -> Call:
+        kwargs = {name: value for name, value in call.kwargs.items() if name != "invariant_keys"}
+        return dataclasses.replace(call, kwargs={**kwargs, **given} if by_invariance else kwargs)
+
+    row, call = recipe.row, recipe.call
+    if row.module != "Sequential":
+        return dataclasses.replace(recipe, call=of_call(call, True))
+    pairs = zip(row.layers, call.args[1:], strict=True)
+    layers = [of_call(layer_call, layer.by_invariance) for layer, layer_call in pairs]
+    return dataclasses.replace(recipe, call=dataclasses.replace(call, args=(call.args[0], *layers)))
+
+
+@law("keyed", "keeps_keys")
+def integers_of_keys_mean_nothing(f: Subject, x: Any, draw: Any) -> Any:
+    """Where the same is added to the integers of the keys, in the module and the map alike, the output
+    is the same under those keys. [doc] keys are what blocks are found by; only invariant_keys select by
+    what they are, by default by o3_lambda and o3_sigma."""
+    amount = draw(label_values(), label="amount")
+    moved = {name: amount for name in x.keys.names if not name.startswith("o3_")}
+    new = Relabelling(shift=moved)
+    y = f(x)
+    f.make("other", relabelled(f.recipe, new))
+    return f.run("z = other(x)", x=with_keys(x, new(x.keys))), with_keys(y, new(y.keys))
+
+
+@law("keeps_samples", "keeps_components", maps={"min_samples": 1, "min_properties": 1})
+def integers_of_samples_components_and_properties_mean_nothing(f: Subject, x: Any, draw: Any) -> Any:
+    """Where something is added to the integers of samples, components and properties, the values stay,
+    and so do the properties of the output. [doc] ModuleMap applies a module to the values of every
+    block."""
+    amounts = draw(st.tuples(label_values(), label_values(), label_values()), label="amounts")
+    y = f(x)
+    given = TensorMap(x.keys, [_moved(block, *amounts) for block in x])
+    expected = TensorMap(y.keys, [_moved(block, *amounts[:2]) for block in y])
+    return f.run("z = module(x)", x=given), expected
+
+
+def _moved(
+    block: TensorBlock, of_samples: int, of_components: int, of_properties: int = 0
+) -> TensorBlock:
+    def moved(labels: Labels, amount: int) -> Labels:
+        spherical = labels.names == ["o3_mu"]
+        return Relabelling(shift={} if spherical else dict.fromkeys(labels.names, amount))(labels)
+
+    components = [moved(component, of_components) for component in block.components]
+    samples, properties = moved(block.samples, of_samples), moved(block.properties, of_properties)
+    return TensorBlock(block.values, samples, components, properties)
