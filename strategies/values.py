@@ -147,9 +147,13 @@ class Values:
         for name in given:
             if name not in known:
                 raise TypeError(f"there is no option {name!r}; those of values are {', '.join(known)}")
-        strategies = {n: given.get(n) for n in ("dtypes", "layouts", "requires_grad", "devices")}
+        strategies: dict[str, Any] = {
+            n: given.get(n) for n in ("dtypes", "layouts", "requires_grad", "devices")
+        }
         check_strategies(**strategies)
-        flags = {name: given.get(name, False) for name in known if name.startswith(("wide", "allow"))}
+        flags: dict[str, Any] = {
+            name: given.get(name, False) for name in known if name.startswith(("wide", "allow"))
+        }
         _check_flags(**flags)
         bound = given.get("bound")
         if flags["wide"] and bound is not None:

@@ -392,9 +392,9 @@ def _given_as_texts(tree: ast.AST, texts_of: Mapping[str, Parameters]) -> list[a
     given: list[ast.AST] = []
     for call in ast.walk(tree):
         if isinstance(call, ast.Call):
-            name = (
-                call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-            )
+            # of a method that is called by super() there may be another, which does more with it
+            of_name = isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name)
+            name = getattr(call.func, "attr" if of_name else "id", "")
             names, texts = texts_of.get(name, ([], set()))
             given += [a for of, a in zip(names, call.args, strict=False) if of in texts]
             given += [k.value for k in call.keywords if k.arg in texts]

@@ -33,7 +33,9 @@ class MetatensorTorch(Implementation):
 
     def is_a(self, value: Any, kind: str) -> bool:
         # classes of TorchScript have no isinstance
-        return isinstance(value, torch.ScriptObject) and value._type().name() == kind
+        if not isinstance(value, torch.ScriptObject):
+            return False
+        return str(value._type()).rpartition(".")[2] == kind
 
 
 implementation = MetatensorTorch()

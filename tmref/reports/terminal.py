@@ -119,9 +119,10 @@ def _show_failures(verdicts: list[Verdict], console: Console) -> None:
         console.rule(Text(f"known: {law}", "yellow"), align="left")
         console.print(f"{reason}\nrows: {rows}", markup=False)
         _show(found[0], console)
-    for reason in dict.fromkeys(v.message for v in verdicts if v.status == NOT_OFFERED):
-        laws = dict.fromkeys(v.law for v in verdicts if (v.status, v.message) == (NOT_OFFERED, reason))
-        console.print(f"{reason}\nlaws: {', '.join(laws)}", markup=False)
+    not_offered = [v for v in verdicts if v.status == NOT_OFFERED]
+    for message in dict.fromkeys(v.message for v in not_offered):
+        laws = dict.fromkeys(v.law for v in not_offered if v.message == message)
+        console.print(f"{message}\nlaws: {', '.join(laws)}", markup=False)
 
 
 def _show(verdict: Verdict, console: Console) -> None:

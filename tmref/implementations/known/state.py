@@ -109,8 +109,8 @@ def _drawing(x: TensorMap, **draws: Any) -> Callable[[str], Example]:
 
 
 def _one_value(dtype: torch.dtype) -> TensorMap:
-    labels = Labels.range("system", 1), [], Labels.range("n", 1)
-    return TensorMap(Labels.single(), [TensorBlock(torch.ones((1, 1), dtype=dtype), *labels)])
+    values, (system, n) = torch.ones((1, 1), dtype=dtype), map(Labels.range, ("system", "n"), (1, 1))
+    return TensorMap(Labels.single(), [TensorBlock(values, system, [], n)])
 
 
 _ONE = _one_value(torch.float32)
