@@ -488,10 +488,11 @@ DATA: tuple[Row, ...] = tuple(
 
 def rows_like(row: Row) -> list[Row]:
     """The rows whose modules share their code with the row's, and itself: those of one class, for
-    invariant keys alone or for all."""
+    invariant keys alone or for all, and all activations."""
 
     def shared(of: Row) -> str:
-        return of.module.removeprefix("Invariant").removeprefix("Equivariant")
+        name = of.module.removeprefix("Invariant").removeprefix("Equivariant")
+        return "activation" if name in ("ReLU", "SiLU", "Tanh") else name
 
     return [like for like in ROWS if shared(like) == shared(row)] or [row]
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from .. import Known
+from .. import Example, Known
 from .forward import _IN_PLACE, _has_values, _one_block
 
+
+def _one_block_twice(name: str) -> Example:
+    example = _one_block(name)
+    return Example(example.recipe, example.x, {"other": example.x})
+
+
 METATENSOR: tuple[Known, ...] = tuple(
-    Known(
-        law=law,
-        rows=("layer_norm_no_mean",),
-        when=_has_values,
-        example=_one_block,
-        reason=_IN_PLACE,
+    Known(law=law, rows=("layer_norm_no_mean",), when=_has_values, example=example, reason=_IN_PLACE)
+    for law, example in (
+        ("writing_to_the_output_leaves_the_input", _one_block),
+        ("writing_to_the_input_leaves_the_output", _one_block),
+        ("the_same_in_several_threads", _one_block_twice),
     )
-    for law in ("writing_to_the_output_leaves_the_input", "writing_to_the_input_leaves_the_output")
 )
