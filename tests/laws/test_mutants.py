@@ -13,6 +13,9 @@ from tmref.laws.runner import check, smoke
 from tmref.verdicts import ERROR, FAIL, PASS
 
 SEEDS = (0, 1, 2)
+seeds = pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in SEEDS[1:])]
+)
 #: Fewer than a law is tried on by default, over all the rows that share the code of a defect.
 ENOUGH = 20
 
@@ -22,23 +25,14 @@ def test_every_law_has_a_mutant(law, mutants):
     assert law.name in {planted.law for planted in mutants.MUTANTS}
 
 
-def test_a_defect_is_caught(planted, laws, rows):
+@seeds
+def test_a_defect_is_caught(planted, seed, laws, rows):
     law, row = laws[planted.law], planted.narrowed(rows[planted.row])
-    verdicts = [
-        check(
-            law,
-            row,
-            planted.implementation,
-            examples=ENOUGH,
-            hypothesis_seed=seed,
-            shrink=False,
-        ).verdict
-        for seed in SEEDS
-    ]
-    assert set(verdicts) <= {FAIL, ERROR}, verdicts
+    options = {"examples": ENOUGH, "hypothesis_seed": seed, "shrink": False}
+    assert check(law, row, planted.implementation, **options).verdict in (FAIL, ERROR)
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in SEEDS[1:])])
+@seeds
 def test_the_reference_passes_where_defects_are_caught(seed, mutants, laws, rows):
     bad = {}
     for law, row in sorted({(planted.law, planted.row) for planted in mutants.MUTANTS}):
@@ -171,7 +165,8 @@ def test_the_counterexample_is_this_text(mutants, laws, rows):
 
 @pytest.mark.parametrize("law", LAWS, ids=[law.name for law in LAWS])
 def test_reproducers_are_valid_python(law, mutants, rows):
-    for planted in (p for p in mutants.MUTANTS if p.law == law.name):
+    of_law = [planted for planted in mutants.MUTANTS if planted.law == law.name]
+    for planted in of_law[:2]:
         options = {"examples": ENOUGH, "shrink": False}
         row = planted.narrowed(rows[planted.row])
         verdict = check(law, row, planted.implementation, **options)

@@ -80,7 +80,7 @@ def test_a_known_failure_is_expected(check_relu, rows):
         verdict.message == "block(0).values is 1.0 at [0, 0], expected 2.0 (torch.float32, shape (1, 1))"
     )
     assert "torch.tensor([[2.0]])" in verdict.counterexample
-    assert 1 < verdict.examples <= 51  # half of the law's, for two rows share the code, and the pinned
+    assert 1 < verdict.examples <= 16  # its share of the law's, and the pinned one
 
 
 def test_a_known_failure_that_passes_is_mended(check_relu, rows):
@@ -209,7 +209,7 @@ def test_one_seed_gives_one_verdict(check_relu, change):
 
 
 def test_the_number_of_examples_is_as_asked(check_relu):
-    assert check_relu(lambda v: v).examples == 50  # half of the law's: two rows share the code
+    assert check_relu(lambda v: v).examples == 15  # of the law's hundred: seven rows share the code
     assert check_relu(lambda v: v, examples=7).examples == 7
 
 
@@ -293,21 +293,21 @@ class LosesItsBlocks(Reference):
 
 
 def test_an_output_that_no_law_can_speak_of_is_a_failure_too(laws, rows):
-    fine = {
-        "random_numbers_stay",
-        "parameters_stay",
-        "the_input_stays",
+    noticed = [
+        "keys_survive_in_order",
+        "samples_survive",
+        "components_survive",
         "properties_are_those_asked_for",
-    }
-    fine |= {"the_same_input_gives_the_same_output", "a_map_without_blocks_gives_one_without_blocks"}
-    fine |= {name for name in laws if name.startswith(("an_unknown_key", "keys_are_matched"))}
+        "derivatives_are_those_of_plain_torch",
+        "blocks_do_not_influence_each_other",
+        "samples_do_not_influence_each_other",
+        "every_value_stands_for_itself",
+        "explicit_gradients_are_refused_or_right_by_the_chain_rule",
+    ]
     verdicts = {
-        law.name: check(law, rows["tanh"], LosesItsBlocks(), examples=5)
-        for law in laws.values()
-        if law.applies_to(rows["tanh"])
+        name: check(laws[name], rows["tanh"], LosesItsBlocks(), examples=5) for name in (LAW, *noticed)
     }
-    assert {name for name, v in verdicts.items() if v.verdict == PASS} <= fine
-    assert {v.verdict for v in verdicts.values()} == {PASS, FAIL}
+    assert {v.verdict for v in verdicts.values()} == {FAIL}
     assert verdicts[LAW].message.startswith("the sides can't be compared: ValueError: ")
 
 
@@ -343,12 +343,14 @@ def test_an_error_is_caught(laws, rows, row, dtype, seed):
 
 @pytest.mark.parametrize("row", ["tanh", "silu", "module_map_mlp", "sequential_tanh"])
 def test_the_last_bit_is_not(laws, rows, row):
-    noise = {dtype: torch.finfo(dtype).eps for dtype in (torch.float32, torch.float64)}
+    floating = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+    noise = {dtype: torch.finfo(dtype).eps for dtype in floating}
     for law in laws.values():
-        # the change leaves gradients out
-        if law.applies_to(rows[row]) and "gradients" not in law.name:
+        # the change leaves gradients out, can't be pickled, and makes the largest number infinite
+        unfit = "gradients", "a_copy", "whatever_is_done", "largest"
+        if law.applies_to(rows[row]) and not any(word in law.name for word in unfit):
             verdict = check(law, rows[row], Changed(relative(noise)))
-            assert verdict.verdict == PASS, (law.name, verdict.message)
+            assert verdict.expected, (law.name, verdict.message)
 
 
 @pytest.mark.parametrize("row", ["tanh", "module_map_mlp", "linear"])
@@ -421,7 +423,7 @@ def test_an_adapter_that_raises_is_an_error_with_its_words():
 def test_rounding_excuses_nothing_where_nothing_is_computed(law):
     """One bit of difference between the sides, on a row whose values round, is a failure."""
     assert isinstance(law, Law)
-    row = next(row for row in catalog.ROWS if row.name == "layer_norm")
+    row = next(row for row in catalog.ROWS if law.applies_to(row) and not row.exact)
 
     def sides(f, x, draw):
         left, right = law.sides(f, x, draw)

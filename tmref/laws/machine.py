@@ -60,7 +60,7 @@ def whatever_is_done_plain_torch_does_the_same(f: Subject, x: Any, draw: Any) ->
             f.run(_LOSS + _SAVE.format("module") + _STEP.format("module"), x=x)
             restore = _step(f, x)
         elif action == "loaded":
-            f.make("fresh", another(f.recipe, range(len(f.recipe.in_keys))))
+            f.make("fresh", another(f.written, range(len(f.recipe.in_keys))))
             f.run("list(fresh.load_state_dict(module.state_dict()))")
             f.run("module = fresh")
             twins.requires_grad_(True).train()

@@ -127,7 +127,7 @@ def names_of_keys_mean_nothing(f: Subject, x: Any, draw: Any) -> Any:
     order = draw(st.permutations(x.keys.names), label="order")
     new = Relabelling({n: f"new_{n}" for n in order if not n.startswith("o3_")}, tuple(order))
     y = f(x)
-    f.make("other", relabelled(f.recipe, new))
+    f.make("other", relabelled(f.written, new))
     return f.run("z = other(x)", x=with_keys(x, new(x.keys))), with_keys(y, new(y.keys))
 
 

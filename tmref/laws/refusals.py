@@ -137,9 +137,9 @@ def modules_that_can_not_work_are_refused(f: Subject, x: Any, draw: Any) -> Any:
     """A module with a defect of any kind is not made, or does not take the map. [torch] modules of
     torch.nn refuse sizes that don't fit; [doc] in_keys, modules and out_properties are of these types,
     and as many as there are keys."""
-    possible = [k.name for k in RECIPES if k.name in _OF_MODULES and k.can(f.recipe, x)]
+    possible = [k.name for k in RECIPES if k.name in _OF_MODULES and k.can(f.written, x)]
     for kind in draw(_some_kinds(possible), label="kinds"):
-        make = draw(_with(RECIPES, kind, f.recipe.with_initial_parameters(0), x), label=kind)
+        make = draw(_with(RECIPES, kind, f.written.with_initial_parameters(0), x), label=kind)
         sides = _not_called(f, make, _without_components(x) if kind in _ON_OTHER_MAPS else x)
         if sides is not None:
             return sides
@@ -151,9 +151,9 @@ def values_of_another_dtype_than_the_parameters_are_refused(f: Subject, x: Any, 
     """Values of float64 are refused by parameters of float32, and the other way round. [torch]
     torch.nn.Linear and LayerNorm refuse values of another dtype than their parameters'."""
     (kind,) = [kind for kind in RECIPES if kind.name == _OF_DTYPES]
-    if not kind.can(f.recipe, x):
+    if not kind.can(f.written, x):
         return None  # there are no parameters
-    recipe = f.recipe.with_initial_parameters(0)
+    recipe = f.written.with_initial_parameters(0)
     return _not_called(f, draw(_with(RECIPES, _OF_DTYPES, recipe, x), label="make"), x)
 
 

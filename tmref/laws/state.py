@@ -103,7 +103,7 @@ def _parameters(twin: Call) -> tuple[torch.Tensor, ...]:
 
 
 def _in_order(f: Subject) -> Recipe:
-    return another(f.recipe, range(len(f.recipe.in_keys)))
+    return another(f.written, range(len(f.recipe.in_keys)))
 
 
 @law("deterministic", examples=50)
@@ -207,8 +207,8 @@ def loading_goes_by_key(f: Subject, x: Any, draw: Any) -> Any:
     had. [doc] ModuleMap: the block of the i-th key gets the i-th module, and its keys are part of the
     state dict."""
     f.twin  # noqa: B018
-    order = draw(_orders(parts(f.recipe)), label="order")
-    f.make("other", another(f.recipe, order))
+    order = draw(_orders(parts(f.written)), label="order")
+    f.make("other", another(f.written, order))
     before, theirs = f(x), f.run("theirs = other(x)", x=x)
     return _after_loading(f, x, before, theirs, draw(st.booleans(), label="strict"))
 
@@ -220,11 +220,11 @@ def loading_other_keys_gives_no_block_the_module_of_another(f: Subject, x: Any, 
     the i-th module, and its keys are part of the state dict."""
     old = f.recipe.in_keys
     others = _with_an_unknown_row(old)
-    if f.recipe.row.by_invariance:
+    if f.written.row.by_invariance:
         others |= _with_another_pair(old)
     keys = draw(others, label="keys")
-    other = _for_keys(f.recipe, keys)
-    draw(st.just(_kinds(other) == _kinds(f.recipe)), label="alike")
+    other = _for_keys(f.written, keys)
+    draw(st.just(_kinds(other) == _kinds(f.written)), label="alike")
     f.make("other", other)
     rows = dict(zip(old._rows(), keys._rows(), strict=True))
     renamed = Labels(old.names, torch.tensor([rows[key] for key in x.keys._rows()], dtype=torch.int32))
@@ -291,14 +291,14 @@ def loading_other_sizes_leaves_a_module_that_works(f: Subject, x: Any, draw: Any
     where that is refused, it still works, its blocks with the properties that they had here or there.
     [torch] load_state_dict: a RuntimeError, if anything; [doc] its keys and properties are part of the
     state dict."""
-    other = draw(recipes(f.recipe.row, x), label="other")
-    draw(st.just(parts(other) == parts(f.recipe)), label="alike")
-    draw(st.just(_has_properties(f.recipe) > _has_properties(other)), label="without_properties")
+    other = draw(recipes(f.written.row, x), label="other")
+    draw(st.just(parts(other) == parts(f.written)), label="alike")
+    draw(st.just(_has_properties(f.written) > _has_properties(other)), label="without_properties")
     f.make("other", other)
     before, theirs = f(x), f.run("theirs = other(x)", x=x)
     loaded = f.attempt_to_run("list(module.load_state_dict(other.state_dict()))")
     y = f(x)
-    if not isinstance(loaded, Refused) and _selections(other.call) == _selections(f.recipe.call):
+    if not isinstance(loaded, Refused) and _selections(other.call) == _selections(f.written.call):
         return y, theirs
     found = [block.properties for block in y]
     expected = [

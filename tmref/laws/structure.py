@@ -133,8 +133,8 @@ def sequentials_may_be_nested(f: Subject, x: Any, draw: Any) -> Any:
 def _make_layers(f: Subject) -> list[str]:
     """Make the layers of a Sequential as modules of their own; the names that they have in the code."""
     made = []
-    for name, call in zip(("one", "two", "three"), f.recipe.call.args[1:], strict=False):
-        f.make(name, dataclasses.replace(f.recipe, call=call))
+    for name, call in zip(("one", "two", "three"), f.written.call.args[1:], strict=False):
+        f.make(name, dataclasses.replace(f.written, call=call))
         made.append(name)
     return made
 

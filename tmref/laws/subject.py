@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from ..block import TensorBlock
-from ..catalog import Recipe
+from ..catalog import ROWS, Recipe
 from ..compare import Refused
 from ..implementations import Implementation
 from ..labels import Labels, LabelsEntry
@@ -197,6 +197,13 @@ class Subject(Data):
     def encoded(self) -> Any:
         """The implementation's own input of the last call."""
         return self._names["x"]
+
+    @property
+    def written(self) -> Recipe:
+        """The recipe, where its arguments are those of the catalog's modules and can be changed."""
+        if self.recipe.row not in ROWS:
+            raise Untested("nobody says which arguments the module has")
+        return self.recipe
 
     def make(self, name: str, recipe: Recipe) -> torch.nn.Module:
         """Make another module, under a name for the code."""

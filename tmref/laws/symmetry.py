@@ -100,7 +100,7 @@ def covariant_zeros_stay_zeros(f: Subject, x: Any, draw: Any) -> Any:
     every R, and only 0 is that; [doc] the bias "is only applied to modules corresponding to invariant
     blocks"."""
     y = f(zeros_like(x))
-    invariant = _declared(f.recipe, x.keys)
+    invariant = _declared(f.written, x.keys)
     zeros = [
         block
         if is_invariant
@@ -117,11 +117,11 @@ def invariant_keys_are_scalars_by_default(f: Subject, x: Any, draw: Any) -> Any:
     """Without invariant_keys, the module is the one with those of o3_lambda 0 and o3_sigma 1. [doc]
     invariant_keys: "If not provided, the invariant keys are assumed to be those where key dimensions
     ["o3_lambda", "o3_sigma"] are equal to [0, 1]"."""
-    selection = _selection(f.recipe.call)
+    selection = _selection(f.written.call)
     if selection is not None and selection != _SCALARS:
         return None
     y = f(x)
-    f.make("other", _selected_by(f.recipe, _SCALARS if selection is None else None))
+    f.make("other", _selected_by(f.written, _SCALARS if selection is None else None))
     return f.run("z = other(x)"), y
 
 
@@ -132,7 +132,7 @@ def invariant_keys_may_be_said_in_other_words(f: Subject, x: Any, draw: Any) -> 
     from in_keys"."""
     in_keys = f.recipe.in_keys
     names = draw(st.permutations(in_keys.names), label="names")
-    is_invariant = _declared(f.recipe)
+    is_invariant = _declared(f.written)
     rows = [key for key, is_one in zip(in_keys, is_invariant, strict=True) if is_one]
     selected = [[key[name] for name in names] for key in rows]
     if draw(st.booleans(), label="more"):
@@ -140,7 +140,7 @@ def invariant_keys_may_be_said_in_other_words(f: Subject, x: Any, draw: Any) -> 
     selected = draw(st.permutations(selected), label="selected")
     y = f(x)
     selection = torch.tensor(selected, dtype=torch.int32).reshape(-1, len(names))
-    f.make("other", _selected_by(f.recipe, Labels(names, selection)))
+    f.make("other", _selected_by(f.written, Labels(names, selection)))
     return f.run("z = other(x)"), y
 
 
@@ -152,9 +152,9 @@ def only_what_is_selected_is_invariant(f: Subject, x: Any, draw: Any) -> Any:
     some, none = st.tuples(*[st.booleans() for _ in x.keys]), st.just((False,) * len(x))
     of_keys = draw(st.one_of(some, some, none), label="of_keys")
     selection = Labels(x.keys.names, x.keys.values[list(of_keys)])
-    f.make("module", _selected_by(f.recipe, selection))
+    f.make("module", _selected_by(f.written, selection))
     y = f(x)
-    (layer,) = f.recipe.row.layers
+    (layer,) = f.written.row.layers
     activation = Call(f"torch.nn.{layer.kind}")()
     pairs = zip(x, of_keys, strict=True)
     return y, with_values(y, [activation(b.values) if is_one else b.values for b, is_one in pairs])
@@ -185,7 +185,7 @@ def integers_of_keys_mean_nothing(f: Subject, x: Any, draw: Any) -> Any:
     moved = {name: amount for name in x.keys.names if not name.startswith("o3_")}
     new = Relabelling(shift=moved)
     y = f(x)
-    f.make("other", relabelled(f.recipe, new))
+    f.make("other", relabelled(f.written, new))
     return f.run("z = other(x)", x=with_keys(x, new(x.keys))), with_keys(y, new(y.keys))
 
 

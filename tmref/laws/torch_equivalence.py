@@ -124,6 +124,7 @@ def _normalised(f: Subject, x: TensorMap) -> Any:
     """What it makes of ``x``, and what plain torch does in float64."""
     # under another name: the tolerance is that of the results, which are small
     y = f.run("y = module(away)", away=x)
+    f.written  # noqa: B018 - of other modules nobody knows whether they normalise
     exact = copy.deepcopy(f.twin)
     exact.modules.double()
     expected = []
@@ -296,7 +297,7 @@ def parameters_have_the_dtype_and_the_device_asked_for(f: Subject, x: Any, draw:
     if device is not None:
         options["device"] = device
     twins = [_with_options(twin, {"dtype": None, **options}) for twin in _twins_of(f)]
-    call = _with_options(_initial(f.recipe.call), options, without="dtype")
+    call = _with_options(_initial(f.written.call), options, without="dtype")
     found = f.run("[[str(p.dtype), str(p.device), list(p.shape)] for p in made.parameters()]", made=call)
     parameters = [p for twin in twins for p in _torch_made(twin).parameters()]
     return found, [[str(p.dtype), str(p.device), list(p.shape)] for p in parameters]
@@ -311,7 +312,7 @@ def options_of_layers_are_those_of_torch(f: Subject, x: Any, draw: Any) -> Any:
     mean says whether the mean is subtracted. A list with one for every key, or for every invariant
     one, is refused or goes key by key. [doc] "Refer to the torch.nn.LayerNorm documentation for a more
     detailed description of the other parameters"; equivariant layers have a bias for invariant keys."""
-    recipe = f.recipe
+    recipe = f.written
     twins = _twins_of(f)
     selection = recipe.call.kwargs.get("invariant_keys")
     invariant = invariances(recipe.row, recipe.in_keys, selection)
@@ -365,7 +366,7 @@ def in_place_overwrites_the_input_as_torch_does(f: Subject, x: Any, draw: Any) -
     without it, they stay. [torch] inplace of torch.nn.ReLU and torch.nn.SiLU, by default False."""
     in_place = draw(st.sampled_from((None, False, True)), label="in_place")
     options = {} if in_place is None else {"in_place": in_place}
-    y = f.run("y = made(x)", made=_with_options(f.recipe.call, options), x=x)
+    y = f.run("y = made(x)", made=_with_options(f.written.call, options), x=x)
     return f.run("x"), with_values(x, [(b if in_place else a).values for a, b in zip(x, y, strict=True)])
 
 

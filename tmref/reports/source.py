@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -171,7 +172,12 @@ class Source:
             if step.cotangents is not None:
                 lines.append("blocks = range(len(x.keys))")
                 lines.append("inputs = [x.block(i).values.requires_grad_() for i in blocks]")
-            lines.append(f"result = {step.code}" if step.name == "result" else step.code)
+            code = f"result = {step.code}" if step.name == "result" else step.code
+            if isinstance(step.result, Refused) and step is not steps[-1]:
+                lines += ["try:", textwrap.indent(code, "    ")]
+                lines += ["except Exception as error:", '    print("refused:", error)']
+            else:
+                lines.append(code)
             if step.cotangents is not None:
                 cotangents = ", ".join(plain_source(b.values) for b in step.cotangents)
                 lines += [
