@@ -202,7 +202,7 @@ class Subject(Data):
     def written(self) -> Recipe:
         """The recipe, where its arguments are those of the catalog's modules and can be changed."""
         if self.recipe.row not in ROWS:
-            raise Untested("nobody says which arguments the module has")
+            raise NotOffered("nobody says which arguments the module has")
         return self.recipe
 
     def make(self, name: str, recipe: Recipe) -> torch.nn.Module:
