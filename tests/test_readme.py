@@ -120,7 +120,7 @@ def test_the_output_in_it_is_real(text, tmp_path):
     found = python("-m", "tmref", "check", "metatensor-torch", "-n", "2", cwd=tmp_path)
     assert found.returncode == 0
     shown = [line.rstrip() for line in found.stdout.splitlines()]
-    quoted = text.partition("$ tmref check metatensor-torch -n 2\n")[2].partition("\nLines of")[0]
+    quoted = text.partition("$ tmref check metatensor-torch -n 2\n")[2].partition("\nA line is")[0]
     lines = [line[4:].rstrip() for line in quoted.splitlines() if line.strip() not in ("", "...")]
     assert len(lines) > 30
     assert [line for line in lines if line not in shown] == []

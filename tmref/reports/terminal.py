@@ -25,7 +25,7 @@ _SIGNS = {
     UNTESTED: ("?", "bold magenta"),
     NOT_OFFERED: ("-", "dim"),
 }
-_WIDTH = 112  # of the table; narrower terminals wrap its lines
+_WIDTH = 120  # of the table; narrower terminals wrap its lines
 
 
 def show(results: Results, console: Console | None = None) -> None:
