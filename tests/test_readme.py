@@ -116,6 +116,7 @@ def test_the_reproducer_in_it_shows_the_defect_of_the_peer_alone(text, tmp_path)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_output_in_it_is_real(text, tmp_path):
     found = python("-m", "tmref", "check", "metatensor-torch", "-n", "2", cwd=tmp_path)
     assert found.returncode == 0
