@@ -244,11 +244,21 @@ class Recipe(PrintedAsSource):
     properties: tuple[Labels, ...] | None
     seed: int = 0
 
+    @property
+    def parts(self) -> list[Any]:
+        """What the module of every key is made of, but the numbers: of which classes, and the shapes."""
+        return [_part(twin) for twin in self.twins or ()]
+
     def with_initial_parameters(self, seed: int) -> Recipe:
         """The same module with the parameters that torch draws after this seed."""
         twins = self.twins and tuple(twin.with_initial_parameters() for twin in self.twins)
         call = self.call.with_initial_parameters()
         return dataclasses.replace(self, call=call, twins=twins, seed=seed)
+
+
+def _part(twin: Call) -> Any:
+    shapes = [tuple(p.shape) for p in twin.parameters or ()]
+    return twin.name, shapes, [_part(arg) for arg in twin.args if isinstance(arg, Call)]
 
 
 @dataclass(frozen=True)

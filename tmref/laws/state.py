@@ -103,6 +103,7 @@ def _parameters(twin: Call) -> tuple[torch.Tensor, ...]:
 
 
 def _in_order(f: Subject) -> Recipe:
+    f.twin  # noqa: B018, without one there is no telling its parameters
     return another(f.written, range(len(f.recipe.in_keys)))
 
 
@@ -111,7 +112,6 @@ def a_state_dict_gives_the_same_function(f: Subject, x: Any, draw: Any) -> Any:
     """Loaded into a module made alike, with other parameters and properties, a state dict makes it the
     same function, whichever way it came there. [torch] load_state_dict; [doc] Module: buffers are part
     of the state dict."""
-    f.twin  # noqa: B018, without one there is no telling its parameters
     f.make("other", _in_order(f))
     f.run(draw(st.sampled_from(_STATES), label="how").format(of="module"))
     options = draw(st.sampled_from(["", ", strict=True", ", strict=False", ", assign=True"]), label="by")
@@ -124,7 +124,6 @@ def a_state_dict_gives_the_same_function(f: Subject, x: Any, draw: Any) -> Any:
 def what_is_loaded_is_the_state_dict_afterwards(f: Subject, x: Any, draw: Any) -> Any:
     """The state dict of a module is the one that was loaded into it, name by name, and nothing is said
     to be missing or unexpected. [torch] load_state_dict copies the entries."""
-    f.twin  # noqa: B018
     f.make("other", _in_order(f))
     f.run(draw(st.sampled_from(_STATES), label="how").format(of="module"))
     reported = f.run("reported = list(other.load_state_dict(state))")
@@ -135,7 +134,6 @@ def what_is_loaded_is_the_state_dict_afterwards(f: Subject, x: Any, draw: Any) -
 def a_loaded_module_keeps_its_own_memory(f: Subject, x: Any, draw: Any) -> Any:
     """What becomes of the module that was loaded from makes no difference afterwards. [torch] without
     assign, load_state_dict copies."""
-    f.twin  # noqa: B018
     f.make("other", _in_order(f))
     f.run("list(other.load_state_dict(module.state_dict()))")
     before = f.run("y = other(x)", x=x)
@@ -207,7 +205,7 @@ def loading_goes_by_key(f: Subject, x: Any, draw: Any) -> Any:
     had. [doc] ModuleMap: the block of the i-th key gets the i-th module, and its keys are part of the
     state dict."""
     f.twin  # noqa: B018
-    order = draw(_orders(parts(f.written)), label="order")
+    order = draw(_orders(f.written.parts), label="order")
     f.make("other", another(f.written, order))
     before, theirs = f(x), f.run("theirs = other(x)", x=x)
     return _after_loading(f, x, before, theirs, draw(st.booleans(), label="strict"))
@@ -292,7 +290,7 @@ def loading_other_sizes_leaves_a_module_that_works(f: Subject, x: Any, draw: Any
     [torch] load_state_dict: a RuntimeError, if anything; [doc] its keys and properties are part of the
     state dict."""
     other = draw(recipes(f.written.row, x), label="other")
-    draw(st.just(parts(other) == parts(f.written)), label="alike")
+    draw(st.just(other.parts == f.written.parts), label="alike")
     draw(st.just(_has_properties(f.written) > _has_properties(other)), label="without_properties")
     f.make("other", other)
     before, theirs = f(x), f.run("theirs = other(x)", x=x)
@@ -306,16 +304,6 @@ def loading_other_sizes_leaves_a_module_that_works(f: Subject, x: Any, draw: Any
         for got, a, b in zip(found, before, theirs, strict=True)
     ]
     return found, expected
-
-
-def parts(recipe: Recipe) -> list[Any]:
-    """What the module of every key is made of, but the numbers: of which classes, and the shapes."""
-    return [_part(twin) for twin in recipe.twins or ()]
-
-
-def _part(twin: Call) -> Any:
-    shapes = [tuple(p.shape) for p in twin.parameters or ()]
-    return twin.name, shapes, [_part(arg) for arg in twin.args if isinstance(arg, Call)]
 
 
 def _has_properties(recipe: Recipe) -> bool:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import ast
-import copy
 import dataclasses
 import functools
-import io
-import pickle
-import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from types import CodeType
 from typing import Any
 
@@ -22,12 +19,11 @@ from ..catalog import ROWS, Recipe
 from ..compare import Refused
 from ..implementations import Implementation
 from ..labels import Labels, LabelsEntry
+from ..reports.source import IMPORTS
 from ..tensor_map import TensorMap
 
 #: What the code of a law may use without importing it; scripts import what of it they use.
-MODULES: Mapping[str, Any] = {
-    module.__name__: module for module in (copy, io, pickle, threading, torch, warnings)
-}
+MODULES: Mapping[str, Any] = {"torch": torch, **{name: import_module(name) for name in IMPORTS}}
 
 
 class Raised(Exception):

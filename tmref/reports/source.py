@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..laws.subject import Step
 
 
-#: What a script imports where it uses it.
+#: What the code of a law may use without importing it, and a script imports where it uses it.
 IMPORTS = ("copy", "io", "pickle", "threading", "warnings")
 
 

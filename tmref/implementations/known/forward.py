@@ -90,7 +90,7 @@ _IN_PLACE = (
     "and autograd, which needs those that were, raises a RuntimeError [torch]"
 )
 _TRANSFORMATIONS = tuple(row.name for row in ROWS if row.module == "EquivariantTransformation")
-#: Modules that look at the first block before they do anything.
+#: Modules that look at the first block before they do anything, and refuse explicit gradients.
 _LOOKING_FIRST = tuple(
     row.name
     for row in ROWS

@@ -26,13 +26,8 @@ _DIFFERING = tuple(row.name for row in ROWS if row.name not in _ALIKE)
 _REGISTERED = "self.register_buffer(name, value, persistent=persistent)"
 
 
-def _part(twin: Any) -> Any:
-    shapes = [tuple(p.shape) for p in twin.parameters or ()]
-    return twin.name, shapes, [_part(arg) for arg in twin.args if isinstance(arg, catalog.Call)]
-
-
 def _has_differing_modules(recipe: Recipe, x: Any) -> bool:
-    return any(_part(twin) != _part((recipe.twins or ())[0]) for twin in recipe.twins or ())
+    return any(part != recipe.parts[0] for part in recipe.parts)
 
 
 def _is_shuffled(drawn: dict[str, Any]) -> bool:

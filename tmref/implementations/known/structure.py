@@ -13,24 +13,17 @@ from ...catalog import ROWS, Recipe
 from ...labels import Labels
 from ...tensor_map import TensorMap
 from .. import Example, Known
-from .examples import keys_of, map_of_ones, recipe_of_ones
-from .forward import _has_gradient_rows, _has_gradient_rows_and_a_bias
+from .examples import keys_of, map_of_ones
+from .forward import (
+    _LOOKING_FIRST,
+    _has_gradient_rows,
+    _has_gradient_rows_and_a_bias,
+    _one_block,
+)
 
 _MODULE_MAPS = tuple(row.name for row in ROWS if row.module == "ModuleMap")
-#: Modules that refuse explicit gradients, where they are not within another.
-_REFUSING = tuple(
-    row.name
-    for row in ROWS
-    if row.module.removeprefix("Invariant") in ("ReLU", "SiLU", "Tanh", "LayerNorm")
-)
 #: Modules that never do, by themselves or within another.
 _APPLIED = tuple(row.name for row in ROWS if row.module in ("EquivariantTransformation", "Sequential"))
-
-
-def _one_block(name: str) -> Example:
-    row = catalog.row(name)
-    keys = keys_of(row, 1)
-    return Example(recipe_of_ones(row, keys), map_of_ones(row, keys), {})
 
 
 def _in_a_sequential(wrapping: str) -> Callable[[str], Example]:
@@ -106,7 +99,7 @@ METATENSOR: tuple[Known, ...] = (
     ),
     Known(
         law=_IN_A_SEQUENTIAL,
-        rows=_REFUSING,
+        rows=_LOOKING_FIRST,
         when=_has_gradient_rows,
         draws=_is_of_metatensor,
         example=_in_a_sequential(_OF_METATENSOR),
