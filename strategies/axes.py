@@ -347,8 +347,12 @@ def properties(
 
 
 def component_names(max_components: int) -> tuple[tuple[str, ...], ...]:
-    """A table of the names of up to ``max_components`` components."""
-    return tuples_of(COMPONENT_NAMES, 0, max_components)
+    """A table of the names of up to ``max_components`` components, every number of them as often: of
+    no component there is one tuple, and blocks without components have code of their own."""
+    of_number = [tuples_of(COMPONENT_NAMES, size, size) for size in range(max_components + 1)]
+    most = max(map(len, of_number))
+    repeated = (tuples * (most // len(tuples)) for tuples in of_number)
+    return tuple(itertools.chain.from_iterable(repeated))
 
 
 @strategy

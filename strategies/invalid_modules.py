@@ -235,6 +235,25 @@ def _with_properties(recipe: Recipe, properties: Any) -> Call:
     return _with(recipe, i, kwargs)
 
 
+def _norms(recipe: Recipe) -> list[int]:
+    """The layers that are layer norms, by number."""
+    return [i for i, layer in enumerate(_layers(recipe)) if layer.name.endswith("LayerNorm")]
+
+
+@defect(
+    RECIPES,
+    '[doc] LayerNorm: "Each parameter is passed as a single value of its expected type"',
+    lambda recipe, x: len(x) > 0 and bool(_norms(recipe)),
+)
+def an_option_of_another_type(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+    i = draw(st.sampled_from(_norms(recipe)))
+    name = draw(st.sampled_from(["eps", "elementwise_affine", "bias", "mean"]))
+    wrong: Any = draw(st.sampled_from([None, "a", "0.5"]))
+    if draw(st.booleans()):
+        wrong = [wrong] * len(x)
+    return Broken(f"{name} of layer {i} is {wrong!r}", _with(recipe, i, {name: wrong}))
+
+
 @defect(RECIPES, "[maths] one block has none", _has_blocks)
 def too_few_out_properties(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
     properties = _properties(recipe)

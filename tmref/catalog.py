@@ -314,12 +314,11 @@ def recipe(
         call = Call("ModuleMap", (in_keys, twins), given)
     elif row.module == "EquivariantTransformation":
         modules = ordered([row.inner(w, dtype, ps, invariant) for w, ps, invariant in of_keys], in_keys)
-        sizes = _once_or_each([width[0] for width in ordered(widths, in_keys)], True)
-        call = Call(
-            row.module,
-            (modules, in_keys),
-            {"in_features": sizes, "out_features": sizes, **given, **selection},
-        )
+        sizes, how = [width[0] for width in ordered(widths, in_keys)], written[0]
+        of_sizes = {"in_features": _once_or_each(sizes, how.in_features_once)}
+        if properties is None or how.out_features:
+            of_sizes["out_features"] = _once_or_each(sizes, how.out_features_once)
+        call = Call(row.module, (modules, in_keys), {**of_sizes, **given, **selection})
     else:
         layers = []
         for i, (layer, order, how) in enumerate(zip(row.layers, orders, written, strict=True)):

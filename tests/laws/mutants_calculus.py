@@ -181,3 +181,48 @@ def gradients_lost_for_any_module():
 def modules_in_a_sequential_are_not_looked_at():
     known = (torch.nn.Linear, torch.nn.Sequential)
     return pushed_without(lambda m: None if isinstance(m, known) else "it is not known")
+
+
+goes_through = "explicit_gradients_go_through"
+
+
+@called(goes_through, "linear", "tanh", "sequential_mlp", "layer_norm")
+def all_gradients_are_refused(module, x):
+    if any(block.has_any_gradient() for block in x):
+        raise ValueError("there are gradients")
+    return module(x)
+
+
+@called(goes_through, "module_map_mlp", "equivariant_tanh")
+def second_gradients_are_lost(module, x):
+    def with_one(block):
+        one = changed(block)
+        for parameter, gradient in list(block.gradients())[:1]:
+            one.add_gradient(parameter, gradient)
+        return one
+
+    return module(TensorMap(x.keys, [with_one(block) for block in x]))
+
+
+hooked = "a_hook_is_called_once_for_a_block_with_gradients"
+
+
+@of_nn(hooked, "any_module_map")
+def modules_called_again_for_gradients():
+    def forward(self, x):
+        for module, block in zip(self.module_list, x, strict=True):
+            for _ in block.gradients_list():
+                module(block.values)
+        return nn.ModuleMap.forward(self, without_gradients(x))
+
+    return {"ModuleMap": module_map_class(forward)}
+
+
+@of_nn(hooked, "any_module_map")
+def modules_not_called_for_gradients():
+    def forward(self, x):
+        if any(block.has_any_gradient() for block in x):
+            return of_values(lambda v: v, x)
+        return nn.ModuleMap.forward(self, x)
+
+    return {"ModuleMap": module_map_class(forward)}

@@ -350,3 +350,31 @@ def a_module_map_that_cuts_samples():
         return changed(block, values=values, samples=samples)
 
     return {"ModuleMap": Cut}
+
+
+at_once = "arguments_that_can_not_work_are_refused_at_once"
+
+
+@lenient(at_once, "equivariant_tanh", "equivariant_mlp")
+def sizes_that_make_no_difference(call):
+    kwargs = {name: value for name, value in call.kwargs.items() if name != "out_features"}
+    return dataclasses.replace(call, kwargs=kwargs)
+
+
+@lenient(at_once, "linear", "tanh", "layer_norm", "invariant_relu", "module_map_tanh")
+def properties_that_are_too_many(call):
+    properties, keys = call.kwargs.get("out_properties"), in_keys_of(call)
+    if not isinstance(properties, list) or not isinstance(keys, Labels):
+        return call
+    return dataclasses.replace(call, kwargs={**call.kwargs, "out_properties": properties[: len(keys)]})
+
+
+def in_keys_of(call):
+    return next((v for v in (*call.args, *call.kwargs.values()) if isinstance(v, Labels)), None)
+
+
+@lenient(impossible_modules, "layer_norm", "layer_norm_no_bias", "invariant_layer_norm")
+def options_of_any_type(call):
+    right = {"eps": 1e-5, "elementwise_affine": True, "bias": True, "mean": True}
+    kwargs = {n: right.get(n, v) if isinstance(v, str) else v for n, v in call.kwargs.items()}
+    return dataclasses.replace(call, kwargs=kwargs)

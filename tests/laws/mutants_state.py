@@ -680,3 +680,69 @@ class ModulesAreAttributes(Module):
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
+
+
+dtypes_when_loading = "loading_keeps_the_dtype_of_buffers_or_assigns_it"
+
+
+@custom(dtypes_when_loading)
+class LoadedAsInTheStateDict(Module):
+    def _decoded(self, state, assign=False):
+        return super()._decoded(state, True)
+
+
+@custom(dtypes_when_loading)
+class NeverAssigned(Module):
+    def _decoded(self, state, assign=False):
+        return super()._decoded(state)
+
+
+@custom(dtypes_when_loading)
+class NestsAsInTheStateDict(Module):
+    def _decoded(self, state, assign=False):
+        there = super()._decoded(state, True)
+        nests = {name: v for name, v in there.items() if isinstance(v, (list, tuple, dict))}
+        return super()._decoded(state, assign) | nests
+
+
+@custom("parts_stay_where_only_the_module_is_emptied")
+class PartsAreAlwaysMeant(Module):
+    def _apply(self, fn, recurse=True):
+        return super()._apply(fn)
+
+
+@custom("parts_stay_where_only_the_module_is_emptied")
+class OnlyPartsAreMeant(Module):
+    def _apply(self, fn, recurse=True):
+        for part in self.children():
+            part._apply(fn)
+        return self
+
+
+class _Lazy(ModuleMap):
+    """What is done to lazy modules differs."""
+
+    def _lazy(self):
+        return [m for m in self.module_list if torch.nn.parameter.is_lazy(next(m.parameters()))]
+
+
+def of_lazy(kind):
+    """A defect of a class of ModuleMap."""
+    own = Reference()
+    own.name = kind.__name__
+    own.nn = SimpleNamespace(**{**vars(tmref.nn), "ModuleMap": kind})
+    MUTANTS.append(Planted("lazy_modules_are_made_by_what_is_loaded", "any_module_map", own))
+
+
+@of_lazy
+class LazyModulesAreRefused(_Lazy):
+    def load_state_dict(self, state_dict, strict=True, assign=False):
+        if self._lazy():
+            raise ValueError("lazy modules must be made before")
+        return super().load_state_dict(state_dict, strict, assign)
+
+
+@of_lazy
+class LazyModulesStay(_Lazy):
+    def load_state_dict(self, state_dict, strict=True, assign=False):
+        return ([], []) if self._lazy() else super().load_state_dict(state_dict, strict, assign)

@@ -3,10 +3,11 @@
 import copy
 
 import torch
-from mutants import built, called, changed, each, modules_of, of_nn, of_values
+from mutants import all_of, built, called, changed, each, modules_of, of_nn, of_values
 
 from tmref import Labels, TensorBlock, TensorMap, nn
 from tmref.nn import sequential
+from tmref.nn.covariant import CovariantTransform
 
 fewer_blocks = "fewer_blocks_are_refused_or_give_the_same"
 
@@ -338,3 +339,87 @@ def properties_that_are_too_many():
         return TensorMap._unchecked(tensor.keys, blocks)
 
     return module_map_with(forward=forward)
+
+
+hooks_of_layers = "a_sequential_calls_the_hooks_of_its_layers"
+
+
+@of_nn(hooks_of_layers, "any_module_map")
+def a_sequential_without_the_hooks_of_its_layers():
+    class Unhooked(nn.Sequential):
+        def __init__(self, in_keys, *layers):
+            super().__init__(in_keys, *(layer.module_map for layer in layers))
+
+    return {"Sequential": Unhooked}
+
+
+@of_nn(hooks_of_layers, "any_module_map")
+def a_sequential_that_calls_twice():
+    class Twice(nn.Sequential):
+        def forward(self, x):
+            super().forward(x)
+            return super().forward(x)
+
+    return {"Sequential": Twice}
+
+
+@of_nn(hooks_of_layers, "any_module_map")
+def a_sequential_that_refuses_hooks():
+    class Refusing(nn.Sequential):
+        def __init__(self, in_keys, *layers):
+            if any(layer._forward_hooks for layer in layers):
+                raise ValueError("a layer has hooks")
+            super().__init__(in_keys, *layers)
+
+    return {"Sequential": Refusing}
+
+
+several_components = "the_norm_of_a_covariant_block_is_over_all_its_components"
+
+
+def with_norms(norm):
+    """An EquivariantTransformation whose covariant blocks have another norm."""
+
+    class Transformation(nn.EquivariantTransformation):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            for part in all_of(self, CovariantTransform):
+                part.forward = lambda x, part=part: part.module(norm(x)) * x
+
+    return {"EquivariantTransformation": Transformation}
+
+
+@of_nn(several_components, "any_module_map")
+def the_norm_over_the_first_component():
+    return with_norms(lambda x: torch.linalg.vector_norm(x, dim=1, keepdim=True))
+
+
+@of_nn(several_components, "any_module_map")
+def the_norm_of_ones_where_something_is_zero():
+    def norm(x):
+        return torch.linalg.vector_norm(torch.where(x == 0, 1, x), dim=(1, 2), keepdim=True)
+
+    return with_norms(norm)
+
+
+sizes_of_keys = "sizes_of_layer_norms_are_those_of_the_keys"
+
+
+def with_sizes(change):
+    """An InvariantLayerNorm of other sizes than those that are given."""
+
+    class Norm(nn.InvariantLayerNorm):
+        def __init__(self, in_keys, in_features, **kwargs):
+            super().__init__(in_keys, change(in_features), **kwargs)
+
+    return {"InvariantLayerNorm": Norm}
+
+
+@of_nn(sizes_of_keys, "any_module_map")
+def sizes_in_the_opposite_order():
+    return with_sizes(lambda sizes: sizes[::-1])
+
+
+@of_nn(sizes_of_keys, "any_module_map")
+def the_size_of_the_first_key():
+    return with_sizes(lambda sizes: sizes[0])

@@ -722,3 +722,27 @@ class InitialisedAnew(nn.ModuleMap):
         for part in made.module_list:
             part.reset_parameters()
         return made
+
+
+# --- without grad mode
+
+not_recorded = "what_is_not_recorded_is_the_same"
+
+
+@called(not_recorded, "linear", "tanh", "sequential_mlp")
+def doubled_in_inference_mode(module, x):
+    y = module(x)
+    return of_values(lambda v: 2 * v + 1, y) if torch.is_inference_mode_enabled() else y
+
+
+@called(not_recorded, "linear_no_bias", "silu")
+def gradients_lost_without_grad_mode(module, x):
+    y = module(x)
+    return y if torch.is_grad_enabled() else of_values(lambda v: v, y)
+
+
+@called(not_recorded, "module_map_tanh")
+def refused_in_inference_mode(module, x):
+    if torch.is_inference_mode_enabled():
+        raise RuntimeError("not in inference mode")
+    return module(x)

@@ -19,7 +19,7 @@ from tmref.laws.checks import cases
 from tmref.laws.subject import quiet
 
 from . import copies, results, sample
-from .trials import FIRST, LEFT, Bench, Trial
+from .trials import LEFT, STAGES, Bench, Trial
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     known = list(copies.PACKAGES)
     parser.add_argument("names", nargs="*", choices=known, default=known, help="implementations")
     parser.add_argument(
-        "--effort", type=float, default=0.2, help="times the examples that the laws ask for"
+        "--effort", type=float, default=1, help="times the examples that the laws ask for"
     )
     parser.add_argument("--per-file", type=int, default=sample.PER_FILE, help="mutants of each file")
     parser.add_argument("--only", default="", help="files whose names have this in them")
@@ -63,7 +63,7 @@ def _run(name: str, options: argparse.Namespace, console: Console) -> int:
             text = f"{mutant.id}  {mutant.file}:{mutant.line}  {mutant.operator}: {mutant.diff}"
             console.print(Text(text), soft_wrap=True)
         return 0
-    settings = {"effort": options.effort, "first": FIRST, "seed": 0}
+    settings = {"effort": options.effort, "stages": str(STAGES), "seed": 0}
     header = results.fingerprint(REPOSITORY, list(copies.files(package).values()), settings)
     path = REPOSITORY / "build" / "teeth" / f"{name}.jsonl"
     judged = results.judgements(name)

@@ -329,7 +329,7 @@ def test_what_is_planted_is_noticed(change, how, by, bench, baseline, planted, m
     monkeypatch.setattr(trials, "SECONDS", 1 if how == "time-out" else 60)
     monkeypatch.setattr(trials, "TIMES", 1)
     *first, found = bench.run([planted(*change)], baseline, frozenset(), 1)
-    assert [line["how"] for line in first] == [trials.LEFT] * (how == "survived")
+    assert [line["how"] for line in first] == [trials.LEFT] * (2 if how == "survived" else 0)
     assert found["how"] == how, found
     assert found["by"] == by or by is None
     assert found["file"] == "activations.py"
@@ -337,18 +337,18 @@ def test_what_is_planted_is_noticed(change, how, by, bench, baseline, planted, m
 
 def test_only_cases_that_reach_a_change_are_tried(bench, baseline, drawn):
     (mutant, *_) = [m for m in drawn.mutants if m.diff.startswith("super().__init__(torch.nn.Tanh(), i")]
-    for thoroughly, share in ((False, trials.FIRST), (True, 1)):
-        plan = bench.plan(mutant, baseline, trials.Counter(), thoroughly)
+    for stage in trials.STAGES:
+        plan = bench.plan(mutant, baseline, trials.Counter(), stage)
         assert {trial.row for trial, _ in plan} == {"tanh"}
-        assert {of for _, of in plan} == {share}
+        assert {share for _, share in plan} == {stage.share}
 
 
-@pytest.mark.parametrize("thoroughly", [False, True])
-def test_what_noticed_mutants_of_the_file_comes_first(thoroughly, bench, baseline, planted):
+@pytest.mark.parametrize("stage", trials.STAGES, ids=str)
+def test_what_noticed_mutants_of_the_file_comes_first(stage, bench, baseline, planted):
     mutant = planted("nn.activations", "torch.nn.Tanh()", "torch.nn.Tan()")
     last = max(baseline, key=lambda trial: trial.seconds)
     kills = trials.Counter({("activations.py", last.law, last.row): 1})
-    assert bench.plan(mutant, baseline, kills, thoroughly)[0][0] is last
+    assert bench.plan(mutant, baseline, kills, stage)[0][0] is last
 
 
 def test_a_child_is_limited():

@@ -23,14 +23,26 @@ from . import copies, operators
 from .children import Done, Say, in_children, limit
 from .sample import Mutant, count
 
-#: What is tried first is this share of the examples, at least so many: most mutants are noticed by few.
-FIRST, AT_LEAST = 0.1, 3
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How much is tried: a share of the examples, on so many rows of every law (None for all)."""
+
+    share: float
+    rows: int | None = None
+
+
+#: What is tried on a mutant, one after the other until it is noticed: most are by few examples.
+STAGES = Stage(0.1, rows=2), Stage(0.2), Stage(1)
+#: No case is tried on fewer examples: the first is the simplest that there is.
+AT_LEAST = 3
 #: A case on a mutant may take this many times what it takes on the unchanged source, and these seconds.
 TIMES, SECONDS = 20, 60
 
 NOTICED = "broken law", "exception on valid input", "time-out", "crash"
 IMPORT_FAILURE, SURVIVED = "import failure", "survived"
-#: What survived few examples, and is going to be tried on all.
+#: What survived a stage, and is going to be tried in the next.
 LEFT = "left for now"
 
 
@@ -120,7 +132,7 @@ class Bench:
         for name in names:
             case = self.cases[name]
             limit(600)
-            real = said_of(verdict_on(case, self.implementation, FIRST))
+            real = said_of(verdict_on(case, self.implementation, STAGES[0].share))
             self._forget()
             started = time.perf_counter()
             found = verdict_on(case, self.instrumented)
@@ -128,7 +140,7 @@ class Bench:
             copied, message = said_of(found), found.message
             reached = sorted(self._reached)
             if copied != real:  # it may be the number of examples
-                found = verdict_on(case, self.unchanged, FIRST)
+                found = verdict_on(case, self.unchanged, STAGES[0].share)
                 message = found.message
             trial = {
                 "law": name[0],
@@ -156,23 +168,23 @@ class Bench:
     def run(
         self, mutants: Sequence[Mutant], trials: Sequence[Trial], quick: frozenset[str], workers: int
     ) -> Iterator[dict[str, Any]]:
-        """What became of each mutant: first all are tried on few examples, then those that are left on
-        all; those of ``quick`` ids are not."""
+        """What became of each mutant: in every stage those are tried that the one before left, but those
+        of ``quick`` ids in the first alone."""
         kills: Counter[Any] = Counter()
         started: dict[str, float] = {}
 
-        def work(mutants: Sequence[Mutant], thoroughly: bool) -> Iterator[Any]:
+        def work(mutants: Sequence[Mutant], stage: Stage) -> Iterator[Any]:
             for mutant in mutants:
-                plan = self.plan(mutant, trials, kills, thoroughly)
+                plan = self.plan(mutant, trials, kills, stage)
                 started[mutant.id] = time.perf_counter()
                 yield mutant, lambda say, mutant=mutant, plan=plan: self._try(mutant, plan, say)
 
-        for thoroughly in (False, True):
+        for stage in STAGES:
             left = []
-            for done in in_children(work(mutants, thoroughly), workers):
+            for done in in_children(work(mutants, stage), workers):
                 mutant = done.key
                 found = _result(done)
-                if found["how"] == SURVIVED and not thoroughly and mutant.id not in quick:
+                if found["how"] == SURVIVED and stage is not STAGES[-1] and mutant.id not in quick:
                     left.append(mutant)
                     found["how"] = LEFT
                 if found["how"] in NOTICED:
@@ -190,10 +202,10 @@ class Bench:
             mutants = left
 
     def plan(
-        self, mutant: Mutant, trials: Sequence[Trial], kills: Counter[Any], thoroughly: bool
+        self, mutant: Mutant, trials: Sequence[Trial], kills: Counter[Any], stage: Stage
     ) -> list[tuple[Trial, float]]:
-        """The trials that can notice a mutant, in the order that will do so soonest, with the share of
-        the examples: all of them, or, where not ``thoroughly``, every law on two rows."""
+        """The trials of a stage that can notice a mutant, in the order that will do so soonest, with the
+        share of the examples; where the stage is on few rows, those that noticed others are added."""
         always = mutant.reached is None or mutant.reached in self.at_import
         able = [
             trial
@@ -205,17 +217,15 @@ class Bench:
         # in an order that is another one for every law and mutant: together they meet all rows
         for trial in sorted(able, key=lambda trial: zlib.crc32(f"{mutant.id} {trial.name}".encode())):
             of_law[trial.law] += 1
-            (first if of_law[trial.law] <= 2 else others).append(trial)
+            (first if stage.rows is None or of_law[trial.law] <= stage.rows else others).append(trial)
 
         def promise(trial: Trial) -> Any:
             law = trial.law
             mine = kills[mutant.file, law, trial.row]
             return -mine, -kills[mutant.file, law], -kills[law], trial.seconds
 
-        if thoroughly:
-            return [(trial, 1) for trial in sorted(able, key=promise)]
         noticed = [trial for trial in others if kills[mutant.file, trial.law, trial.row]]
-        return [(trial, FIRST) for trial in sorted(first + noticed, key=promise)]
+        return [(trial, stage.share) for trial in sorted(first + noticed, key=promise)]
 
     def _try(self, mutant: Mutant, plan: Sequence[tuple[Trial, float]], say: Say) -> None:
         limit(SECONDS)

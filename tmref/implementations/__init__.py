@@ -69,7 +69,9 @@ class Implementation:
 
     Laws of abilities are tried where these are True: ``scripts`` (torch.jit.script takes its modules),
     ``compiles`` (torch.compile does), ``exports`` (torch.export does), ``transforms`` (torch.vmap and
-    torch.func.grad go through them). Elsewhere they are untested: not offered.
+    torch.func.grad go through them), ``takes_gradients`` (explicit gradients do), ``refuses_early``
+    (arguments that can't work are refused where a module is made). Elsewhere they are untested: not
+    offered.
     """
 
     name: str

@@ -18,6 +18,7 @@ class Reference(Implementation):
     nn = tmref.nn
     imports = ("import torch", "from tmref import Labels, TensorBlock, TensorMap, nn")
     compiles = exports = transforms = True
+    takes_gradients = refuses_early = True
 
     def labels(self, labels: tmref.Labels) -> tmref.Labels:
         return labels

@@ -62,6 +62,17 @@ def explicit_gradients_are_refused_or_right_in_a_sequential(f: Subject, x: Any, 
     return y, TensorMap(y.keys, blocks)
 
 
+@law("per_block", "per_sample", "pure", maps={"max_gradients": 2}, examples=60)
+def explicit_gradients_go_through(f: Subject, x: Any, draw: Any) -> Any:
+    """Where an implementation says that its modules take explicit gradients, a module that treats every
+    sample by itself, and leaves its input, refuses none of them. [doc] ``takes_gradients`` of the
+    implementation."""
+    f.offered("takes_gradients")
+    f.written  # noqa: B018, nobody says it of modules of one's own
+    y = f(x)
+    return [block.gradients_list() for block in y], [block.gradients_list() for block in x]
+
+
 def _pushed_forward(f: Subject, x: TensorMap, gradients: list[TensorBlock]) -> list[torch.Tensor]:
     """The module's Jacobian times every row of the gradients, a sample of its own for each.
 
@@ -216,6 +227,28 @@ def explicit_gradients_are_refused_or_right_for_any_module(f: Data, x: Any, draw
     if kind.startswith(_SUMS):
         return (y, Refused()) if any(map(_misses_a_row, x)) else None
     return y, _with_gradients(map_values(torch.square, x), x)
+
+
+_COUNTING = """\
+calls = []
+def Counted():
+    module = torch.nn.Identity()
+    module.register_forward_hook(lambda module, inputs, output: calls.append(len(inputs)))
+    return module"""
+
+
+@data_law("any_module_map", maps={"min_blocks": 1, "max_gradients": 1}, examples=30)
+def a_hook_is_called_once_for_a_block_with_gradients(f: Data, x: Any, draw: Any) -> Any:
+    """A map with explicit gradients is refused, or hooks of the modules are called as often as without
+    gradients. [torch] a forward hook "will be called every time after forward() has computed an
+    output"; one forward of the map is one of every module."""
+    blocks = [TensorBlock(b.values, b.samples, b.components, b.properties) for b in x]
+    f.run(_COUNTING)
+    f.run("module = nn.ModuleMap(x.keys, [Counted() for _ in x.keys])", x=TensorMap(x.keys, blocks))
+    f.run("y = module(x)")
+    before = f.run("len(calls)")
+    y = f.attempt_to_run("y = module(x)", x=x)
+    return None if isinstance(y, Refused) else (f.run("len(calls)"), 2 * before)
 
 
 def _misses_a_row(block: TensorBlock) -> bool:

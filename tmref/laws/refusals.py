@@ -146,6 +146,22 @@ def modules_that_can_not_work_are_refused(f: Subject, x: Any, draw: Any) -> Any:
     return None
 
 
+@law(examples=50)
+def arguments_that_can_not_work_are_refused_at_once(f: Subject, x: Any, draw: Any) -> Any:
+    """Where an implementation says that it refuses early, arguments that can't work are refused where
+    the module is made, even those that make no difference. [doc] ``refuses_early`` of the
+    implementation."""
+    f.offered("refuses_early")
+    possible = [kind.name for kind in RECIPES if kind.can(f.written, x)]
+    for kind in draw(_some_kinds(possible), label="kinds"):
+        recipe = f.written.with_initial_parameters(0)
+        make = draw(_with(RECIPES, kind, recipe, x, ours=True), label=kind)
+        sides = None if make is None else _refused(f, "made = make()", make=make)
+        if sides is not None:
+            return sides
+    return None
+
+
 @law("sized")
 def values_of_another_dtype_than_the_parameters_are_refused(f: Subject, x: Any, draw: Any) -> Any:
     """Values of float64 are refused by parameters of float32, and the other way round. [torch]
@@ -215,11 +231,12 @@ _ON_OTHER_MAPS = {"covariant_blocks_without_components"}
 
 
 @st.composite
-def _with(draw: Any, table: Sequence[Defect], name: str, *args: Any) -> Later | None:
-    """What makes something with a defect of this kind; None where that doesn't bind everybody."""
+def _with(draw: Any, table: Sequence[Defect], name: str, *args: Any, ours: bool = False) -> Later | None:
+    """What makes something with a defect of this kind; None where that doesn't bind everybody, or,
+    where ``ours``, where it does."""
     (kind,) = [kind for kind in table if kind.name == name]
     invalid = broken(draw, kind, *args)
-    return None if invalid.source.startswith("[ours]") else Later(invalid.call)
+    return Later(invalid.call) if invalid.source.startswith("[ours]") == ours else None
 
 
 def _none_made(f: Data, draw: Any, table: Sequence[Defect], kinds: Sequence[str]) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import functools
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -225,10 +226,7 @@ def _search(
     found = False
     inputs = law.inputs(row)
 
-    @seed(hypothesis_seed)
-    @how
-    @given(st.data())
-    def test(data: st.DataObject) -> None:
+    def try_one(data: st.DataObject) -> None:
         nonlocal found
         x = data.draw(inputs, label="x")
         recipe = None if law.of_data else data.draw(recipes(row, x, **law.recipes), label="recipe")
@@ -241,6 +239,13 @@ def _search(
         if broken and not any(entry.covers(recipe, x, draw.drawn) for entry in known):
             found = True
             raise broken
+
+    @seed(hypothesis_seed)
+    @how
+    @given(st.data())
+    def test(data: st.DataObject) -> None:
+        # Hypothesis tokenizes the source of this function in every case: it is short
+        try_one(data)
 
     try:
         test()
@@ -302,7 +307,8 @@ def _describe(verdict: Verdict, broken: Broken, implementation: Implementation) 
 
 
 def _shown(broken: Broken) -> Shown | None:
-    """The step whose result, or whose input, the left side of the law is."""
+    """The step whose result, or whose input, the left side of the law is, or the part of it that
+    differs."""
     if broken.subject is None or broken.difference is None:
         return None
     expected = broken.difference.right
@@ -310,11 +316,20 @@ def _shown(broken: Broken) -> Shown | None:
     rounds = isinstance(expected, torch.Tensor) and expected.is_floating_point()
     if broken.tolerance is not None and rounds:
         tolerance = broken.tolerance.of(expected.dtype)
-    for i, step in reversed(list(enumerate(broken.subject.steps))):
-        for name, value in ((step.name, step.result), ("x", step.after)):
-            if value is broken.left and value is not None:
-                return Shown(i, name + broken.difference.path, expected, tolerance)
+    for left, path in _parts(broken.left, broken.difference.path):
+        for i, step in reversed(list(enumerate(broken.subject.steps))):
+            for name, value in ((step.name, step.result), ("x", step.after)):
+                if value is left and value is not None:
+                    return Shown(i, name + path, expected, tolerance)
     return None
+
+
+def _parts(left: Any, path: str) -> Iterator[tuple[Any, str]]:
+    """A side of a law, and what of it is on the path to the difference, with the rest of the path."""
+    yield left, path
+    position = re.match(r"\[(\d+)\]", path)
+    if position and isinstance(left, (list, tuple)):
+        yield from _parts(left[int(position[1])], path[position.end() :])
 
 
 @functools.lru_cache(maxsize=64)

@@ -620,6 +620,9 @@ _STORED = {
 }
 
 
+_NOT_DOUBLE = st.sampled_from((torch.float32, torch.float16))
+
+
 @data_law("any_module", maps=_ANY_DTYPE)
 def what_is_registered_is_the_attribute(f: Data, x: Any, draw: Any) -> Any:
     """Labels, blocks and maps that are registered as buffers, and lists, tuples and dictionaries of
@@ -681,6 +684,20 @@ def buffers_are_saved_and_loaded(f: Data, x: Any, draw: Any) -> Any:
     f.run(draw(st.sampled_from(_STATES), label="how").format(of="outer"))
     f.run("reported = list(into.load_state_dict(state))")
     return [f.run("reported"), f.run("other.value")], [[[], []], _value(code, x)]
+
+
+@data_law("any_module", maps={**_STORED, "dtypes": _NOT_DOUBLE}, examples=50)
+def loading_keeps_the_dtype_of_buffers_or_assigns_it(f: Data, x: Any, draw: Any) -> Any:
+    """Loaded values of maps and blocks have the dtype that they had in the module, or, with assign=True,
+    that of the state dict. [torch] load_state_dict: where assign is False, "the properties of the
+    tensors in the current module are preserved", where True those "of the Tensors in the state dict"."""
+    _define(f, draw)
+    code = _code(draw(_nests(), label="nest"), x)
+    assign = draw(st.booleans(), label="assign")
+    f.run(f"holder, other = Holder(value={code}), Holder(value={code}).double()", x=x)
+    f.run(f"reported = list(other.load_state_dict(holder.state_dict(), assign={assign}))")
+    expected = _value(code, x) if assign else _each(_value(code, x), _of_values(torch.Tensor.double))
+    return f.run("y = other.value"), expected
 
 
 @data_law("any_module", maps=_STORED)
@@ -745,8 +762,8 @@ def other_loading_adds_nothing(f: Data, x: Any, draw: Any) -> Any:
     """Where loading isn't strict, buffers that the module hasn't are left out. [torch] load_state_dict:
     unexpected keys are ignored."""
     _define(f, draw)
-    f.run(f"value = {_code(draw(_nests(), label='nest'), x)}", x=x)
-    f.run("holder = Holder(shared=value, theirs=value)\nother = Holder(shared=value)")
+    code = _code(draw(_nests(), label="nest"), x)
+    f.run(f"holder, other = Holder(shared={code}, theirs={code}), Holder(shared={code})", x=x)
     f.run("list(other.load_state_dict(holder.state_dict(), strict=False)) is None")
     return f.run("hasattr(other, 'theirs')"), False
 
@@ -966,3 +983,27 @@ def parts_are_registered_beside_buffers(f: Data, x: Any, draw: Any) -> Any:
     ]
     expected = [["weight", "linear.weight", "linear.bias"], ["linear"], True, 3, True, _value(code, x)]
     return found, expected
+
+
+@data_law("any_module", maps={"max_blocks": 1}, examples=20)
+def parts_stay_where_only_the_module_is_emptied(f: Data, x: Any, draw: Any) -> Any:
+    """to_empty with recurse=False leaves the parts of a module where they are. [torch] Module.to_empty:
+    recurse is "whether parameters and buffers of submodules should be recursively moved"."""
+    _define(f, draw)
+    f.run("holder = Holder(value=torch.ones(2))\nholder.part = torch.nn.Linear(1, 1)")
+    f.run("holder.to_empty(device='meta', recurse=False) is holder")
+    return f.run("[holder.value.is_meta, holder.part.weight.is_meta]"), [True, False]
+
+
+@data_law("any_module_map", maps={"min_blocks": 1, "min_properties": 1}, examples=20)
+def lazy_modules_are_made_by_what_is_loaded(f: Data, x: Any, draw: Any) -> Any:
+    """Loaded into a ModuleMap of lazy modules, the state dict of one that is made makes them, and gives
+    the same function. [torch] lazy modules take a state dict, and have the shapes of its parameters."""
+    sizes = [len(block.properties) for block in x]
+    linear = [Call("torch.nn.Linear", (size, 2), {"dtype": x.dtype}) for size in sizes]
+    lazy = [Call("torch.nn.LazyLinear", (2,), {"dtype": x.dtype}) for _ in sizes]
+    f.run("made = nn.ModuleMap(keys, modules)", keys=x.keys, modules=linear)
+    f.run("module = nn.ModuleMap(keys, modules)", modules=lazy)
+    f.run("reported = list(module.load_state_dict(made.state_dict()))")
+    expected = f.run("y = made(x)", x=x)
+    return f.run("y = module(x)"), expected

@@ -167,6 +167,19 @@ def a_sequential_does_what_the_forward_of_a_layer_does(f: Data, x: Any, draw: An
     return y, _expected(x, [-block.values.relu() for block in x])
 
 
+@data_law("any_module_map", maps={"min_blocks": 1}, examples=30)
+def a_sequential_calls_the_hooks_of_its_layers(f: Data, x: Any, draw: Any) -> Any:
+    """A forward hook of a layer is called once in a forward of the Sequential that is made of it.
+    [torch] a forward hook "will be called every time after forward() has computed an output", and so
+    torch.nn.Sequential does."""
+    f.run("hooked, calls = nn.Tanh(x.keys), []", x=x)
+    f.run("hooked.register_forward_hook(lambda *given: calls.append(len(given))) is None")
+    f.run("y = nn.Sequential(x.keys, hooked, nn.ReLU(x.keys))(x)")
+    return f.run("len(calls)"), 1
+
+
+#: Two components.
+_TWO_COMPONENTS = st.just(("a", "b"))
 #: A torch module of one's own, of one parameter.
 _SCALED = """\
 class Scaled(torch.nn.Module):
@@ -248,6 +261,41 @@ def from_module_makes_one_for_every_key(f: Data, x: Any, draw: Any) -> Any:
     return [before, after], [first, second]
 
 
+@data_law("any_module_map", maps={"min_blocks": 1, "component_names": _TWO_COMPONENTS}, examples=40)
+def the_norm_of_a_covariant_block_is_over_all_its_components(f: Data, x: Any, draw: Any) -> Any:
+    """Covariant blocks of several components are refused by an EquivariantTransformation, or are
+    multiplied by a function of their norm over all of them. [doc] EquivariantTransformation: the "norm
+    of the block over the component dimensions"."""
+    y = f.attempt_to_run(
+        "y = nn.EquivariantTransformation([torch.nn.Tanh() for _ in x.keys], x.keys, "
+        "in_features=sizes, out_features=sizes, invariant_keys=none)(x)",
+        x=x,
+        sizes=[len(block.properties) for block in x],
+        none=Labels(x.keys.names, x.keys.values[:0]),
+    )
+    if isinstance(y, Refused):
+        return None
+    norms = [torch.linalg.vector_norm(block.values, dim=(1, 2), keepdim=True) for block in x]
+    return y, _expected(x, [n.tanh() * block.values for n, block in zip(norms, x, strict=True)])
+
+
+@data_law("any_module_map", maps={"min_blocks": 1, "min_properties": 1}, examples=40)
+def sizes_of_layer_norms_are_those_of_the_keys(f: Data, x: Any, draw: Any) -> Any:
+    """Where all keys are invariant, every block of an InvariantLayerNorm has the weights of its own key,
+    in the order of the keys: as many as it has features. [doc] InvariantLayerNorm: in_features is a
+    "list of int, the number of features in the input tensor for each block indexed by the keys"."""
+    sizes = [len(block.properties) for block in x]
+    f.run(
+        "module = nn.InvariantLayerNorm(in_keys, in_features, invariant_keys=in_keys, dtype=dtype)",
+        in_keys=x.keys,
+        in_features=sizes,
+        dtype=x.dtype,
+    )
+    y = f.run("y = module(x)", x=x)
+    shapes = f.run("[tuple(p.shape) for p in module.parameters()]")
+    return [y.keys, shapes], [x.keys, [(size,) for size in sizes for _ in range(2)]]
+
+
 #: What no block can have for values, made of its ``input``.
 _NO_VALUES = {
     "a sample less": "input[1:]",
@@ -269,7 +317,7 @@ _OF_TWO_COMPONENTS = {
     "min_blocks": 2,
     "min_samples": 1,
     "min_properties": 1,
-    "component_names": st.just(("a", "b")),
+    "component_names": _TWO_COMPONENTS,
 }
 
 

@@ -202,6 +202,19 @@ def outputs_require_gradients_where_those_of_plain_torch_do(f: Subject, x: Any, 
         return flags, [value.requires_grad for value in f.twin(with_values(x, values))]
 
 
+@law("deterministic", maps={"max_gradients": 1}, examples=40)
+def what_is_not_recorded_is_the_same(f: Subject, x: Any, draw: Any) -> Any:
+    """Without grad mode and in inference mode a map gives what it gives with it, explicit gradients
+    included; where these are refused, nothing is said. [torch] no_grad "disables gradient calculation",
+    inference_mode is "analogous to no_grad": values are the same."""
+    y = f.attempt(x)
+    if isinstance(y, Refused):
+        return None
+    mode = draw(st.sampled_from(("inference_mode", "no_grad")), label="mode")
+    f.run(f"with torch.{mode}():\n    y = module(x)", x=x)
+    return f.run("y"), y
+
+
 @law(maps={"dtypes": st.just(torch.float32)}, examples=25)
 def autocast_casts_as_it_does_in_plain_torch(f: Subject, x: Any, draw: Any) -> Any:
     """Under torch.autocast, blocks get what the torch module of their key makes of them there, dtypes
@@ -364,10 +377,14 @@ _SET = (
 def in_place_overwrites_the_input_as_torch_does(f: Subject, x: Any, draw: Any) -> Any:
     """With in_place=True the values of the input are those of the output afterwards; with False, and
     without it, they stay. [torch] inplace of torch.nn.ReLU and torch.nn.SiLU, by default False."""
-    in_place = draw(st.sampled_from((None, False, True)), label="in_place")
-    options = {} if in_place is None else {"in_place": in_place}
-    y = f.run("y = made(x)", made=_with_options(f.written.call, options), x=x)
-    return f.run("x"), with_values(x, [(b if in_place else a).values for a, b in zip(x, y, strict=True)])
+    found, expected = [], []
+    for in_place in (None, False, True):
+        options = {} if in_place is None else {"in_place": in_place}
+        y = f.run("y = made(x)", made=_with_options(f.written.call, options), x=x)
+        found.append(f.run("x"))
+        values = [(b if in_place else a).values for a, b in zip(x, y, strict=True)]
+        expected.append(with_values(x, values))
+    return found, expected
 
 
 def _twins_of(f: Subject) -> list[Call]:

@@ -27,6 +27,16 @@ if TYPE_CHECKING:
 IMPORTS = ("copy", "io", "pickle", "threading", "warnings")
 
 
+#: The longest code of an expected tensor that stands within the assertion.
+_INLINE = 60
+
+
+def _is_used(line: str, text: str) -> bool:
+    """Whether a script needs a line that imports something; only ``import name as other`` may not be."""
+    found = re.fullmatch(r"import (?:\w+ as )?(\w+)", line)
+    return found is None or re.search(rf"\b{found[1]}\.", text) is not None
+
+
 def plain_source(tensor: torch.Tensor) -> str:
     """The code of a tensor of these numbers, wherever they are."""
     return tensor_source(tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().clone())
@@ -188,8 +198,9 @@ class Source:
         if shown is not None:
             lines += self._assertion(shown.path, shown.expected, shown.tolerance)
         text = "\n".join(lines)
-        imports = [f"import {name}" for name in IMPORTS if re.search(rf"\b{name}\.", text)]
-        head = [*(f"# {line}" for line in title.splitlines()), *imports, *self._imports, ""]
+        imports = [*(f"import {name}" for name in IMPORTS), *self._imports]
+        used = [line for line in imports if _is_used(line, text)]
+        head = [*(f"# {line}" for line in title.splitlines()), *used, ""]
         return "\n".join(head) + "\n" + text + "\n"
 
     def _assertion(self, path: str, expected: Any, tolerance: float) -> list[str]:
@@ -198,8 +209,11 @@ class Source:
         lines = [f"print({path})"]
         if isinstance(expected, torch.Tensor):
             options = f"rtol=0, atol={tolerance:.3g}"
-            lines.append(f"expected = {plain_source(expected)}")
-            lines.append(f"torch.testing.assert_close({path}, expected, {options})")
+            code = plain_source(expected)
+            if len(code) > _INLINE:
+                lines.append(f"expected = {code}")
+                code = "expected"
+            lines.append(f"torch.testing.assert_close({path}, {code}, {options})")
         elif isinstance(expected, Labels):
             names, values = expected.names, expected.values.tolist()
             lines.append(f"assert ({path}.names, {path}.values.tolist()) == ({names}, {values})")

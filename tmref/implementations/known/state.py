@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,8 @@ _BY_INVARIANCE = tuple(row.name for row in ROWS if row.by_invariance)
 _ALIKE = tuple(row.name for row in ROWS if row.name not in {*_WITH_PARAMETERS, *_BY_INVARIANCE})
 _DIFFERING = tuple(row.name for row in ROWS if row.name not in _ALIKE)
 
+#: The code of a nest with a map or a block in it.
+_WITH_VALUES = re.compile(r"\bx\b(?!\.keys|\.block\(0\)\.samples)")
 _REGISTERED = "self.register_buffer(name, value, persistent=persistent)"
 
 
@@ -164,6 +167,15 @@ METATENSOR: tuple[Known, ...] = (
         example=_drawing(_one_value(torch.float64), nest="x", move=".cpu()"),
         reason="a move gives maps and blocks the dtype of the empty buffer _mts_helper, which is the "
         "default one: .cpu() makes float64 values float32 [torch]",
+    ),
+    Known(
+        law="loading_keeps_the_dtype_of_buffers_or_assigns_it",
+        rows=("any_module",),
+        when=lambda recipe, x: len(x) > 0,
+        example=_drawing(_ONE, nest="x", assign=False),
+        reason="maps and blocks in buffers take the dtype of the state dict, with and without assign=True; "
+        "parameters and tensors keep theirs without it [torch]",
+        draws=lambda drawn: not drawn["assign"] and _WITH_VALUES.search(drawn["nest"]) is not None,
     ),
     Known(
         law="strict_loading_notices_buffers",

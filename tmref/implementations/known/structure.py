@@ -98,6 +98,14 @@ METATENSOR: tuple[Known, ...] = (
         "one's own is left out without a word [doc], [torch]",
     ),
     Known(
+        law="a_sequential_calls_the_hooks_of_its_layers",
+        rows=("any_module_map",),
+        when=lambda recipe, x: True,
+        example=_one_positive_block,
+        reason="Sequential never calls its layers, it takes what is in their module_map: their hooks are "
+        "left out without a word [torch]",
+    ),
+    Known(
         law=_IN_A_SEQUENTIAL,
         rows=_LOOKING_FIRST,
         when=_has_gradient_rows,
