@@ -100,7 +100,8 @@ def check(options: argparse.Namespace) -> int:
             [
                 # nobody's configuration of pytest, so that verdicts don't depend on the folder
                 *("-c", os.devnull, "--rootdir", os.getcwd(), "-p", "no:cacheprovider"),
-                *("-p", "no:warnings", "-p", "tmref.plugin", "--import-mode=importlib"),
+                *("-p", "no:warnings", "-p", "no:logging", "-p", "no:unraisableexception"),
+                *("-p", "no:threadexception", "-p", "tmref.plugin", "--import-mode=importlib"),
                 *("-q", "--no-header", "--no-summary", "--tb=no", "--timeout=300"),
                 *(f"--tmref-impl={name}" for name in chosen),
                 *(f"--tmref-report={path}", f"--tmref-effort={effort}"),

@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from . import verdicts
 from .catalog import DATA, ROWS
@@ -58,18 +56,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         effort = config.getoption("tmref_effort")
         found += cases(implementation, effort=effort, seed=_seed(config), database=DATABASE)
     metafunc.parametrize("tmref_case", found, ids=[case.name for case in found])
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Laws run on one thread: their tensors are small, and there may be workers beside this one."""
-    if "tmref_case" not in request.fixturenames:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -746,3 +746,31 @@ class LazyModulesAreRefused(_Lazy):
 class LazyModulesStay(_Lazy):
     def load_state_dict(self, state_dict, strict=True, assign=False):
         return ([], []) if self._lazy() else super().load_state_dict(state_dict, strict, assign)
+
+
+converted_and_saved = "converted_buffers_are_saved_and_loaded"
+
+
+@custom(converted_and_saved)
+class HalfPrecisionIsNotSaved(Module):
+    def get_extra_state(self):
+        found = super().get_extra_state()
+        if any(empty.dtype == torch.bfloat16 for _, _, empty in of_nest(found)):
+            raise RuntimeError("bfloat16 can't be saved")
+        return found
+
+
+def of_nest(value):
+    """What stands in a nest of a state dict."""
+    if isinstance(value, dict):
+        return [item for nest in value.values() for item in of_nest(nest)]
+    if of_module._is_encoded(value):
+        return [value]
+    return [item for nest in value or () for item in of_nest(nest)]
+
+
+@custom(converted_and_saved)
+class LoadedInSinglePrecision(Module):
+    def _decoded(self, state, assign=False):
+        found = super()._decoded(state, assign)
+        return {n: of_module._apply(v, torch.Tensor.float) for n, v in found.items()}

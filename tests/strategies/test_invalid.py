@@ -139,6 +139,7 @@ ROW_OF = {
     "a_module_that_changes_the_shape": "equivariant_tanh",
     "covariant_blocks_without_components": "equivariant_mlp",
     "a_layer_that_is_no_module": "sequential_tanh",
+    "an_option_of_another_type": "layer_norm",
 }
 
 

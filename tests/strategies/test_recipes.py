@@ -267,12 +267,17 @@ def test_weights_are_for_all_and_biases_for_invariant_keys(name, drawn):
 
 @pytest.mark.parametrize("name", ["equivariant_tanh", "equivariant_mlp"])
 def test_transformations_keep_their_features(name, drawn):
-    for x, made in drawn(with_recipe(ROW[name], min_blocks=1), 30):
+    seen = set()
+    for x, made in drawn(with_recipe(ROW[name], min_blocks=1), 60):
         widths = [len(x[key].properties) for key in made.in_keys]
         assert list(map(len, made.properties)) == widths
-        call = made.call
-        for size in (call.kwargs["in_features"], call.kwargs["out_features"]):
-            assert widths == ([size] * len(widths) if isinstance(size, int) else size)
+        sizes = {name: made.call.kwargs.get(name) for name in ("in_features", "out_features")}
+        for size in sizes.values():
+            assert size is None or widths == ([size] * len(widths) if isinstance(size, int) else size)
+        seen.update((name, type(size)) for name, size in sizes.items())
+        assert sizes["out_features"] is not None or "out_properties" in made.call.kwargs
+    of_both = {(name, kind) for name in ("in_features", "out_features") for kind in (int, list)}
+    assert seen == {*of_both, ("out_features", type(None))}
 
 
 def test_layer_norms_of_one_width_are_told_it_once(drawn):

@@ -146,7 +146,7 @@ def modules_that_can_not_work_are_refused(f: Subject, x: Any, draw: Any) -> Any:
     return None
 
 
-@law(examples=50)
+@law(maps={"min_blocks": 0}, examples=50)
 def arguments_that_can_not_work_are_refused_at_once(f: Subject, x: Any, draw: Any) -> Any:
     """Where an implementation says that it refuses early, arguments that can't work are refused where
     the module is made, even those that make no difference. [doc] ``refuses_early`` of the

@@ -686,6 +686,20 @@ def buffers_are_saved_and_loaded(f: Data, x: Any, draw: Any) -> Any:
     return [f.run("reported"), f.run("other.value")], [[[], []], _value(code, x)]
 
 
+@data_law("any_module", maps=_FLOATS, examples=50)
+def converted_buffers_are_saved_and_loaded(f: Data, x: Any, draw: Any) -> Any:
+    """After a conversion, a state dict is loaded into a module that was converted alike, whatever the
+    dtype. [torch] state_dict and load_state_dict are for buffers of every dtype that a conversion
+    gives."""
+    _define(f, draw)
+    code = _code(draw(_nests(), label="nest"), x)
+    how = draw(st.sampled_from((".bfloat16()", ".half()", ".double()")), label="conversion")
+    f.run(f"other = Holder(value={code}){how}", x=_disguised(x))
+    f.run(f"holder = Holder(value={code}){how}", x=x)
+    f.run("reported = list(other.load_state_dict(holder.state_dict()))")
+    return f.run("y = other.value"), _each(_value(code, x), _of_values(_as_torch(how)))
+
+
 @data_law("any_module", maps={**_STORED, "dtypes": _NOT_DOUBLE}, examples=50)
 def loading_keeps_the_dtype_of_buffers_or_assigns_it(f: Data, x: Any, draw: Any) -> Any:
     """Loaded values of maps and blocks have the dtype that they had in the module, or, with assign=True,
