@@ -56,7 +56,9 @@ def recipes(row: Row, tensor: TensorMap, *, shuffled_layers: bool = False) -> Ca
             for width in widths:
                 resized = layer.resizes and not row.keeps_sizes
                 width.append(data.pick(_WIDTHS) if resized else width[-1])
-        written = [data.pick(_WRITTEN) if layer.sized or row.keeps_sizes else Written() for layer in layers]
+        written = [
+            data.pick(_WRITTEN) if layer.sized or row.keeps_sizes else Written() for layer in layers
+        ]
         invariant_keys = data.pick(_INVARIANT_KEYS) if row.by_invariance else None
         names = data.pick(axes.PROPERTIES) if data.pick(_NO_YES) and len(keys) else None
         invariant = invariances(row, keys, invariant_keys)

@@ -114,7 +114,7 @@ def test_a_broken_law_is_shown_with_a_script_and_exit_status_1(tmp_path):
     assert found.returncode == 1
     assert "values_are_those_of_plain_torch on tanh: fail" in found.stdout
     assert "    module = nn.Tanh(in_keys=Labels.range(" in found.stdout
-    assert "torch.testing.assert_close(y.block(0).values, expected" in found.stdout
+    assert "torch.testing.assert_close(y.block(0).values, torch.tensor(" in found.stdout
     assert "1 unexpected" in found.stdout.splitlines()[-1]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +70,17 @@ class Call(PrintedAsSource):
             return arg.with_initial_parameters() if isinstance(arg, Call) else arg
 
         return dataclasses.replace(self, args=tuple(map(initial, self.args)), parameters=None)
+
+    def with_arguments(self, change: Callable[[str, Any], Any]) -> Call:
+        """The same call, and the calls that it takes, with ``change(name, value)`` in the place of every
+        other argument. Labels by position are named ``in_keys``, what else is has an empty name."""
+
+        def changed(name: str, value: Any) -> Any:
+            return value.with_arguments(change) if isinstance(value, Call) else change(name, value)
+
+        args = tuple(changed("in_keys" if isinstance(a, Labels) else "", a) for a in self.args)
+        kwargs = {name: changed(name, value) for name, value in self.kwargs.items()}
+        return dataclasses.replace(self, args=args, kwargs=kwargs)
 
 
 @dataclass(frozen=True, repr=False)

@@ -107,6 +107,16 @@ def test_scripts_show_the_failures_without_tmref(peer, verdicts, tmp_path):
     assert wrong == {}
 
 
+def test_every_known_failure_has_a_short_script(peer, verdicts):
+    long = {}
+    for entry in load(peer).known:
+        scripts = [verdicts[entry.law, row].reproducer.splitlines() for row in entry.rows]
+        lengths = [sum(bool(line) and line[0] != "#" for line in script) for script in scripts]
+        if min(lengths) > 15:
+            long[entry.law] = lengths
+    assert long == {}
+
+
 def test_a_script_by_itself_ends_with_an_error(verdicts, tmp_path):
     verdict = next(iter(verdicts.values()))
     path = tmp_path / "script.py"

@@ -94,6 +94,12 @@ def there_is_telepathy(f, x, draw):
     f.offered("telepathy")
 
 
+@data_law("labels", st.just(1))
+def doubles_and_squares_are_two(f, x, draw):
+    """[maths]"""
+    return [f.run("double = 2 * x", x=x), [f.run("square = x * x")]], [2, [2]]
+
+
 @law("linear")
 def a_copy_is_the_same(f, x, draw):
     """[maths]"""
@@ -114,6 +120,25 @@ def test_the_script_is_what_was_run_and_shows_the_difference(rows, tmp_path):
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout) == (1, "4\n")
     assert "AssertionError" in found.stderr
+
+
+def test_the_script_shows_which_of_several_results_differs(rows):
+    verdict = check(doubles_and_squares_are_two, rows["labels"], reference, examples=1)
+    script = verdict.reproducer.splitlines()
+    assert script[-5:] == [
+        "x = 1",
+        "double = 2 * x",
+        "square = x * x",
+        "print(square)",
+        "assert square == 2",
+    ]
+
+
+@pytest.mark.parametrize("name", ["reference", "metatensor-learn"])
+def test_a_script_imports_what_it_uses(name, rows):
+    verdict = check(doubles_and_squares_are_two, rows["labels"], load(name), examples=1)
+    imports = [line for line in verdict.reproducer.splitlines() if line.startswith("import ")]
+    assert imports == []
 
 
 def test_a_line_that_raises_is_an_error_and_the_last_of_its_script(rows):

@@ -24,7 +24,6 @@ from .children import Done, Say, in_children, limit
 from .sample import Mutant, count
 
 
-
 @dataclass(frozen=True)
 class Stage:
     """How much is tried: a share of the examples, on so many rows of every law (None for all)."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ..block import TensorBlock
-from ..catalog import Call, Recipe
+from ..catalog import Recipe
 from ..compare import Refused
 from ..labels import Labels
 from ..tensor_map import TensorMap
@@ -96,14 +96,8 @@ def _wrapped(values: torch.Tensor) -> torch.Tensor:
 def relabelled(recipe: Recipe, new: Relabelling) -> Recipe:
     """The recipe for other keys: those that select them have other names, too."""
 
-    def of_call(call: Call) -> Call:
-        args = tuple(map(of_argument, call.args))
-        kwargs = {name: of_argument(value) for name, value in call.kwargs.items()}
-        return dataclasses.replace(call, args=args, kwargs=kwargs)
-
-    def of_argument(value: Any) -> Any:
-        if isinstance(value, Call):
-            return of_call(value)
+    def of_argument(name: str, value: Any) -> Any:
         return new(value) if isinstance(value, Labels) else value  # properties are in lists
 
-    return dataclasses.replace(recipe, call=of_call(recipe.call), in_keys=new(recipe.in_keys))
+    call = recipe.call.with_arguments(of_argument)
+    return dataclasses.replace(recipe, call=call, in_keys=new(recipe.in_keys))

@@ -65,22 +65,12 @@ def another(recipe: Recipe, order: Sequence[int]) -> Recipe:
             value = [_disguised_labels(labels) for labels in value]
         return listed(value) if isinstance(value, list) else value
 
-    def of_call(call: Call) -> Call:
-        args = [
-            of_call(arg)
-            if isinstance(arg, Call)
-            else of_argument("in_keys" if isinstance(arg, Labels) else "", arg)
-            for arg in call.args
-        ]
-        kwargs = {name: of_argument(name, value) for name, value in call.kwargs.items()}
-        return dataclasses.replace(call, args=tuple(args), kwargs=kwargs)
-
     assert recipe.twins is not None
     twins = tuple(_with_other_parameters(twin) for twin in listed(recipe.twins))
     return dataclasses.replace(
         recipe,
         call=dataclasses.replace(
-            of_call(recipe.call.with_initial_parameters()),
+            recipe.call.with_initial_parameters().with_arguments(of_argument),
             parameters=tuple(p for twin in twins for p in _parameters(twin)),
         ),
         in_keys=of_argument("in_keys", recipe.in_keys),
@@ -262,19 +252,9 @@ def _with_another_pair(draw: Any, known: Labels) -> Labels:
 
 def _for_keys(recipe: Recipe, keys: Labels) -> Recipe:
     """The same module for other keys, with initial parameters."""
-
-    def of_call(call: Call) -> Call:
-        args = [
-            keys if isinstance(arg, Labels) else of_call(arg) if isinstance(arg, Call) else arg
-            for arg in call.args
-        ]
-        kwargs = {**call.kwargs, **({"in_keys": keys} if "in_keys" in call.kwargs else {})}
-        return dataclasses.replace(call, args=tuple(args), kwargs=kwargs)
-
     recipe = recipe.with_initial_parameters(1)
-    return dataclasses.replace(
-        recipe, call=of_call(recipe.call), in_keys=keys, twins=None, properties=None
-    )
+    call = recipe.call.with_arguments(lambda name, value: keys if name == "in_keys" else value)
+    return dataclasses.replace(recipe, call=call, in_keys=keys, twins=None, properties=None)
 
 
 def _kinds(recipe: Recipe) -> list[bool]:

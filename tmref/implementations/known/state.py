@@ -174,7 +174,7 @@ METATENSOR: tuple[Known, ...] = (
         when=lambda recipe, x: len(x) > 0,
         example=_drawing(_ONE, nest="x", conversion=".bfloat16()"),
         reason="after .bfloat16(), state_dict() raises where a buffer is a map or a block: "
-        "\"unsupported DLPack dtype\" [torch]",
+        '"unsupported DLPack dtype" [torch]',
         draws=lambda drawn: (
             drawn["conversion"] == ".bfloat16()" and _WITH_VALUES.search(drawn["nest"]) is not None
         ),
@@ -184,8 +184,8 @@ METATENSOR: tuple[Known, ...] = (
         rows=("any_module",),
         when=lambda recipe, x: len(x) > 0,
         example=_drawing(_ONE, nest="x", assign=False),
-        reason="maps and blocks in buffers take the dtype of the state dict, with and without assign=True; "
-        "parameters and tensors keep theirs without it [torch]",
+        reason="maps and blocks in buffers take the dtype of the state dict, whether it assigns or not; "
+        "parameters and tensors keep theirs where it doesn't [torch]",
         draws=lambda drawn: not drawn["assign"] and _WITH_VALUES.search(drawn["nest"]) is not None,
     ),
     Known(

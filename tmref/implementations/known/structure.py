@@ -102,8 +102,8 @@ METATENSOR: tuple[Known, ...] = (
         rows=("any_module_map",),
         when=lambda recipe, x: True,
         example=_one_positive_block,
-        reason="Sequential never calls its layers, it takes what is in their module_map: their hooks are "
-        "left out without a word [torch]",
+        reason="Sequential never calls its layers, it takes what is in their module_map: their "
+        "hooks are left out without a word [torch]",
     ),
     Known(
         law=_IN_A_SEQUENTIAL,
