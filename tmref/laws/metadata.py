@@ -53,7 +53,7 @@ def properties_are_those_asked_for(f: Subject, x: Any, draw: Any) -> Any:
     return [y.block(key).properties for key in x.keys], [properties[key] for key in x.keys]
 
 
-@law("keeps_samples", "keeps_components", maps={"max_gradients": 2})
+@law("keeps_samples", "keeps_components", maps={"max_gradients": 2}, examples=50)
 def gradients_keep_their_labels(f: Subject, x: Any, draw: Any) -> Any:
     """A map with explicit gradients is refused, or the output has gradients with respect to the same
     parameters, at the same samples and of the same components, and of the properties of its values.
@@ -110,7 +110,7 @@ def made_of(block):
 z = TensorMap(again(y.keys), [made_of(block) for block in y.blocks()])"""
 
 
-@law("keyed", maps={"max_gradients": 1})
+@law("keyed", maps={"max_gradients": 1}, examples=50)
 def the_output_is_what_the_constructors_take(f: Subject, x: Any, draw: Any) -> Any:
     """Labels, blocks and a map can be made of what the output has: rows are unique, sizes fit, gradients
     are of samples that are there. [doc] Labels: entries are unique; TensorBlock: labels have the sizes
@@ -119,7 +119,7 @@ def the_output_is_what_the_constructors_take(f: Subject, x: Any, draw: Any) -> A
     return f.run(_MADE_AGAIN), y
 
 
-@law("keyed", "keeps_keys")
+@law("keyed", "keeps_keys", examples=50)
 def names_of_keys_mean_nothing(f: Subject, x: Any, draw: Any) -> Any:
     """Where the dimensions of the keys have other names and another order, in the module and the map
     alike, the output is the same under those keys. [doc] keys are what blocks are found by; only
@@ -131,7 +131,7 @@ def names_of_keys_mean_nothing(f: Subject, x: Any, draw: Any) -> Any:
     return f.run("z = other(x)", x=with_keys(x, new(x.keys))), with_keys(y, new(y.keys))
 
 
-@law("keeps_samples", "keeps_components")
+@law("keeps_samples", "keeps_components", examples=50)
 def names_of_samples_components_and_properties_mean_nothing(f: Subject, x: Any, draw: Any) -> Any:
     """Where samples, components and properties have dimensions of other names, in another order, the
     values stay, and so do the properties of the output. [doc] ModuleMap applies a module to the values

@@ -26,7 +26,7 @@ def the_input_stays(f: Subject, x: Any, draw: Any) -> Any:
     return f.input_afterwards(), before
 
 
-@law("pure", maps={"max_gradients": 2}, copied=True)
+@law("pure", maps={"max_gradients": 2}, copied=True, examples=50)
 def explicit_gradients_stay(f: Subject, x: Any, draw: Any) -> Any:
     """A forward leaves the explicit gradients of its input as they were, and its values, whether it
     takes or refuses them. [torch] without in_place, a forward never changes its input."""
@@ -51,7 +51,7 @@ _OF_MODULE = (
 )
 
 
-@law("deterministic", copied=True)
+@law("deterministic", copied=True, examples=50)
 def the_module_stays(f: Subject, x: Any, draw: Any) -> Any:
     """A forward leaves what the module is made of as it was: its state dict, labels among it, its
     parts, buffers, and what it is set to. [torch] Linear and activations have no state that a forward
@@ -62,7 +62,7 @@ def the_module_stays(f: Subject, x: Any, draw: Any) -> Any:
     return f.run(f"after = ({_OF_MODULE})"), before
 
 
-@law("deterministic")
+@law("deterministic", examples=50)
 def the_same_input_gives_the_same_output(f: Subject, x: Any, draw: Any) -> Any:
     """Called twice, a module returns the same labels and values, each time. [torch] Linear and
     activations have no state that a forward changes."""
@@ -71,7 +71,7 @@ def the_same_input_gives_the_same_output(f: Subject, x: Any, draw: Any) -> Any:
     return f(x), with_values(first, values)
 
 
-@law("deterministic")
+@law("deterministic", examples=50)
 def what_came_before_makes_no_difference(f: Subject, x: Any, draw: Any) -> Any:
     """After a call on another map the output is that of a module that was never called, and the output
     of the call before stays what it was. [torch] Linear and activations have no state that a forward
@@ -84,7 +84,7 @@ def what_came_before_makes_no_difference(f: Subject, x: Any, draw: Any) -> Any:
     return [f(x), f.run("first")], [expected, with_values(first, before)]
 
 
-@law("deterministic", copied=True)
+@law("deterministic", copied=True, examples=50)
 def random_numbers_stay(f: Subject, x: Any, draw: Any) -> Any:
     """A forward draws no random numbers from torch's global state. [torch] Linear and activations
     draw none."""
@@ -93,7 +93,7 @@ def random_numbers_stay(f: Subject, x: Any, draw: Any) -> Any:
     return torch.get_rng_state(), before
 
 
-@law("deterministic", copied=True)
+@law("deterministic", copied=True, examples=50)
 def what_is_set_for_all_of_torch_stays(f: Subject, x: Any, draw: Any) -> Any:
     """Making a module and calling it leaves what is set for the whole process as it was: grad mode,
     default dtype and device, threads, and the random numbers of numpy and Python. [torch] no module
@@ -147,7 +147,7 @@ _OVERWRITE = """with torch.no_grad():
         {name}.block(i).values.mul_(2).add_(1)"""
 
 
-@law("pure", "deterministic", copied=True)
+@law("pure", "deterministic", copied=True, examples=50)
 def writing_to_the_output_leaves_the_input(f: Subject, x: Any, draw: Any) -> Any:
     """Where plain torch returns values of their own, writing to those of the output leaves the input
     as it was. [torch] what Linear and activations return shares no memory with their input."""
@@ -159,7 +159,7 @@ def writing_to_the_output_leaves_the_input(f: Subject, x: Any, draw: Any) -> Any
     return after, with_values(before, values)
 
 
-@law("pure", "deterministic", copied=True)
+@law("pure", "deterministic", copied=True, examples=50)
 def writing_to_the_input_leaves_the_output(f: Subject, x: Any, draw: Any) -> Any:
     """Where plain torch returns values of their own, writing to those of the input leaves the output
     as it was. [torch] what Linear and activations return shares no memory with their input."""

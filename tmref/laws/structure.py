@@ -139,7 +139,7 @@ def _make_layers(f: Subject) -> list[str]:
     return made
 
 
-@law("keyed")
+@law("keyed", examples=50)
 def a_sequential_of_one_module_is_that_module(f: Subject, x: Any, draw: Any) -> Any:
     """A Sequential of a module gives what the module gives, properties included. [doc] Sequential takes
     "a list of ModuleMap objects that will be applied in order"."""

@@ -40,7 +40,7 @@ _RIGHT_ANGLES = (
 _FILLED = {"min_blocks": 2, "min_samples": 1, "min_properties": 1, "max_gradients": 1}
 
 
-@law("per_block", "per_sample", maps=_FILLED)
+@law("per_block", "per_sample", maps=_FILLED, examples=50)
 def blocks_and_samples_have_no_order(f: Subject, x: Any, draw: Any) -> Any:
     """The output for permuted blocks and samples is the permuted output; explicit gradients follow their
     samples, or are refused. [doc] blocks and samples are what their labels say, wherever they stand."""
@@ -49,7 +49,7 @@ def blocks_and_samples_have_no_order(f: Subject, x: Any, draw: Any) -> Any:
     return f(permuted(x)), permuted(y)
 
 
-@law("equivariant")
+@law("equivariant", examples=50)
 def turns_by_right_angles_commute(f: Subject, x: Any, draw: Any) -> Any:
     """The output for a map that was turned by right angles, and inverted or not, is what the output is
     turned to. [doc] the module preserves equivariance: covariant blocks have no bias and no activation;
@@ -125,7 +125,7 @@ def invariant_keys_are_scalars_by_default(f: Subject, x: Any, draw: Any) -> Any:
     return f.run("z = other(x)"), y
 
 
-@law("equivariant")
+@law("equivariant", examples=50)
 def invariant_keys_may_be_said_in_other_words(f: Subject, x: Any, draw: Any) -> Any:
     """The module is the same whatever selects the same of its keys: more dimensions, in any order, and
     rows that are no keys. [doc] invariant_keys: "Labels object that is used to select the invariant keys
@@ -176,7 +176,7 @@ def _selected_by(recipe: Recipe, selection: Labels | None) -> Recipe:
     return dataclasses.replace(recipe, call=dataclasses.replace(call, args=(call.args[0], *layers)))
 
 
-@law("keyed", "keeps_keys")
+@law("keyed", "keeps_keys", examples=50)
 def integers_of_keys_mean_nothing(f: Subject, x: Any, draw: Any) -> Any:
     """Where the same is added to the integers of the keys, in the module and the map alike, the output
     is the same under those keys. [doc] keys are what blocks are found by; only invariant_keys select by
@@ -189,7 +189,7 @@ def integers_of_keys_mean_nothing(f: Subject, x: Any, draw: Any) -> Any:
     return f.run("z = other(x)", x=with_keys(x, new(x.keys))), with_keys(y, new(y.keys))
 
 
-@law("keeps_samples", "keeps_components", maps={"min_samples": 1, "min_properties": 1})
+@law("keeps_samples", "keeps_components", maps={"min_samples": 1, "min_properties": 1}, examples=50)
 def integers_of_samples_components_and_properties_mean_nothing(f: Subject, x: Any, draw: Any) -> Any:
     """Where something is added to the integers of samples, components and properties, the values stay,
     and so do the properties of the output. [doc] ModuleMap applies a module to the values of every
