@@ -519,7 +519,16 @@ class TheLastBufferIsNotSaved(Module):
 class OnlyValuesAreLoaded(Module):
     def _decoded(self, state, assign=False):
         found = super()._decoded(state, assign)
-        return {n: self.__dict__[n] if isinstance(v, Labels) else v for n, v in found.items()}
+        return {n: with_labels_of(self.__dict__[n], v) for n, v in found.items()}
+
+
+def with_labels_of(here, there):
+    """A nest with the labels of another one of its form."""
+    if isinstance(there, dict):
+        return {key: with_labels_of(here[key], item) for key, item in there.items()}
+    if isinstance(there, (list, tuple)):
+        return type(there)(map(with_labels_of, here, there))
+    return here if isinstance(there, Labels) else there
 
 
 @custom("buffers_are_saved_and_loaded")

@@ -148,7 +148,7 @@ def test_a_counterexample_is_the_smallest_and_its_code_makes_it(
     assert isinstance(made["module"], torch.nn.Module)
     compile(verdict.reproducer, "<reproducer>", "exec")
     name, law, row = planted.implementation.name, planted.law, planted.row
-    assert verdict.reproducer.startswith(f"# {name} 0.1.0, {row}: {law}\n# {message}\nimport torch\n")
+    assert verdict.reproducer.startswith(f"# {name} 0.1.0, {row}: {law}\n# {message}\n")
     assert re.search(r"^y\d? = module\(x\d?\)$", verdict.reproducer, re.MULTILINE)
 
 

@@ -18,7 +18,7 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.errors import Flaky, HypothesisException
 
 from ..catalog import Recipe, Row
-from ..compare import Difference, Tolerance, compare
+from ..compare import Difference, Refused, Tolerance, compare
 from ..implementations import Example, Implementation, Known
 from ..reports.source import Shown, Source
 from ..strategies import recipes
@@ -97,7 +97,8 @@ def try_example(
         return None
     tolerance = None
     difference = compare(*sides)
-    if difference and isinstance(subject, Subject) and _rounds(law, subject.recipe.row):
+    is_of_values = difference is not None and not isinstance(difference.right, Refused)
+    if is_of_values and isinstance(subject, Subject) and _rounds(law, subject.recipe.row):
         tolerance = _tolerance(subject, sides, draw.drawn)
         difference = compare(*sides, tolerance)
     if not difference:
