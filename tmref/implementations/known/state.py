@@ -183,10 +183,10 @@ METATENSOR: tuple[Known, ...] = (
         law="loading_keeps_the_dtype_of_buffers_or_assigns_it",
         rows=("any_module",),
         when=lambda recipe, x: len(x) > 0,
-        example=_drawing(_ONE, nest="x", assign=False),
+        example=_drawing(_ONE, nest="x"),
         reason="maps and blocks in buffers take the dtype of the state dict, whether it assigns or not; "
         "parameters and tensors keep theirs where it doesn't [torch]",
-        draws=lambda drawn: not drawn["assign"] and _WITH_VALUES.search(drawn["nest"]) is not None,
+        draws=lambda drawn: _WITH_VALUES.search(drawn["nest"]) is not None,
     ),
     Known(
         law="strict_loading_notices_buffers",
