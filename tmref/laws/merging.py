@@ -127,7 +127,8 @@ class Move:
         every, fewer = (
             list(dict.fromkeys(row for piece in of for row in piece.samples)) for of in (pieces, inside)
         )
-        return fewer if like is not None and set(fewer) == set(_rows(like.samples)) else every
+        back = None if like is None else _rows(like.samples)
+        return fewer if back is not None and back != every and set(fewer) == set(back) else every
 
     def _assembled(
         self,
