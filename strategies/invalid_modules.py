@@ -76,13 +76,15 @@ def _linear(recipe: Recipe) -> list[int]:
     return [i for i, a in enumerate(_layers(recipe)) if a.name in ("Linear", "EquivariantLinear")]
 
 
+def _norms(recipe: Recipe) -> list[int]:
+    """The layers that are layer norms, by number."""
+    return [i for i, layer in enumerate(_layers(recipe)) if layer.name.endswith("LayerNorm")]
+
+
 def _with_parameters(recipe: Recipe) -> list[int]:
     """The layers that have parameters, by number."""
-    norms = [
-        i
-        for i, layer in enumerate(_layers(recipe))
-        if layer.name.endswith("LayerNorm") and layer.kwargs.get("elementwise_affine", True)
-    ]
+    layers = _layers(recipe)
+    norms = [i for i in _norms(recipe) if layers[i].kwargs.get("elementwise_affine", True)]
     return [*_linear(recipe), *(norms if any(_invariant(recipe)) else [])]
 
 
@@ -233,11 +235,6 @@ def _with_properties(recipe: Recipe, properties: Any) -> Call:
     if i in _linear(recipe):
         kwargs["out_features"] = [len(right) for right in _properties(recipe)]
     return _with(recipe, i, kwargs)
-
-
-def _norms(recipe: Recipe) -> list[int]:
-    """The layers that are layer norms, by number."""
-    return [i for i, layer in enumerate(_layers(recipe)) if layer.name.endswith("LayerNorm")]
 
 
 @defect(

@@ -4,7 +4,7 @@ import copy
 from types import SimpleNamespace
 
 import torch
-from mutants import MUTANTS, Planted, all_of, built, called, modules_of
+from mutants import MUTANTS, Planted, all_of, built, called, modules_of, of_nn
 
 import tmref.nn
 from tmref import Labels, TensorBlock, TensorMap
@@ -728,33 +728,31 @@ class OnlyPartsAreMeant(Module):
         return self
 
 
-class _Lazy(ModuleMap):
-    """What is done to lazy modules differs."""
-
-    def _lazy(self):
-        return [m for m in self.module_list if torch.nn.parameter.is_lazy(next(m.parameters()))]
+lazy_made = "lazy_modules_are_made_by_what_is_loaded"
 
 
-def of_lazy(kind):
-    """A defect of a class of ModuleMap."""
-    own = Reference()
-    own.name = kind.__name__
-    own.nn = SimpleNamespace(**{**vars(tmref.nn), "ModuleMap": kind})
-    MUTANTS.append(Planted("lazy_modules_are_made_by_what_is_loaded", "any_module_map", own))
+def loading(load):
+    """A ModuleMap with another ``load_state_dict(self, *args)``, where it has lazy modules."""
+
+    class Loading(ModuleMap):
+        def load_state_dict(self, *args):
+            is_lazy = any(map(torch.nn.parameter.is_lazy, self.parameters()))
+            return load(self, *args) if is_lazy else super().load_state_dict(*args)
+
+    return {"ModuleMap": Loading}
 
 
-@of_lazy
-class LazyModulesAreRefused(_Lazy):
-    def load_state_dict(self, state_dict, strict=True, assign=False):
-        if self._lazy():
-            raise ValueError("lazy modules must be made before")
-        return super().load_state_dict(state_dict, strict, assign)
+@of_nn(lazy_made, "any_module_map")
+def lazy_modules_are_refused():
+    def load(self, *args):
+        raise ValueError("lazy modules must be made before")
+
+    return loading(load)
 
 
-@of_lazy
-class LazyModulesStay(_Lazy):
-    def load_state_dict(self, state_dict, strict=True, assign=False):
-        return ([], []) if self._lazy() else super().load_state_dict(state_dict, strict, assign)
+@of_nn(lazy_made, "any_module_map")
+def lazy_modules_stay():
+    return loading(lambda self, *args: ([], []))
 
 
 converted_and_saved = "converted_buffers_are_saved_and_loaded"

@@ -12,7 +12,7 @@ from ..compare import Refused
 from ..labels import Labels
 from ..tensor_map import TensorMap
 from .law import data_law, law
-from .maps import map_values
+from .maps import map_values, with_values
 from .subject import Data, Subject, quiet
 
 
@@ -242,9 +242,9 @@ def a_hook_is_called_once_for_a_block_with_gradients(f: Data, x: Any, draw: Any)
     """A map with explicit gradients is refused, or hooks of the modules are called as often as without
     gradients. [torch] a forward hook "will be called every time after forward() has computed an
     output"; one forward of the map is one of every module."""
-    blocks = [TensorBlock(b.values, b.samples, b.components, b.properties) for b in x]
+    plain = with_values(x, [block.values for block in x])
     f.run(_COUNTING)
-    f.run("module = nn.ModuleMap(x.keys, [Counted() for _ in x.keys])", x=TensorMap(x.keys, blocks))
+    f.run("module = nn.ModuleMap(x.keys, [Counted() for _ in x.keys])", x=plain)
     f.run("y = module(x)")
     before = f.run("len(calls)")
     y = f.attempt_to_run("y = module(x)", x=x)

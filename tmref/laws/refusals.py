@@ -152,14 +152,8 @@ def arguments_that_can_not_work_are_refused_at_once(f: Subject, x: Any, draw: An
     the module is made, even those that make no difference. [doc] ``refuses_early`` of the
     implementation."""
     f.offered("refuses_early")
-    possible = [kind.name for kind in RECIPES if kind.can(f.written, x)]
-    for kind in draw(_some_kinds(possible), label="kinds"):
-        recipe = f.written.with_initial_parameters(0)
-        make = draw(_with(RECIPES, kind, recipe, x, ours=True), label=kind)
-        sides = None if make is None else _refused(f, "made = make()", make=make)
-        if sides is not None:
-            return sides
-    return None
+    kinds = draw(_some_kinds([k.name for k in RECIPES if k.can(f.written, x)]), label="kinds")
+    return _none_made(f, draw, RECIPES, kinds, f.written.with_initial_parameters(0), x, ours=True)
 
 
 @law("sized")
@@ -239,9 +233,11 @@ def _with(draw: Any, table: Sequence[Defect], name: str, *args: Any, ours: bool 
     return Later(invalid.call) if invalid.source.startswith("[ours]") == ours else None
 
 
-def _none_made(f: Data, draw: Any, table: Sequence[Defect], kinds: Sequence[str]) -> Any:
+def _none_made(
+    f: Data, draw: Any, table: Sequence[Defect], kinds: Sequence[str], *args: Any, ours: bool = False
+) -> Any:
     for kind in kinds:
-        make = draw(_with(table, kind), label=kind)
+        make = draw(_with(table, kind, *args, ours=ours), label=kind)
         sides = None if make is None else _refused(f, "made = make()", make=make)
         if sides is not None:
             return sides
