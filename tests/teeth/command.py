@@ -35,7 +35,10 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tests/teeth", description=__doc__)
     known = list(copies.PACKAGES)
-    parser.add_argument("names", nargs="*", choices=known, default=known, help="implementations")
+    # not by choices: Python 3.11 takes a list of defaults for one choice that is none of them
+    parser.add_argument(
+        "names", nargs="*", type=_name, default=known, metavar="NAME", help=f"default: {' '.join(known)}"
+    )
     parser.add_argument(
         "--effort", type=float, default=1, help="times the examples that the laws ask for"
     )
@@ -50,6 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--sample", action="store_true", help="list the sample and stop")
     return parser
+
+
+def _name(text: str) -> str:
+    if text not in copies.PACKAGES:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(copies.PACKAGES)}")
+    return text
 
 
 def _run(name: str, options: argparse.Namespace, console: Console) -> int:

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from teeth import children, command, copies, operators, results, sample, trials
 
 import tmref
 from tmref.catalog import row
+from tmref.implementations import load
 from tmref.implementations.reference import implementation as reference
 from tmref.laws import LAWS
 from tmref.laws.checks import Case
@@ -229,6 +231,21 @@ def test_a_copy_may_be_of_changed_code():
     with copies.loaded("tmref", "a_copy", codes) as nn:
         module = nn.Tanh(tmref.Labels.single())
         assert isinstance(module.module_map.module_list[0], torch.nn.Sigmoid)
+
+
+def test_one_process_may_have_copies_of_both_packages():
+    path, modules = list(sys.meta_path), set(sys.modules)
+    try:
+        for name, package in copies.PACKAGES.items():
+            bench = trials.Bench(load(name), package, [])
+            for copied in (bench.unchanged, bench.instrumented):
+                source = copied.nn.Linear.__init__.__code__.co_filename
+                assert Path(source).parent == copies.files(package)["nn"].parent, name
+    finally:
+        sys.meta_path[:] = path
+        for module in set(sys.modules) - modules:
+            if module.startswith("teeth_"):
+                del sys.modules[module]
 
 
 # What hangs is ended soon; the laws are two that take few milliseconds, and differentiate nothing:
@@ -509,6 +526,21 @@ def test_the_command_lists_the_sample(capsys, drawn, one_thread):
     assert [text.split()[0] for text in printed] == [
         m.id for m in drawn.mutants if m.file == "covariant.py"
     ]
+
+
+def test_without_names_the_command_is_about_all(capsys, one_thread):
+    listed = []
+    for names in (list(copies.PACKAGES), []):
+        assert command.main([*names, "--only", "layer_norm", "--sample"]) == 0
+        listed.append(capsys.readouterr().out.splitlines())
+    assert listed[0] == listed[1]
+    assert len(listed[0]) > sample.PER_FILE
+
+
+def test_the_command_refuses_unknown_names(capsys, one_thread):
+    with pytest.raises(SystemExit):
+        command.main(["nobody"])
+    assert "'nobody' is none of reference, metatensor-learn" in capsys.readouterr().err
 
 
 def test_the_command_runs_and_resumes(tmp_path, monkeypatch, capsys, one_thread):

@@ -90,7 +90,8 @@ class Bench:
         self.package = package
         self.cases = {(c.law.name, c.row.name): c for c in cases if c.law and c.row}
         self.codes = copies.codes_of(package)
-        self.unchanged = copies.with_nn(implementation, copies.load(package, "teeth_copy", self.codes))
+        nn = copies.load(package, f"teeth_copy_of_{package}", self.codes)
+        self.unchanged = copies.with_nn(implementation, nn)
         self._reached: set[int] = set()
         self.instrumented = copies.with_nn(implementation, self._load_instrumented())
         #: the statements of functions that are run at import
@@ -109,7 +110,8 @@ class Bench:
 
         # for torch.compile a constant: it calls it when it traces, and the graph is whole
         reached._dynamo_marked_constant = True  # type: ignore[attr-defined]
-        return copies.load(self.package, "teeth_reached", codes, {"__reached__": reached})
+        name = f"teeth_reached_of_{self.package}"
+        return copies.load(self.package, name, codes, {"__reached__": reached})
 
     def baseline(
         self, names: Sequence[tuple[str, str]], workers: int

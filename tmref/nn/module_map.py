@@ -102,8 +102,8 @@ class ModuleMap(Module):
         out: list[TensorBlock] = []
         dtype: object = "of the first block"
         default: Labels | None = None
-        for module, block, labels in zip(modules, blocks, properties):  # noqa: B905, repeat() is endless
-            values = module(block._values)
+        outputs = self._outputs(modules, blocks)
+        for values, block, labels in zip(outputs, blocks, properties):  # noqa: B905, repeat() is endless
             if getattr(values, "dtype", None) is not dtype:
                 dtype = _dtype_of(values, block, keys, out)
             shape, samples, components = values.shape, block._samples, block._components
@@ -123,6 +123,10 @@ class ModuleMap(Module):
             for module, block, result in zip(modules, blocks, out, strict=True):
                 _push_gradients(module, block, result)
         return TensorMap._unchecked(keys, out)
+
+    def _outputs(self, modules: Collection[Any], blocks: Sequence[TensorBlock]) -> Sequence[Any]:
+        """What the modules return for the values of their blocks."""
+        return [module(block._values) for module, block in zip(modules, blocks, strict=True)]
 
     def _positions(self, keys: Labels, given: str = "the map has a block") -> list[int]:
         """Where every key is in ``in_keys``. Raises ValueError where one isn't, ``given`` as it says."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 
 from ..labels import Labels
@@ -57,8 +59,8 @@ def _module_map(layer: torch.nn.Module) -> ModuleMap | None:
     """The ModuleMap that is all there is to a layer, or None: a subclass or a hook may do more."""
     if layer._forward_hooks or layer._forward_pre_hooks:
         return None
-    if type(layer) is ModuleMap:
-        return layer
+    if type(layer).forward is ModuleMap.forward:
+        return cast(ModuleMap, layer)
     if type(layer).forward in (OfModuleMap.forward, Sequential.forward):
         return getattr(layer, "module_map", None)
     return None
