@@ -139,11 +139,16 @@ def test_a_crash_is_an_error_with_its_own_verdict(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["check", "nosuch"], "there are reference, metatensor-learn, metatensor-torch"),
+        (["check", "nosuch"], "there are reference, batched, metatensor-learn, metatensor-torch"),
         (["check"], "the following arguments are required: NAME"),
         (["check", "no_such_module:x"], "the module no_such_module can't be imported"),
         (["check", "tmref:nosuch"], "the module tmref has no 'nosuch'"),
         (["check", "tmref:Labels"], "is no implementation: it has no"),
+        (
+            ["check", "reference", "--device", "nonsense"],
+            "--device: the device 'nonsense' can't be used (",
+        ),
+        (["check", "reference", "--device=cuda:99"], "give one that can, here cpu"),
         (["report", "nosuch.jsonl"], "No such file"),
         (["list", "nosuch"], "invalid choice: 'nosuch'"),
         (["list", "laws", "--more"], "unrecognized arguments: --more"),
@@ -228,6 +233,14 @@ def test_the_plugin_works_in_anybodys_pytest(tmp_path):
     assert found.returncode == 0, found.stdout
     assert "1 xfailed" in found.stdout
     assert "activations and layer norms look for gradients in the first block" in found.stdout
+
+
+def test_the_plugin_refuses_a_device_that_is_not_there(tmp_path):
+    command = [sys.executable, "-m", "pytest", "-p", "tmref.plugin", "--pyargs", "tmref.laws"]
+    command += ["--tmref-device", "nonsense", "-k", "decoded"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert found.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    assert "the device 'nonsense' can't be used" in found.stdout + found.stderr
 
 
 def test_the_installed_command_finds_an_adapter_in_the_folder_it_is_called_in(tmp_path):

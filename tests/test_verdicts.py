@@ -72,6 +72,10 @@ def test_the_header_has_what_verdicts_depend_on(head):
     assert (inner["laws"], inner["rows"]) == (["a_law"], ["linear"])
 
 
+def test_the_header_has_the_device():
+    assert header({}, {}, [], 0, {}, "cuda:1")["header"]["device"] == "cuda:1"
+
+
 def test_a_package_that_is_not_installed_has_no_version(monkeypatch):
     monkeypatch.setattr(verdicts, "_PACKAGES", ("torch", "there-is-no-such-package"))
     assert list(header({}, {}, [], 0, {})["header"]["versions"]) == ["python", "tmref", "torch"]

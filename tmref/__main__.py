@@ -1,4 +1,4 @@
-"""The command line: ``tmref check``, ``tmref report``, ``tmref list``, ``tmref reach``."""
+"""The command line: ``tmref check``, ``report``, ``bench``, ``list`` and ``reach``."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+#: The rows that are timed unless others are named.
+BENCH_ROWS = ("linear", "layer_norm", "sequential_mlp", "equivariant_mlp")
+_DEFAULT = "default: %(default)s"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tmref", description="Laws for TensorMap modules.")
     parser.add_argument("--version", action="version", version=f"tmref {__version__}")
@@ -52,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("names", nargs="+", metavar="NAME", help="a name, a path, or all")
     command.add_argument("--report", type=Path, metavar="FILE", help="keep the verdicts, as JSON lines")
+    command.add_argument(
+        "--device", default="cpu", help="where maps and modules are, as torch names it (default: cpu)"
+    )
     amount = command.add_mutually_exclusive_group()
     amount.add_argument("--quick", action="store_true", help="a tenth of the examples")
     amount.add_argument("--thorough", action="store_true", help="ten times the examples")
@@ -61,6 +69,29 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("report", help="show a file of verdicts")
     command.add_argument("files", nargs="+", type=Path, metavar="FILE")
     command.set_defaults(command=report)
+
+    command = commands.add_parser(
+        "bench",
+        help="time implementations beside plain torch",
+        description="Time modules of implementations beside the same work in plain torch, block by "
+        "block, by turns in one process and on one thread: ratios with their quartiles, throughput.",
+    )
+    command.add_argument("names", nargs="+", metavar="NAME", help="a name, a path, or all")
+    command.add_argument("--rows", nargs="+", default=BENCH_ROWS, metavar="ROW", help=_DEFAULT)
+    command.add_argument(
+        "--blocks", nargs="+", type=int, default=(1, 16, 256), metavar="N", help=_DEFAULT
+    )
+    command.add_argument("--samples", nargs="+", type=int, default=(1, 100), metavar="N", help=_DEFAULT)
+    command.add_argument(
+        "--passes",
+        nargs="+",
+        default=("forward", "forward + backward"),
+        metavar="PASS",
+        help="forward, inference, forward + backward, compiled; default: %(default)s",
+    )
+    command.add_argument("--plot", type=Path, metavar="FILE.png", help="draw microseconds a block")
+    command.add_argument("--device", default="cpu", help=_DEFAULT)
+    command.set_defaults(command=bench)
 
     command = commands.add_parser("list", help="list what there is")
     command.add_argument("what", choices=("laws", "rows", "implementations", "strategies"))
@@ -77,21 +108,11 @@ def check(options: argparse.Namespace) -> int:
     """Run the laws by pytest, then show the file of verdicts that it wrote."""
     import pytest
 
-    from .implementations import UnknownImplementation, load, names
-
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # where an adapter of one's own is looked for
-    everything = options.names == ["all"]
-    chosen = []
-    for name in names() if everything else dict.fromkeys(options.names):
-        try:
-            load(name)
-        except UnknownImplementation as error:
-            print(f"tmref check: {error}", file=sys.stderr)
-            if not everything:
-                return UNUSABLE
-        else:
-            chosen.append(name)
+    if not _usable("check", options.device):
+        return UNUSABLE
+    chosen = _chosen("check", options.names)
+    if chosen is None:
+        return UNUSABLE
     effort = 10 if options.thorough else 0.1 if options.quick else 1
     with tempfile.TemporaryDirectory() as folder:
         path = options.report or Path(folder) / "report.jsonl"
@@ -105,6 +126,7 @@ def check(options: argparse.Namespace) -> int:
                 *("-q", "--no-header", "--no-summary", "--tb=no", "--timeout=300"),
                 *(f"--tmref-impl={name}" for name in chosen),
                 *(f"--tmref-report={path}", f"--tmref-effort={effort}"),
+                f"--tmref-device={options.device}",
                 f"--hypothesis-seed={options.hypothesis_seed}",
                 *("--pyargs", "tmref.laws", *options.pytest),
             ]
@@ -112,6 +134,71 @@ def check(options: argparse.Namespace) -> int:
         if status == pytest.ExitCode.USAGE_ERROR or not path.exists():
             return UNUSABLE
         return _show([path])
+
+
+def _usable(command: str, device: str) -> bool:
+    """Whether something can be computed on the device; says why where not."""
+    from .implementations import UnusableDevice, usable_device
+
+    try:
+        usable_device(device)
+    except UnusableDevice as error:
+        print(f"tmref {command}: --device: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def _chosen(command: str, given: Sequence[str]) -> list[str] | None:
+    """The names of the implementations to be tried, of all that are there for ``all``; None, after
+    saying why, where one of those named can't be."""
+    from .implementations import UnknownImplementation, load, names
+
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # where an adapter of one's own is looked for
+    everything = list(given) == ["all"]
+    chosen = []
+    for name in names() if everything else dict.fromkeys(given):
+        try:
+            load(name)
+        except UnknownImplementation as error:
+            print(f"tmref {command}: {error}", file=sys.stderr)
+            if not everything:
+                return None
+        else:
+            chosen.append(name)
+    return chosen
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Time implementations beside plain torch, and show the table."""
+    import torch
+    from rich.console import Console
+    from rich.progress import track
+
+    from .bench.table import measure, plot, show
+    from .bench.work import grid
+
+    names = _chosen("bench", options.names)
+    if names is None or not _usable("bench", options.device):
+        return UNUSABLE
+    try:
+        cells = grid(options.rows, options.blocks, options.samples, options.passes)
+        if options.plot:
+            import matplotlib  # noqa: F401
+    except (ImportError, ValueError) as error:
+        remedy = (
+            "; install it with: pip install 'tmref[bench]'" if isinstance(error, ImportError) else ""
+        )
+        print(f"tmref bench: {error}{remedy}", file=sys.stderr)
+        return UNUSABLE
+    torch.set_num_threads(1)
+    console = Console(stderr=True)
+    progress = track(cells, "measuring", console=console, disable=not console.is_terminal)
+    measured = [measure(cell, names, options.device) for cell in progress]
+    show(measured, names)
+    if options.plot:
+        plot(measured, names, options.plot)
+    return GOOD
 
 
 def report(options: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ import pytest
 
 from . import verdicts
 from .catalog import DATA, ROWS
-from .implementations import UnknownImplementation, load
+from .implementations import Implementation, UnknownImplementation, UnusableDevice, load
 from .laws import LAWS, encoding
 from .laws.checks import cases
 from .laws.runner import NO_ROW
@@ -29,6 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="an implementation to check, by its name or path; may be given several times",
     )
+    group.addoption(
+        "--tmref-device",
+        default="cpu",
+        metavar="DEVICE",
+        help="where maps and modules are, as torch names it: cpu, cuda, cuda:1 (default: %(default)s)",
+    )
     group.addoption("--tmref-report", metavar="FILE", help="write the verdicts to FILE, as JSON lines")
     group.addoption(
         "--tmref-effort",
@@ -43,18 +49,26 @@ def _seed(config: pytest.Config) -> int:
     return int(config.getoption("hypothesis_seed", None) or 0)
 
 
+def _implementations(config: pytest.Config) -> list[Implementation]:
+    """Those to be checked, on the device to be checked."""
+    device = config.getoption("tmref_device")
+    try:
+        return [load(name).on(device) for name in config.getoption("tmref_impl") or ["reference"]]
+    except (UnknownImplementation, UnusableDevice) as error:
+        raise pytest.UsageError(str(error)) from error
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "tmref_case" not in metafunc.fixturenames:
         return
     config = metafunc.config
     found = []
-    for name in config.getoption("tmref_impl") or ["reference"]:
-        try:
-            implementation = load(name)
-        except UnknownImplementation as error:
-            raise pytest.UsageError(str(error)) from error
+    for implementation in _implementations(config):
         effort = config.getoption("tmref_effort")
-        found += cases(implementation, effort=effort, seed=_seed(config), database=DATABASE)
+        device = str(implementation.device)
+        found += cases(
+            implementation, effort=effort, seed=_seed(config), database=DATABASE, device=device
+        )
     metafunc.parametrize("tmref_case", found, ids=[case.name for case in found])
 
 
@@ -67,18 +81,13 @@ class _Recorder:
     """Writes what the tests recorded to the file of verdicts; with workers, in their parent."""
 
     def __init__(self, config: pytest.Config) -> None:
-        names = config.getoption("tmref_impl") or ["reference"]
-        self._versions = {}
-        for name in names:
-            try:
-                implementation = load(name)
-            except UnknownImplementation as error:
-                raise pytest.UsageError(str(error)) from error
-            self._versions[implementation.name] = str(implementation.version)
+        found = _implementations(config)
+        self._versions = {implementation.name: str(implementation.version) for implementation in found}
+        device = str(found[0].device)
         settings = {"effort": config.getoption("tmref_effort"), "selection": config.getoption("-k")}
         laws = {encoding.NAME: "encoding"} | {law.name: law.family for law in LAWS}
         rows = [NO_ROW, *(row.name for row in (*DATA, *ROWS))]
-        head = verdicts.header(self._versions, laws, rows, _seed(config), settings)
+        head = verdicts.header(self._versions, laws, rows, _seed(config), settings, device)
         self._report = verdicts.Report(Path(config.getoption("tmref_report")), head)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

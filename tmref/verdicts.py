@@ -71,6 +71,7 @@ def header(
     rows: list[str],
     seed: int,
     settings: dict[str, Any],
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """What the verdicts depend on: versions, device, seed, settings; and the order of rows and of laws,
     with their families."""
@@ -87,7 +88,7 @@ def header(
             "families": laws,
             "rows": rows,
             "versions": versions,
-            "device": "cpu",
+            "device": device,
             "processor": platform.processor() or platform.machine(),
             "threads": torch.get_num_threads(),
             "seed": seed,

@@ -54,10 +54,10 @@ def python(repository):
 
 
 def test_names_are_tmrefs_own_and_entry_points(monkeypatch):
-    assert names()[:3] == ["reference", *PEERS]
+    assert names()[:4] == ["reference", "batched", *PEERS]
     point = importlib.metadata.EntryPoint("mine", "tmref.implementations.reference:implementation", "g")
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [point])
-    assert names() == ["reference", *PEERS, "mine"]
+    assert names() == ["reference", "batched", *PEERS, "mine"]
     assert load("mine") is load("reference")
 
 

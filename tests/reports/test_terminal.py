@@ -22,9 +22,12 @@ def verdict(law, row, kind, **more):
 
 @pytest.fixture
 def shown():
-    def render(verdicts, footer=None):
+    def render(verdicts, footer=None, **header):
         file = io.StringIO()
-        show(Results(HEADER, verdicts, footer), Console(file=file, width=112, highlight=False))
+        show(
+            Results({**HEADER, **header}, verdicts, footer),
+            Console(file=file, width=112, highlight=False),
+        )
         return [line.rstrip() for line in file.getvalue().splitlines()]
 
     return render
@@ -78,6 +81,13 @@ def test_the_summary_counts_and_says_what_is_missing(shown):
     assert lines[-2] == "mine 1: 1 pass, 0 known failures, 1 unexpected; 3 examples"
     assert lines[-1] == "the run was cut short: there are verdicts missing"
     assert shown([], {"pass": 0})[-1] == "nothing was selected: no law was tried"
+
+
+@pytest.mark.parametrize(("device", "where"), [("cpu", ""), ("cuda:1", " on cuda:1")])
+def test_another_device_than_the_cpu_is_named(device, where, shown):
+    lines = shown([verdict("first", "row", "pass", examples=3)], {"pass": 1}, device=device)
+    assert lines[1].strip() == f"mine 1{where}"
+    assert lines[-1] == f"mine 1{where}: 1 pass, 0 known failures, 0 unexpected; 3 examples"
 
 
 def test_brackets_in_messages_are_no_markup(shown):

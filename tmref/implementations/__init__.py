@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import importlib.metadata
@@ -18,10 +19,12 @@ from ..labels import Labels
 from ..tensor_map import TensorMap
 
 ENTRY_POINTS = "tmref.implementations"
+CPU = torch.device("cpu")
 
 #: The implementations that come with tmref: their modules, and how to install what they need.
 _OWN = {
     "reference": ("tmref.implementations.reference", "tmref"),
+    "batched": ("tmref.implementations.batched", "tmref"),
     "metatensor-learn": ("tmref.implementations.metatensor_learn", "tmref[metatensor]"),
     "metatensor-torch": ("tmref.implementations.metatensor_torch", "tmref[metatensor]"),
 }
@@ -84,6 +87,27 @@ class Implementation:
     known: Sequence[Known] = ()
     #: The call that makes the values of labels, in the code of scripts.
     labels_array: ClassVar[str] = "torch.tensor"
+    #: Where all that :meth:`encoded` is given goes: modules, labels, values.
+    device: torch.device = CPU
+
+    def on(self, device: str) -> Implementation:
+        """The same implementation, given everything on this device. Raises UnusableDevice."""
+        found = usable_device(device)
+        if found == self.device:
+            return self
+        moved = copy.copy(self)
+        moved.device = found
+        return moved
+
+    def moved(self, value: Any) -> Any:
+        """Our labels, block, map or a tensor, or a module, on the device; anything else as it is."""
+        if self.device == CPU:
+            return value
+        if isinstance(value, (torch.Tensor, Labels, TensorBlock, TensorMap)):
+            return value.to(self.device)
+        if isinstance(value, torch.nn.Module):
+            value.to(self.device)
+        return value
 
     def array(self, rows: torch.Tensor) -> Any:
         """The values of labels as the constructor of their Labels takes them."""
@@ -153,15 +177,17 @@ class Implementation:
 
     def encoded(self, value: Any) -> Any:
         """Their labels, block or map for ours, what a call makes, lists and dictionaries of them; or the
-        value itself."""
+        value itself. All of it is on the device, but modules that are told where to be."""
         if isinstance(value, list):
             return [self.encoded(item) for item in value]
         if isinstance(value, dict):
             return {name: self.encoded(item) for name, item in value.items()}
         if isinstance(value, Call):
-            return self.make(value)
+            made = self.make(value)
+            return made if "device" in value.kwargs else self.moved(made)
         if isinstance(value, Later):
-            return functools.partial(self.make, value.call)
+            return functools.partial(self.encoded, value.call)
+        value = self.moved(value)
         if isinstance(value, Labels):
             return self.labels(value)
         if isinstance(value, TensorBlock):
@@ -200,6 +226,27 @@ class Implementation:
 
 class UnknownImplementation(LookupError):
     """There is no implementation of this name, or it can't be imported; the message has the remedy."""
+
+
+class UnusableDevice(ValueError):
+    """There is no such device, or nothing can be computed on it; the message has the remedy."""
+
+
+def usable_device(name: str) -> torch.device:
+    """The device of this name, with its index. Raises UnusableDevice where nothing can be computed on
+    it."""
+    try:
+        values = torch.ones(1, device=name)
+        (values + values).cpu()  # on meta there are no numbers that could come back
+    except Exception as error:
+        # the first sentence: torch may go on and list all of its backends
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].partition(". ")[0]
+        usable = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        raise UnusableDevice(
+            f"the device {name!r} can't be used ({reason}); give one that can, here "
+            f"{' or '.join(usable)}, or install a torch that has it"
+        ) from error
+    return values.device
 
 
 def names() -> list[str]:

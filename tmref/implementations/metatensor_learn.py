@@ -11,12 +11,13 @@ import numpy as np
 import torch
 
 from ..labels import Labels as OwnLabels
-from . import Implementation
+from . import CPU, Implementation
 from .known import LEARN
 
 
 class MetatensorLearn(Implementation):
-    """metatensor.learn.nn, with labels of numpy arrays and values of torch tensors."""
+    """metatensor.learn.nn, with values of torch tensors, and labels of numpy arrays; on other devices
+    than the CPU, where there are none, of torch tensors."""
 
     name = "metatensor-learn"
     version = importlib.metadata.version("metatensor-learn")
@@ -32,10 +33,16 @@ class MetatensorLearn(Implementation):
     known = LEARN
     labels_array = "np.array"
 
+    def labels(self, labels: OwnLabels) -> Any:
+        made = super().labels(labels.to(CPU))
+        return made if labels.device == CPU else made.to(arrays="torch", device=labels.device)
+
     def array(self, rows: torch.Tensor) -> Any:
-        return rows.cpu().numpy()
+        return rows.numpy() if rows.device == CPU else rows
 
     def decode_labels(self, labels: Any) -> OwnLabels:
+        if isinstance(labels.values, torch.Tensor):
+            return super().decode_labels(labels)
         # a copy: theirs can't be written to, which torch warns of
         return OwnLabels(list(labels.names), torch.from_numpy(np.array(labels.values)))
 

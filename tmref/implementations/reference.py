@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tmref
 
-from . import Implementation
+from . import CPU, Implementation
 
 
 class Reference(Implementation):
-    """tmref's own modules; encoding and decoding are the identity."""
+    """tmref's own modules; encoding and decoding are the identity, on the CPU."""
 
     name = "reference"
     version = tmref.__version__
     Labels, TensorBlock, TensorMap = tmref.Labels, tmref.TensorBlock, tmref.TensorMap
-    nn = tmref.nn
-    imports = ("import torch", "from tmref import Labels, TensorBlock, TensorMap, nn")
+    nn: Any = tmref.nn
+    imports: Sequence[str] = ("import torch", "from tmref import Labels, TensorBlock, TensorMap, nn")
     compiles = exports = transforms = True
     takes_gradients = refuses_early = True
 
@@ -29,7 +30,8 @@ class Reference(Implementation):
     def decode(self, tensor: Any) -> tmref.TensorMap:
         if not isinstance(tensor, tmref.TensorMap):
             raise TypeError(f"a module must return a TensorMap, got {type(tensor).__name__}")
-        return tensor
+        # made anew, what has parts on different devices is refused
+        return tensor if self.device == CPU else super().decode(tensor)
 
 
 implementation = Reference()

@@ -73,11 +73,14 @@ def cases(
     effort: float = 1,
     seed: int = 0,
     database: Path | None = None,
+    device: str = "cpu",
 ) -> list[Case]:
     """The smoke law, then every law on every row that has its traits, on ``effort`` times the examples
-    that it asks for."""
+    that it asks for, with all data and modules on ``device``. Raises UnusableDevice where there is none
+    of this name."""
     from . import LAWS
 
+    implementation = implementation.on(device)
     found = [
         Case(implementation, law, row, law.examples_on(row, effort), seed, database)
         for row in (*DATA, *ROWS)
@@ -88,22 +91,24 @@ def cases(
 
 
 def check_implementation(
-    implementation: Implementation | str, *, effort: float = 1, seed: int = 0
+    implementation: Implementation | str, *, effort: float = 1, seed: int = 0, device: str = "cpu"
 ) -> list[Verdict]:
     """Try every law on every row of an implementation, given by itself or by name or path, on
-    ``effort`` times the examples that the laws ask for.
+    ``effort`` times the examples that the laws ask for, with all data and modules on ``device``.
 
     Returns the verdicts. Raises AssertionError where one is not as expected, with the scripts that
-    show it.
+    show it, and UnusableDevice where there is no such device.
     """
     if isinstance(implementation, str):
         implementation = load(implementation)
-    verdicts = [case.check() for case in cases(implementation, effort=effort, seed=seed)]
+    verdicts = [case.check() for case in cases(implementation, effort=effort, seed=seed, device=device)]
     _raise(verdicts, [v for v in verdicts if not v.expected])
     return verdicts
 
 
-def parametrize_with_laws(implementation: Implementation | str) -> Callable[[Any], Any]:
+def parametrize_with_laws(
+    implementation: Implementation | str, *, device: str = "cpu"
+) -> Callable[[Any], Any]:
     """A decorator for a pytest test of one argument, ``check``: calling it tries one law on one row.
 
     It raises AssertionError as :func:`check_implementation` does.
@@ -121,7 +126,7 @@ def parametrize_with_laws(implementation: Implementation | str) -> Callable[[Any
 
         return check
 
-    found = cases(implementation)
+    found = cases(implementation, device=device)
     return pytest.mark.parametrize(
         "check", [checker(case) for case in found], ids=[case.name for case in found]
     )
@@ -136,6 +141,7 @@ def check_module(
     maps: Mapping[str, Any] | None = None,
     effort: float = 1,
     seed: int = 0,
+    device: str = "cpu",
 ) -> list[Verdict]:
     """Try the laws on a module of one's own.
 
@@ -144,11 +150,11 @@ def check_module(
     block, with its parameters in the same order, key by key; without one, laws about torch are
     untested. ``traits`` are what the module promises, out of :data:`tmref.catalog.TRAITS`; laws that
     need none always apply. ``maps`` are options of :func:`tmref.strategies.tensor_maps`, for modules
-    that don't take every map.
+    that don't take every map. ``x`` is on ``device``, and where the module isn't, it is moved there.
 
     Returns the verdicts, and prints which traits held but are not declared. Raises AssertionError
     where a law is broken or a declared trait can't be tested, with the scripts that show it;
-    ValueError for a trait that doesn't exist.
+    ValueError for a trait that doesn't exist, or an unusable device.
     """
     from . import LAWS
 
@@ -156,7 +162,7 @@ def check_module(
     if unknown:
         raise ValueError(f"there is no trait {unknown[0]!r}; there are {', '.join(TRAITS)}")
     base = load(implementation) if isinstance(implementation, str) else implementation
-    subject = copy.copy(base)
+    subject = copy.copy(base.on(device))
     subject.nn, subject.known = SimpleNamespace(**{**vars(base.nn), "build": build}), ()
     name = getattr(build, "__name__", type(build).__name__)
     subject.imports = (*base.imports, *_import_of(build))

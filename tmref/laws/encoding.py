@@ -39,7 +39,8 @@ def search(implementation: Implementation, examples: int, hypothesis_seed: int) 
         tried += 1
         before = x.copy()
         try:
-            difference = compare(implementation.decode(implementation.encode(x)), before)
+            encoded = implementation.encode(implementation.moved(x))
+            difference = compare(implementation.decode(encoded), implementation.moved(before))
         except Exception as error:
             raise Lost(before, error) from error
         if difference:

@@ -23,7 +23,7 @@ _DONE: dict[str, str] = {
     "unfrozen": "{}.requires_grad_(True)",
     "converted": "{}.float().double()",
     "halved": "{}.half().to(torch.float64)",
-    "moved": "{}.to('cpu')",
+    "moved": "{0}.to('cpu').to('{1}')",
     "negated": "with torch.no_grad():\n    for p in {}.parameters():\n        p.neg_()",
 }
 #: What makes another module of it, which must be the same.
@@ -69,8 +69,8 @@ def whatever_is_done_plain_torch_does_the_same(f: Subject, x: Any, draw: Any) ->
             f.run(_REMADE[action])
             restore = None
         elif action in _DONE:
-            f.run(_DONE[action].format("module"))
-            exec(_DONE[action].format("twins"), {"twins": twins, "torch": torch})
+            f.run(_DONE[action].format("module", f.device))
+            exec(_DONE[action].format("twins", f.device), {"twins": twins, "torch": torch})
             restore = None
         else:
             continue

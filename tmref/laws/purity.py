@@ -88,9 +88,9 @@ def what_came_before_makes_no_difference(f: Subject, x: Any, draw: Any) -> Any:
 def random_numbers_stay(f: Subject, x: Any, draw: Any) -> Any:
     """A forward draws no random numbers from torch's global state. [torch] Linear and activations
     draw none."""
-    before = torch.get_rng_state()
+    before = f.run(f.random_state)
     f(x)
-    return torch.get_rng_state(), before
+    return f.run(f.random_state), before
 
 
 @law("deterministic", copied=True, examples=50)
@@ -151,7 +151,7 @@ _OVERWRITE = """with torch.no_grad():
 def writing_to_the_output_leaves_the_input(f: Subject, x: Any, draw: Any) -> Any:
     """Where plain torch returns values of their own, writing to those of the output leaves the input
     as it was. [torch] what Linear and activations return shares no memory with their input."""
-    before, shared = x.copy(), _shared(f, x)
+    before, shared = x.copy(), f.twin.returns_the_input(x)
     f(x)
     f.run(_OVERWRITE.format(name="y"))
     after = f.run("x")
@@ -163,18 +163,12 @@ def writing_to_the_output_leaves_the_input(f: Subject, x: Any, draw: Any) -> Any
 def writing_to_the_input_leaves_the_output(f: Subject, x: Any, draw: Any) -> Any:
     """Where plain torch returns values of their own, writing to those of the input leaves the output
     as it was. [torch] what Linear and activations return shares no memory with their input."""
-    shared, y = _shared(f, x), f(x)
+    shared, y = f.twin.returns_the_input(x), f(x)
     before = [values.detach().clone() for values in _values(y)]
     f.run(_OVERWRITE.format(name="x"))
     after = f.run("y")
     values = [a if s else b for a, b, s in zip(_values(after), before, shared, strict=True)]
     return after, with_values(y, values)
-
-
-def _shared(f: Subject, x: TensorMap) -> list[bool]:
-    """For every block whether plain torch returns the memory that it was given."""
-    pairs = zip(_values(x), f.twin(x), strict=True)
-    return [a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr() for a, b in pairs]
 
 
 def _values(x: TensorMap) -> list[torch.Tensor]:

@@ -19,7 +19,7 @@ from hypothesis.errors import Flaky, HypothesisException
 
 from ..catalog import Recipe, Row
 from ..compare import Difference, Refused, Tolerance, compare
-from ..implementations import Example, Implementation, Known
+from ..implementations import CPU, Example, Implementation, Known
 from ..reports.source import Shown, Source
 from ..strategies import recipes
 from ..tensor_map import TensorMap
@@ -27,7 +27,7 @@ from ..twins import LayerNorm
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
 from . import encoding
 from .law import Law
-from .subject import Data, NotOffered, Raised, Subject, Untested
+from .subject import Data, NotOffered, Raised, Subject, Untested, on_cpu, random_numbers_kept
 
 Recipes = Callable[..., "st.SearchStrategy[Recipe]"]
 
@@ -84,6 +84,8 @@ def try_example(
     try:
         subject = Data(implementation) if recipe is None else Subject(implementation, recipe)
         sides = law.sides(subject, x, draw)
+        if subject.device != CPU:
+            sides = on_cpu(sides)
     except Raised as raised:
         error = raised.__cause__
         words = f"{raised}: {type(error).__name__}: {_first_line(error)}" if error else str(raised)
@@ -185,7 +187,7 @@ def check(
     """The verdict on one law for one row. Global random state is left as it was."""
     verdict = Verdict(law.name, row.name, implementation.name, str(implementation.version), PASS)
     started = time.perf_counter()
-    with torch.random.fork_rng(devices=[]):
+    with random_numbers_kept(implementation.device):
         known = [k for k in getattr(implementation, "known", ()) if _concerns(k, law, row)]
         how = _settings(examples or law.examples_on(row), database, shrink)
         _search(verdict, law, row, implementation, known, recipes, how, hypothesis_seed)

@@ -339,7 +339,9 @@ def parameters_are_converted_as_torchs_are(f: Subject, x: Any, draw: Any) -> Any
     for conversion in draw(how, label="conversions"):
         same.append(f.run(f"module{conversion} is module"))
         eval(f"modules{conversion}", {"modules": twin.modules, "torch": torch})
-    return [same, f.parameters()], [[True] * len(same), twin.parameters()]
+    found, expected = f.parameters(), twin.parameters()
+    devices = [[str(p.device) for p in of.values()] for of in (found, expected)]
+    return [same, found, devices[0]], [[True] * len(same), expected, devices[1]]
 
 
 @law("deterministic", examples=50)
@@ -375,7 +377,7 @@ def a_module_comes_back_from_meta(f: Subject, x: Any, draw: Any) -> Any:
         return None
     if draw(st.booleans(), label="assigned"):
         f.run("list(module.load_state_dict(state, assign=True))")
-    elif isinstance(f.attempt_to_run("module.to_empty(device='cpu') is module"), Refused):
+    elif isinstance(f.attempt_to_run(f"module.to_empty(device='{f.device}') is module"), Refused):
         return None
     else:
         f.run("list(module.load_state_dict(state))")

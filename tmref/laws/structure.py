@@ -275,8 +275,11 @@ def the_norm_of_a_covariant_block_is_over_all_its_components(f: Data, x: Any, dr
     )
     if isinstance(y, Refused):
         return None
-    norms = [torch.linalg.vector_norm(block.values, dim=(1, 2), keepdim=True) for block in x]
-    return y, _expected(x, [n.tanh() * block.values for n, block in zip(norms, x, strict=True)])
+
+    def scaled(values: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.vector_norm(values, dim=(1, 2), keepdim=True).tanh() * values
+
+    return y, _expected(x, [f.there(scaled)(block.values) for block in x])
 
 
 @data_law("any_module_map", maps={"min_blocks": 1, "min_properties": 1}, examples=40)
@@ -286,7 +289,8 @@ def sizes_of_layer_norms_are_those_of_the_keys(f: Data, x: Any, draw: Any) -> An
     "list of int, the number of features in the input tensor for each block indexed by the keys"."""
     sizes = [len(block.properties) for block in x]
     f.run(
-        "module = nn.InvariantLayerNorm(in_keys, in_features, invariant_keys=in_keys, dtype=dtype)",
+        "module = nn.InvariantLayerNorm("
+        f"in_keys, in_features, invariant_keys=in_keys, dtype=dtype, device='{f.device}')",
         in_keys=x.keys,
         in_features=sizes,
         dtype=x.dtype,

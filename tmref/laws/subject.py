@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import copy
 import dataclasses
 import functools
+import operator
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import CodeType
@@ -18,7 +20,7 @@ import torch
 from ..block import TensorBlock
 from ..catalog import ROWS, Recipe
 from ..compare import Refused
-from ..implementations import Implementation
+from ..implementations import CPU, Implementation
 from ..labels import Labels, LabelsEntry
 from ..reports.source import IMPORTS
 from ..tensor_map import TensorMap
@@ -59,11 +61,13 @@ class Step:
 class Data:
     """An implementation under test: :meth:`run` runs code as its users write it.
 
-    ``steps`` are the lines that were run.
+    ``steps`` are the lines that were run. What they are given is on the ``device``, what they give is
+    brought back: laws themselves have everything on the CPU.
     """
 
     def __init__(self, implementation: Implementation) -> None:
         self.implementation = implementation
+        self.device = implementation.device
         self.steps: list[Step] = []
         self._names: dict[str, Any] = {**MODULES, **implementation.names_in_code()}
 
@@ -97,11 +101,39 @@ class Data:
                     self._names[name] = eval(compiled, self._names)
                 else:
                     exec(compiled, self._names)
-                result = self.implementation.decoded(self._names.get(name))
+                result = self._brought_back(code, self.implementation.decoded(self._names.get(name)))
         except Exception as error:
             result = Refused(error)
         self.steps.append(Step(code, before, name, result))
         return result
+
+    def _brought_back(self, code: str, result: Any) -> Any:
+        if self.device == CPU:
+            return result
+        if code == CALL and isinstance(result, TensorMap):
+            for block in result:
+                if block.device != self.device:
+                    raise ValueError(f"the output is on {block.device}, the input on {self.device}")
+        return on_cpu(result)
+
+    def there(self, function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        """The function, computed on the device: it takes and gives tensors on the CPU."""
+        return lambda *values: on_cpu(function(*(value.to(self.device) for value in values)))
+
+    def plain(self, name: str) -> Any:
+        """A copy of the plain torch module that a name stands for, or of a list of them, as a twin: it
+        takes and gives tensors on the CPU."""
+        found = copy.deepcopy(self[name])
+        for module in found if isinstance(found, list) else [found]:
+            called_from_cpu(module, self.device)
+        return found
+
+    @property
+    def random_state(self) -> str:
+        """The code of the state of the device's random numbers."""
+        if self.device == CPU:
+            return "torch.get_rng_state()"
+        return f"torch.get_device_module({self.device.type!r}).get_rng_state('{self.device}')"
 
     def offered(self, ability: str) -> Any:
         """The implementation's attribute of this name. Raises NotOffered where it has none."""
@@ -139,16 +171,50 @@ def _copy(value: Any) -> Any:
     return value
 
 
-class Twin:
-    """The same modules in plain torch, one for each key, with the same parameters."""
+def on_cpu(value: Any) -> Any:
+    """Data and tensors, and lists and dictionaries of them, on the CPU; what is there is itself."""
+    if isinstance(value, (torch.Tensor, Labels, TensorBlock, TensorMap)):
+        return value if value.device == CPU else value.to(CPU)
+    if isinstance(value, (list, tuple)):
+        items: Any = list(map(on_cpu, value))
+        return value if all(map(operator.is_, items, value)) else type(value)(items)
+    if isinstance(value, dict):
+        items = {name: on_cpu(item) for name, item in value.items()}
+        return value if all(items[name] is value[name] for name in value) else items
+    return value
 
-    def __init__(self, recipe: Recipe) -> None:
+
+def random_numbers_kept(device: torch.device) -> Any:
+    """A context after which the random numbers of the CPU and of the device are what they were."""
+    devices = [] if device == CPU else [device]
+    return torch.random.fork_rng(devices=devices, device_type=device.type)
+
+
+def called_from_cpu(module: torch.nn.Module, device: torch.device) -> torch.nn.Module:
+    """The module, moved to a device, that takes and gives tensors on the CPU."""
+    if device != CPU:
+        module.to(device)
+        module.register_forward_pre_hook(lambda _, given: tuple(value.to(device) for value in given))
+        module.register_forward_hook(lambda _, given, value: value.to(CPU))
+    return module
+
+
+class Twin:
+    """The same modules in plain torch, one for each key, with the same parameters.
+
+    They compute on the ``device``, and take and give tensors on the CPU.
+    """
+
+    def __init__(self, recipe: Recipe, device: torch.device = CPU) -> None:
         if recipe.twins is None:
             raise Untested("there is no twin in plain torch to compare with")
         self.in_keys = recipe.in_keys
+        self.device = device
         with quiet():
             torch.default_generator.manual_seed(recipe.seed)
             self.modules = torch.nn.ModuleList(twin() for twin in recipe.twins)
+            for module in self.modules:
+                called_from_cpu(module, device)
 
     def module(self, key: LabelsEntry) -> torch.nn.Module:
         """The module of a key."""
@@ -160,9 +226,19 @@ class Twin:
         """The values that plain torch gives for every block of ``x``."""
         return [self.module(key)(block.values) for key, block in x.items()]
 
+    def returns_the_input(self, x: TensorMap) -> list[bool]:
+        """For every block whether plain torch returns the memory that it is given."""
+        # without the hooks, which copy where the twin computes elsewhere
+        pairs = ((b.values.to(self.device), self.module(key).forward) for key, b in x.items())
+        return [_memory(forward(values)) == _memory(values) for values, forward in pairs]
+
     def parameters(self) -> dict[str, torch.Tensor]:
         """The parameters by their names."""
         return dict(self.modules.named_parameters())
+
+
+def _memory(values: torch.Tensor) -> int:
+    return values.untyped_storage().data_ptr()
 
 
 class Subject(Data):
@@ -181,7 +257,9 @@ class Subject(Data):
         torch.default_generator.manual_seed(recipe.seed)
         try:
             with quiet():
-                return self.implementation.build(recipe)
+                built = self.implementation.build(recipe)
+                module: torch.nn.Module = self.implementation.moved(built)
+                return module
         except Exception as error:
             raise Raised("the module can't be made") from error
 
@@ -220,7 +298,7 @@ class Subject(Data):
     def twin(self) -> Twin:
         """The plain torch module of every key."""
         if self._twin is None:
-            self._twin = Twin(self.recipe)
+            self._twin = Twin(self.recipe, self.device)
         return self._twin
 
     def attempt(self, x: TensorMap) -> TensorMap | Refused:
@@ -235,7 +313,7 @@ class Subject(Data):
 
     def input_afterwards(self) -> TensorMap:
         """The input of the last call, decoded again."""
-        after = self.implementation.decode(self.encoded)
+        after: TensorMap = on_cpu(self.implementation.decode(self.encoded))
         self.steps[-1] = dataclasses.replace(self.steps[-1], after=after)
         return after
 

@@ -155,7 +155,7 @@ def only_what_is_selected_is_invariant(f: Subject, x: Any, draw: Any) -> Any:
     f.make("module", _selected_by(f.written, selection))
     y = f(x)
     (layer,) = f.written.row.layers
-    activation = Call(f"torch.nn.{layer.kind}")()
+    activation = f.there(Call(f"torch.nn.{layer.kind}")())
     pairs = zip(x, of_keys, strict=True)
     return y, with_values(y, [activation(b.values) if is_one else b.values for b, is_one in pairs])
 

@@ -18,7 +18,16 @@ from ..strategies.values import laid_out
 from ..tensor_map import TensorMap
 from .law import data_law, law
 from .maps import map_values, require_grad, with_values
-from .subject import Data, Subject, Twin, Untested, differentiate, quiet
+from .subject import (
+    Data,
+    NotOffered,
+    Subject,
+    Untested,
+    called_from_cpu,
+    differentiate,
+    quiet,
+    random_numbers_kept,
+)
 
 
 @law()
@@ -223,10 +232,13 @@ def autocast_casts_as_it_does_in_plain_torch(f: Subject, x: Any, draw: Any) -> A
     -1, so that sums are exact."""
     x = map_values(torch.sign, x)
     _make_parameters_signs(f)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    on = f.device.type
+    if not torch.amp.is_autocast_available(on):
+        raise NotOffered(f"torch does not offer it: autocast on {on}")
+    with torch.autocast(on, dtype=torch.bfloat16):
         twins = f.twin(x)
     kinds = {value.dtype for value in twins}
-    code = 'with torch.autocast("cpu", dtype=torch.bfloat16):\n    y = module(x)'
+    code = f'with torch.autocast("{on}", dtype=torch.bfloat16):\n    y = module(x)'
     if len(kinds) == 1:
         f.run(code, x=x)
     elif isinstance(f.attempt_to_run(code, x=x), Refused):
@@ -292,7 +304,8 @@ def one_seed_gives_the_initial_parameters_of_torch(f: Subject, x: Any, draw: Any
     they are made, from the global random state."""
     seed = draw(st.integers(0, 2**31), label="seed")
     recipe = f.recipe.with_initial_parameters(seed)
-    return f.again(recipe).parameters(), Twin(recipe).parameters()
+    again = f.again(recipe)
+    return again.parameters(), again.twin.parameters()
 
 
 # --- arguments of constructors
@@ -312,7 +325,7 @@ def parameters_have_the_dtype_and_the_device_asked_for(f: Subject, x: Any, draw:
     twins = [_with_options(twin, {"dtype": None, **options}) for twin in _twins_of(f)]
     call = _with_options(_initial(f.written.call), options, without="dtype")
     found = f.run("[[str(p.dtype), str(p.device), list(p.shape)] for p in made.parameters()]", made=call)
-    parameters = [p for twin in twins for p in _torch_made(twin).parameters()]
+    parameters = [p for twin in twins for p in _torch_made(f, twin).parameters()]
     return found, [[str(p.dtype), str(p.device), list(p.shape)] for p in parameters]
 
 
@@ -349,7 +362,7 @@ def options_of_layers_are_those_of_torch(f: Subject, x: Any, draw: Any) -> Any:
     f.run(_SET)
     y = f.run("y = made(x)", x=x)
     names: dict[str, Any] = {"torch": torch}
-    made = [_torch_made(_with_options(t, of)) for t, of in zip(twins, of_keys, strict=True)]
+    made = [_torch_made(f, _with_options(t, of)) for t, of in zip(twins, of_keys, strict=True)]
     names["parameters"] = [p for twin in made for p in twin.parameters()]
     exec(_SET, names)
     of_row = dict(zip(recipe.in_keys, made, strict=True))
@@ -407,15 +420,15 @@ def _with_options(call: Call, options: dict[str, Any], without: str = "") -> Cal
     return dataclasses.replace(call, kwargs={**kwargs, **options})
 
 
-def _torch_made(call: Call) -> torch.nn.Module:
-    """The torch module of a call that may say the eps, and the device."""
+def _torch_made(f: Subject, call: Call) -> torch.nn.Module:
+    """The torch module of a call that may say the eps, and the device; else it is a twin of f's."""
     kwargs = dict(call.kwargs)
     eps, device = kwargs.pop("eps", None), kwargs.pop("device", None)
     with quiet(), torch.device(device or "cpu"):
         module: torch.nn.Module = dataclasses.replace(call, kwargs=kwargs)()
     if eps is not None:
         module.eps = eps
-    return module
+    return module if device else called_from_cpu(module, f.device)
 
 
 # --- modules of torch in a ModuleMap
@@ -473,15 +486,14 @@ def one_forward_is_one_forward_of_every_module(f: Data, x: Any, draw: Any) -> An
     modes = draw(st.lists(st.booleans(), min_size=1, max_size=3), label="modes")
     f.run("torch.manual_seed(0)", keys=x.keys, x=x)
     f.run("module = nn.ModuleMap(keys, modules)", modules=calls)
-    twins = copy.deepcopy(f["modules"])
+    twins = f.plain("modules")
     outputs, expected = [], []
     for mode in modes:
-        state = torch.get_rng_state()
+        with random_numbers_kept(f.device):
+            values = [t.train(mode)(block.values) for t, block in zip(twins, x, strict=True)]
+            expected += [[value.detach() for value in values], eval(f.random_state)]
         outputs.append(f.run(f"y = module.train({mode})(x)"))
-        outputs.append(f.run("torch.get_rng_state()"))
-        torch.set_rng_state(state)
-        values = [t.train(mode)(block.values) for t, block in zip(twins, x, strict=True)]
-        expected += [[value.detach() for value in values], torch.get_rng_state()]
+        outputs.append(f.run(f.random_state))
     states = f.run("[one.state_dict() for one in modules]")
     outputs = [[b.values for b in y] if isinstance(y, TensorMap) else y for y in outputs]
     return [outputs, states], [expected, [dict(twin.state_dict()) for twin in twins]]
@@ -504,7 +516,7 @@ def hooks_of_modules_are_called(f: Data, x: Any, draw: Any) -> Any:
     f.run("torch.manual_seed(0)", keys=x.keys, x=x)
     f.run("module = nn.ModuleMap(keys, modules)", modules=[_linear(block) for block in x])
     f.run(f"calls = []\nfor one in modules:\n    {_HOOKS[hook]}")
-    twins = copy.deepcopy(f["modules"])
+    twins = f.plain("modules")
     y = f.run("y = module(x)")
     if hook == "backward":
         f.run("sum(y.block(i).values.sum() for i in range(len(x.keys))).backward()")
@@ -521,7 +533,7 @@ def parametrizations_of_modules_are_used(f: Data, x: Any, draw: Any) -> Any:
     f.run("torch.manual_seed(0)", keys=x.keys, x=x)
     f.run("module = nn.ModuleMap(keys, modules)", modules=[_linear(block) for block in x])
     f.run(f"for one in modules:\n    torch.nn.utils.parametrizations.{name}(one)")
-    twins = copy.deepcopy(f["modules"])
+    twins = f.plain("modules")
     first = f.run("y = module(x)")
     doubled = "with torch.no_grad():\n    for one in modules:\n        for p in one.parameters():\n"
     f.run(f"{doubled}            p.mul_(2)")
@@ -543,10 +555,10 @@ def lazy_modules_are_made_by_the_first_forward(f: Data, x: Any, draw: Any) -> An
     out_features = draw(st.integers(1, 3), label="out_features")
     calls = [Call("torch.nn.LazyLinear", (out_features,), {"dtype": x.dtype}) for _ in x]
     f.run("module = nn.ModuleMap(keys, modules)", keys=x.keys, modules=calls)
+    twins = f.plain("modules")
     f.run("torch.manual_seed(0)", x=x)
     y = f.run("y = module(x)")
     torch.manual_seed(0)
-    twins = [torch.nn.LazyLinear(out_features, dtype=x.dtype) for _ in x]
     return y, with_values(y, [twin(block.values) for twin, block in zip(twins, x, strict=True)])
 
 
@@ -557,7 +569,8 @@ def from_module_makes_copies(f: Data, x: Any, draw: Any) -> Any:
     applies "the same type of module on each tensor block"."""
     f.run("torch.manual_seed(0)", keys=x.keys, x=x)
     f.run("module = nn.ModuleMap.from_module(keys, given)", given=_linear(x.block(0)))
-    expected = [f["given"](block.values).detach() for block in x]
+    twin = f.plain("given")
+    expected = [twin(block.values).detach() for block in x]
     first = f.run("y = module(x)")
     changed = draw(st.integers(0, len(x) - 1), label="changed")
     f.run("with torch.no_grad():\n    for p in given.parameters():\n        p.fill_(7)")

@@ -14,7 +14,7 @@ import torch
 from ..block import TensorBlock
 from ..catalog import Call, Later, Recipe
 from ..compare import Refused
-from ..implementations import Example, Implementation
+from ..implementations import CPU, Example, Implementation
 from ..labels import Labels
 from ..source import block_source, labels_source, source, tensor_source
 from ..tensor_map import TensorMap
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 IMPORTS = ("copy", "io", "pickle", "threading", "warnings")
 
 
+#: The calls that make data.
+_OF_DATA = ("Labels", "TensorBlock", "TensorMap")
 #: The longest code of an expected tensor that stands within the assertion.
 _INLINE = 60
 
@@ -61,11 +63,18 @@ class Shown:
 
 
 class Source:
-    """Code for one implementation: labels, maps and calls as its users write them."""
+    """Code for one implementation: labels, maps and calls as its users write them.
+
+    What is not on the CPU is made there, and then moved.
+    """
 
     def __init__(self, implementation: Implementation) -> None:
         self._array = getattr(implementation, "labels_array", "torch.tensor")
         self._imports = getattr(implementation, "imports", ("import torch",))
+        device = getattr(implementation, "device", CPU)
+        self._moved = "" if device == CPU else f'.to("{device}")'
+        if self._moved:
+            self._array = "torch.tensor"  # arrays of other libraries are on the CPU alone
 
     def labels(self, labels: Labels) -> str:
         """The code that makes labels."""
@@ -85,22 +94,33 @@ class Source:
             blocks.append(f"block_{i}")
             lines.append(f"block_{i} = {self.block(block)}")
             for parameter, gradient in block.gradients():
-                lines.append(f'block_{i}.add_gradient("{parameter}", {self.value(gradient)})')
-        return [*lines, f"{name} = TensorMap({self.labels(tensor.keys)}, [{', '.join(blocks)}])"]
+                lines.append(f'block_{i}.add_gradient("{parameter}", {self._unmoved(gradient)})')
+        code = f"TensorMap({self.labels(tensor.keys)}, [{', '.join(blocks)}])"
+        return [*lines, f"{name} = {code}{self._moved}"]
 
     def value(self, value: Any) -> str:
         """The code that makes an argument of a call."""
+        moves = isinstance(value, (torch.Tensor, Labels, TensorBlock)) or (
+            isinstance(value, Call) and self._moves(value)
+        )
+        return self._unmoved(value) + self._moved * moves
+
+    def _moves(self, call: Call) -> bool:
+        """Whether a call makes a module, and doesn't say where."""
+        return call.name not in (*_OF_DATA, "add_gradient") and "device" not in call.kwargs
+
+    def _unmoved(self, value: Any) -> str:
         if isinstance(value, Name):
             return value.name
         if isinstance(value, Call):
             return self.call(value)
         if isinstance(value, Later):
-            return f"lambda: {self.call(value.call)}"
+            return f"lambda: {self.value(value.call)}"
         if isinstance(value, Labels):
             return self.labels(value)
         if isinstance(value, TensorBlock):
             added = (
-                f"block.add_gradient({parameter!r}, {self.value(gradient)})"
+                f"block.add_gradient({parameter!r}, {self._unmoved(gradient)})"
                 for parameter, gradient in value.gradients()
             )
             code = self.block(value)
@@ -121,7 +141,7 @@ class Source:
             is_array = [isinstance(arg, torch.Tensor) for arg in call.args]
             arguments = [code + ".numpy()" * a for code, a in zip(arguments, is_array, strict=True)]
         arguments += [f"{name}={self.value(value)}" for name, value in call.kwargs.items()]
-        without = call.is_torch or call.name in ("build", "Labels", "TensorBlock", "TensorMap")
+        without = call.is_torch or call.name in ("build", *_OF_DATA)
         return f"{'' if without else 'nn.'}{call.name}({', '.join(arguments)})"
 
     def bound(self, name: str, value: Any) -> list[str]:
@@ -151,6 +171,8 @@ class Source:
             values = ", ".join(map(plain_source, call.parameters))
             lines.append(f"for parameter, value in zip({name}.parameters(), [{values}]):")
             lines.append("    parameter.data = value")
+        if self._moved and self._moves(call):
+            lines.append(f"{name}{self._moved}")
         return lines
 
     def script(
@@ -189,7 +211,7 @@ class Source:
             else:
                 lines.append(code)
             if step.cotangents is not None:
-                cotangents = ", ".join(plain_source(b.values) for b in step.cotangents)
+                cotangents = ", ".join(plain_source(b.values) + self._moved for b in step.cotangents)
                 lines += [
                     "outputs = [y.block(i).values for i in blocks]",
                     f"torch.autograd.backward(outputs, [{cotangents}])",
@@ -213,7 +235,8 @@ class Source:
             if len(code) > _INLINE:
                 lines.append(f"expected = {code}")
                 code = "expected"
-            lines.append(f"torch.testing.assert_close({path}, {code}, {options})")
+            back = ".cpu()" if self._moved else ""
+            lines.append(f"torch.testing.assert_close({path}{back}, {code}, {options})")
         elif isinstance(expected, Labels):
             names, values = expected.names, expected.values.tolist()
             lines.append(f"assert ({path}.names, {path}.values.tolist()) == ({names}, {values})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.columns import Columns
 from rich.console import Console
@@ -35,7 +35,7 @@ def show(results: Results, console: Console | None = None) -> None:
         console.width = max(console.width, _WIDTH)
     for verdicts in _by_implementation(results):
         console.print()
-        console.print(_table(verdicts, results.header.get("families", {})))
+        console.print(_table(verdicts, results.header))
         rows = list(dict.fromkeys(v.row for v in verdicts))
         pairs = zip(_letters(rows), rows, strict=True)
         console.print(Columns([f"{letter} {row}" for letter, row in pairs], column_first=True))
@@ -77,11 +77,17 @@ def _letters(rows: Sequence[str]) -> list[str]:
     return [string.ascii_letters[i % len(string.ascii_letters)] for i in range(len(rows))]
 
 
-def _table(verdicts: list[Verdict], families: Mapping[str, str]) -> Table:
+def _what(verdict: Verdict, header: Mapping[str, Any]) -> str:
+    """What the verdict is on: the implementation, and the device where it is not the CPU."""
+    device = header.get("device", "cpu")
+    return f"{verdict.implementation} {verdict.version}" + ("" if device == "cpu" else f" on {device}")
+
+
+def _table(verdicts: list[Verdict], header: Mapping[str, Any]) -> Table:
     """A line for every law, a column of one character for every row."""
-    first = verdicts[0]
+    families = header.get("families", {})
     rows = list(dict.fromkeys(v.row for v in verdicts))
-    table = Table(title=f"{first.implementation} {first.version}", title_justify="left", box=None)
+    table = Table(title=_what(verdicts[0], header), title_justify="left", box=None)
     table.add_column("law", no_wrap=True)
     table.add_column("".join(_letters(rows)), no_wrap=True)
     table.add_column("examples", justify="right")
@@ -144,7 +150,7 @@ def _summary(results: Results) -> list[str]:
         not_offered = f"{counts[NOT_OFFERED]} not offered, " if counts[NOT_OFFERED] else ""
         unexpected = sum(not v.expected for v in verdicts)
         lines.append(
-            f"{verdicts[0].implementation} {verdicts[0].version}: {counts[PASS]} pass, "
+            f"{_what(verdicts[0], results.header)}: {counts[PASS]} pass, "
             f"{counts['known']} known failures, {not_offered}{unexpected} unexpected; "
             f"{sum(v.examples for v in verdicts)} examples"
         )

@@ -1,0 +1,427 @@
+"""Blocks of equal shape that are run as one: what is batched, what isn't, and that nobody can tell."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import tmref
+from tmref import Labels, TensorMap, block_from_array
+from tmref.catalog import row
+from tmref.implementations import batched as batched_module
+from tmref.implementations import load
+from tmref.implementations.batched import (
+    LEAST_BLOCKS,
+    MOST_IN_A_PARAMETER,
+    MOST_VALUES,
+    MOST_VALUES_WITHOUT_PRODUCTS,
+    BatchedModuleMap,
+    always,
+    batched,
+)
+from tmref.laws import LAWS, runner
+from tmref.laws.checks import Case, cases
+
+nn = tmref.nn
+
+
+class Operators(TorchDispatchMode):
+    """The names of the operators that are called."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.append(function.overloadpacket.__name__)
+        return function(*args, **(kwargs or {}))
+
+
+def products(module, x):
+    """How many products of matrices a forward takes."""
+    with Operators() as operators:
+        module(x)
+    return sum(name in ("addmm", "mm", "bmm", "baddbmm") for name in operators.names)
+
+
+def keys(n):
+    return Labels(["o3_lambda", "o3_sigma", "k"], torch.tensor([[1, 1, i] for i in range(n)]))
+
+
+def tensor(*shapes, dtype=torch.float32):
+    torch.manual_seed(0)
+    blocks = [block_from_array(torch.randn(shape, dtype=dtype)) for shape in shapes]
+    return TensorMap(keys(len(shapes)), blocks)
+
+
+def of_equal_shape(n=LEAST_BLOCKS, shape=(3, 4)):
+    return tensor(*[shape] * n)
+
+
+def assert_like(module, reference, x):
+    for block, expected in zip(module(x), reference(x), strict=True):
+        torch.testing.assert_close(block.values, expected.values)
+
+
+@pytest.fixture
+def linear():
+    """A layer of as many modules as are batched, and the batched one, which has run once."""
+    torch.manual_seed(1)
+    reference = nn.Linear(keys(LEAST_BLOCKS), 4, 2)
+    module = batched(reference)
+    module(of_equal_shape())
+    return reference, module
+
+
+def test_parameters_are_shared_and_the_module_given_stays(linear):
+    reference, module = linear
+    assert type(reference.module_map) is nn.ModuleMap
+    assert type(module.module_map) is BatchedModuleMap
+    pairs = zip(reference.parameters(), module.parameters(), strict=True)
+    assert all(one is other for one, other in pairs)
+    assert list(reference.state_dict()) == list(module.state_dict())
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    x = of_equal_shape()
+    before = [block.values.detach().clone() for block in reference(x)]
+    sum(block.values.sum() for block in module(x)).backward()
+    optimizer.step()
+    assert not any(torch.equal(b.values, old) for b, old in zip(reference(x), before, strict=True))
+    assert_like(module, reference, x)
+
+
+def test_as_many_operators_for_any_number_of_blocks():
+    counts = []
+    for n in (LEAST_BLOCKS, 4 * LEAST_BLOCKS):
+        module = nn.Linear(keys(n), 4, 2)
+        x = of_equal_shape(n)
+        assert products(module, x) == n
+        assert products(batched(module), x) == 1
+        with Operators() as operators:
+            batched(module)(x)
+        counts.append(len(operators.names))
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [
+        (lambda k: nn.Linear(k, 4, 2, bias=False), (3, 4)),
+        (lambda k: nn.Linear(k, 4, 2), (3, 5, 6, 4)),
+        (lambda k: nn.ReLU(k), (3, 4)),
+        (lambda k: nn.SiLU(k), (3, 5, 4)),
+        (lambda k: nn.Tanh(k), (3, 4)),
+        (lambda k: nn.LayerNorm(k, 4), (3, 4)),
+        (lambda k: nn.LayerNorm(k, 4, mean=False), (3, 5, 4)),
+        (lambda k: nn.LayerNorm(k, 4, bias=False), (3, 5, 4)),
+        (lambda k: nn.LayerNorm(k, 4, elementwise_affine=False), (3, 5, 4)),
+        (lambda k: nn.Sequential(k, nn.Linear(k, 4, 8), nn.LayerNorm(k, 8), nn.Tanh(k)), (3, 5, 4)),
+        (lambda k: nn.EquivariantTransformation([mlp() for _ in k], k, 4), (3, 5, 4)),
+        (lambda k: nn.ModuleMap(k, [torch.nn.Sequential(mlp(), mlp()) for _ in k]), (3, 4)),
+    ],
+)
+def test_every_kind_is_run_as_one_and_is_what_the_loop_is(module, shape):
+    torch.manual_seed(2)
+    reference = module(keys(LEAST_BLOCKS))
+    for parameter in reference.parameters():
+        torch.nn.init.normal_(parameter)
+    x = of_equal_shape(shape=shape)
+    assert_like(batched(reference), reference, x)
+    counts = []
+    for made in (reference, batched(reference)):
+        with Operators() as operators:
+            made(x)
+        counts.append(len(operators.names))
+    assert counts[1] < counts[0]
+
+
+def mlp():
+    return torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.SiLU(), torch.nn.Linear(4, 4))
+
+
+def test_groups_are_of_equal_shapes_and_kinds_in_any_order():
+    shapes = [(3, 4), (5, 4), (2, 4)] * LEAST_BLOCKS
+    shapes[2::3] = [(6 + i, 4) for i in range(LEAST_BLOCKS)]  # none like another
+    shapes[2] = (0, 4)
+    x = tensor(*shapes)
+    reference = nn.Linear(x.keys, 4, 2)
+    module = batched(reference)
+    assert products(module, x) == 2 + LEAST_BLOCKS
+    assert_like(module, reference, x)
+    by_kind = nn.EquivariantLinear(x.keys, 4, [2, 3] * (len(x) // 2) + [2] * (len(x) % 2))
+    assert_like(batched(by_kind), by_kind, x)
+
+
+def test_other_shapes_and_fewer_blocks_than_before(linear):
+    reference, module = linear
+    for x in (
+        of_equal_shape(shape=(5, 4)),
+        tensor(*[(2, 4)] * (LEAST_BLOCKS - 1), (3, 4)),
+        tensor((2, 4), (3, 4)),
+        of_equal_shape(),
+    ):
+        assert_like(module, reference, x)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "samples", "features", "module", "as_one"),
+    [
+        (LEAST_BLOCKS, 1, 4, nn.Linear, True),
+        (LEAST_BLOCKS - 1, 1, 4, nn.Linear, False),
+        (LEAST_BLOCKS, MOST_VALUES // 4, 4, nn.Linear, True),
+        (LEAST_BLOCKS, MOST_VALUES // 4 + 1, 4, nn.Linear, False),
+        (LEAST_BLOCKS, 1, MOST_IN_A_PARAMETER // 4, nn.Linear, True),
+        (LEAST_BLOCKS, 1, MOST_IN_A_PARAMETER // 4 + 1, nn.Linear, False),
+        (LEAST_BLOCKS, MOST_VALUES_WITHOUT_PRODUCTS // 4, 4, nn.LayerNorm, True),
+        (LEAST_BLOCKS, MOST_VALUES_WITHOUT_PRODUCTS // 4 + 1, 4, nn.LayerNorm, False),
+    ],
+)
+def test_it_is_batched_where_that_pays(blocks, samples, features, module, as_one):
+    x = of_equal_shape(blocks, (samples, features))
+    made = batched(module(x.keys, features, *([4] if module is nn.Linear else [])))
+    with Operators() as operators:
+        made(x)
+    assert (len(operators.names) < blocks) == as_one
+
+
+class Doubled(torch.nn.Module):
+    """A parametrization."""
+
+    def forward(self, x):
+        return 2 * x
+
+
+def hooked(module):
+    module.register_forward_hook(lambda module, args, output: output + 1)
+
+
+def with_another_forward(module):
+    module.forward = lambda x: torch.nn.functional.linear(x, module.weight) + 3
+
+
+def parametrized(module):
+    torch.nn.utils.parametrize.register_parametrization(module, "weight", Doubled())
+
+
+def with_a_tensor_for_a_parameter(module):
+    weight = 3 * module.weight.detach()
+    del module.weight
+    module.weight = weight
+
+
+def without_bias(module):
+    module.bias = None
+
+
+def with_new_parameters(module):
+    module.weight = torch.nn.Parameter(torch.ones(2, 4))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        hooked,
+        with_another_forward,
+        parametrized,
+        with_a_tensor_for_a_parameter,
+        without_bias,
+        with_new_parameters,
+    ],
+)
+def test_what_is_changed_after_a_forward_is_noticed(linear, change):
+    _, module = linear
+    for part in module.module_map.module_list:
+        change(part)
+    loop = [part(block.values) for part, block in zip(parts(module), of_equal_shape(), strict=True)]
+    for block, expected in zip(module(of_equal_shape()), loop, strict=True):
+        torch.testing.assert_close(block.values, expected)
+    change(nn.Linear(Labels.single(), 4, 2).module_map.module_list[0])  # one alone raises nothing
+
+
+@pytest.mark.parametrize(
+    "change", [hooked, with_another_forward, parametrized, with_a_tensor_for_a_parameter, without_bias]
+)
+@pytest.mark.parametrize("which", [0, 3])
+def test_what_is_changed_in_one_module_is_noticed(linear, change, which):
+    _, module = linear
+    change(parts(module)[which])
+    loop = [part(block.values) for part, block in zip(parts(module), of_equal_shape(), strict=True)]
+    for block, expected in zip(module(of_equal_shape()), loop, strict=True):
+        torch.testing.assert_close(block.values, expected)
+
+
+def parts(module):
+    return list(module.module_map.module_list)
+
+
+def test_replaced_children_and_attributes_are_noticed():
+    def change_eps(module):
+        parts(module)[1][1].eps = 1.0
+
+    def change_child(module):
+        parts(module)[1][0] = torch.nn.Linear(4, 4)
+
+    def change_all(module):
+        module.module_map.module_list[2] = torch.nn.Identity()
+
+    x = of_equal_shape()
+    for change in (change_eps, change_child, change_all):
+        reference = nn.Sequential(x.keys, nn.Linear(x.keys, 4, 4), nn.LayerNorm(x.keys, 4))
+        module = batched(reference)
+        module(x)
+        change(module)
+        loop = [part(block.values) for part, block in zip(parts(module), x, strict=True)]
+        for block, expected in zip(module(x), loop, strict=True):
+            torch.testing.assert_close(block.values, expected)
+
+
+def test_in_place_and_global_hooks_and_autocast_are_left_to_the_loop(linear):
+    _, module = linear
+    x = of_equal_shape()
+    in_place = batched(nn.ReLU(x.keys, in_place=True))
+    in_place(x)
+    assert all(block.values.min() == 0 for block in x)
+    called = []
+    handle = torch.nn.modules.module.register_module_forward_hook(
+        lambda module, args, output: called.append(type(module))
+    )
+    try:
+        module(of_equal_shape())
+    finally:
+        handle.remove()
+    assert called.count(torch.nn.Linear) == LEAST_BLOCKS
+    with torch.autocast("cpu", torch.bfloat16):
+        assert module(of_equal_shape()).dtype == torch.bfloat16
+        assert products(module, of_equal_shape()) == LEAST_BLOCKS
+
+
+def test_other_modules_are_called_block_by_block():
+    k = keys(LEAST_BLOCKS)
+    for foreign in (torch.nn.BatchNorm1d(4), torch.nn.Dropout(0.5), torch.nn.GELU()):
+        reference = nn.ModuleMap.from_module(k, foreign)
+        x = of_equal_shape()
+        torch.manual_seed(3)
+        expected = copy.deepcopy(reference)(x)
+        torch.manual_seed(3)
+        for block, other in zip(batched(reference)(x), expected, strict=True):
+            assert torch.equal(block.values, other.values)
+
+
+def test_what_does_not_fit_is_refused_as_the_loop_refuses_it(linear):
+    reference, module = linear
+    wrong = [tensor(*[(3, 4)] * LEAST_BLOCKS, dtype=torch.float64), of_equal_shape(shape=(3, 5))]
+    for x in wrong:
+        messages = []
+        for made in (reference, module):
+            with pytest.raises(RuntimeError) as refused:
+                made(x)
+            messages.append(str(refused.value))
+        assert messages[0] == messages[1]
+    parts(module)[3].double()
+    with pytest.raises(RuntimeError, match="dtype"):
+        module(of_equal_shape())
+    with pytest.raises(RuntimeError, match="dtype"):  # what is stacked would be promoted to float64
+        module(tensor(*[(3, 4)] * LEAST_BLOCKS, dtype=torch.float64))
+
+
+def test_derivatives_of_first_and_second_order():
+    x = of_equal_shape(shape=(2, 3, 4))
+    module = batched(nn.EquivariantTransformation([mlp() for _ in x.keys], x.keys, 4)).double()
+    parameters = [p for part in parts(module)[:2] for p in part.parameters()]
+
+    def function(values, *given):
+        blocks = [block_from_array(values)] * LEAST_BLOCKS
+        names = [name for name, p in module.named_parameters() if any(p is q for q in parameters)]
+        replaced = dict(zip(names, given, strict=True))
+        y = torch.func.functional_call(module, replaced, (TensorMap(x.keys, blocks),))
+        return y.block(0).values, y.block(1).values
+
+    values = torch.randn(1, 2, 4, dtype=torch.float64, requires_grad=True)
+    given = [p.detach().clone().requires_grad_() for p in parameters]
+    assert torch.autograd.gradcheck(function, (values, *given))
+    assert torch.autograd.gradgradcheck(function, (values, *given))
+
+
+def test_outputs_may_be_changed_in_place_where_those_of_the_loop_may(linear):
+    _, module = linear
+    y = module(of_equal_shape())
+    for block in y:
+        block.values.mul_(2)
+    sum(block.values.sum() for block in y).backward()
+    torch.testing.assert_close(parts(module)[0].bias.grad, torch.full((2,), 6.0))
+    # the loop's backward raises here, since autograd keeps what tanh returns
+    tanh = batched(nn.Tanh(keys(LEAST_BLOCKS)))
+    x = TensorMap(
+        keys(LEAST_BLOCKS),
+        [block_from_array(torch.ones(3, 4, requires_grad=True)) for _ in range(LEAST_BLOCKS)],
+    )
+    with pytest.raises(RuntimeError, match="modified inplace"):
+        tanh(x).block(0).values.mul_(2)
+
+
+def test_copies_and_pickles_have_no_plan_and_work(linear):
+    reference, module = linear
+    assert "_plan" in module.module_map.__dict__
+    for copied in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        assert type(copied.module_map) is BatchedModuleMap
+        assert "_plan" not in copied.module_map.__dict__
+        assert_like(copied, reference, of_equal_shape())
+
+
+def test_it_compiles_in_one_graph_and_exports(linear):
+    reference, _ = linear
+    x = of_equal_shape()
+    compiled = torch.compile(batched(reference), fullgraph=True, backend="eager")
+    assert_like(compiled, reference, x)
+    exported = torch.export.export(batched(reference), (x,))
+    assert_like(exported.module(), reference, x)
+    assert sum("baddbmm" in str(node.target) for node in exported.graph.nodes) == 1
+
+
+def test_the_constructors_make_batched_modules():
+    k = keys(2)
+    for namespace in (load("batched").nn, always.nn):
+        made = namespace.Sequential(k, namespace.Linear(k, 4, 4), namespace.ModuleMap(k, [mlp(), mlp()]))
+        assert isinstance(made.module_map, BatchedModuleMap)
+        assert isinstance(made, nn.Sequential)
+        assert issubclass(namespace.Module, torch.nn.Module)
+        from_module = namespace.ModuleMap.from_module(k, mlp())
+        assert isinstance(from_module, BatchedModuleMap)
+
+
+@pytest.mark.parametrize("case", [c for c in cases(always, effort=0.05) if c.law], ids=lambda c: c.name)
+@pytest.mark.slow
+def test_all_laws_hold_where_everything_is_batched(case):
+    verdict = case.check()
+    assert verdict.expected, verdict.reproducer or verdict.message
+
+
+ONE_OF_EACH = ("linear", "layer_norm", "equivariant_mlp", "sequential_layer_norm")
+SOME = (
+    "values_are_those_of_plain_torch",
+    "second_derivatives_are_those_of_plain_torch",
+    "whatever_is_done_plain_torch_does_the_same",
+    "maps_on_meta_are_refused_or_stay_there",
+    "writing_to_the_output_leaves_the_input",
+)
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+@pytest.mark.parametrize("law", [law for law in LAWS if law.name in SOME], ids=lambda law: law.name)
+def test_some_laws_hold_where_everything_is_batched(law, name):
+    verdict = Case(always, law, row(name), 10).check()
+    assert verdict.expected, verdict.reproducer or verdict.message
+
+
+@pytest.mark.parametrize("name", ["linear", "sequential_mlp", "equivariant_mlp", "layer_norm"])
+def test_laws_notice_parameters_of_another_block(monkeypatch, name):
+    stacked = batched_module._Parameters.__call__
+
+    def rolled(self, name, x):
+        found = stacked(self, name, x)
+        return found if found is None else found.roll(1, 0)
+
+    monkeypatch.setattr(batched_module._Parameters, "__call__", rolled)
+    law = next(law for law in LAWS if law.name == "values_are_those_of_plain_torch")
+    assert runner.check(law, row(name), always, examples=100, shrink=False).verdict == "fail"

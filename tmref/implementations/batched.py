@@ -1,0 +1,357 @@
+"""The reference with blocks of equal shape run as one: many small products are one batched product."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import itertools
+import operator
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch.nn.modules.module import _has_any_global_hook
+
+import tmref
+from tmref.block import TensorBlock
+from tmref.nn.covariant import CovariantTransform
+from tmref.nn.layer_norm import _LayerNorm
+
+from .reference import Reference
+
+#: From so many blocks on they are run as one, up to so many values in a block, with products and
+#: without, and up to so many numbers in a parameter: what is saved is the cost of calls, and what is
+#: paid is a copy of values and parameters. Chosen on a CPU, by ``make speed``.
+LEAST_BLOCKS, MOST_VALUES, MOST_VALUES_WITHOUT_PRODUCTS, MOST_IN_A_PARAMETER = 16, 2**12, 2**10, 2**13
+
+_Module = TypeVar("_Module", bound=torch.nn.Module)
+#: What makes the values of some blocks of those of others.
+_Function = Callable[[list[torch.Tensor]], Sequence[torch.Tensor]]
+
+
+def batched(module: _Module) -> _Module:
+    """The same module with the same parameters, which runs blocks of equal shape as one.
+
+    Every ModuleMap in it becomes a :class:`BatchedModuleMap`. Parameters and buffers are shared with
+    ``module``, not copied: training one trains the other, and state dicts are the same.
+    """
+    shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    return _batch(copy.deepcopy(module, shared), BatchedModuleMap)
+
+
+def _batch(module: _Module, kind: type[BatchedModuleMap]) -> _Module:
+    """The module itself, after every ModuleMap in it has become a batched one."""
+    for part in module.modules():
+        if type(part) is tmref.nn.ModuleMap:
+            part.__class__ = kind
+    return module
+
+
+class BatchedModuleMap(tmref.nn.ModuleMap):
+    """y[k] = modules[k](x[k]) for every key k, blocks of equal shape with modules of one kind as one.
+
+    The samples of such blocks are put below each other, the parameters beside each other; a product of
+    each block is one batched product. Linear, the layer norms and activations of tmref, and what
+    torch.nn.Sequential and EquivariantTransformation make of them are run so, in float32 and float64,
+    where it pays: for many small blocks (:meth:`pays`). What has hooks, changes its input in place, or
+    is any other module is called block by block, and so is everything under autocast.
+
+    Arguments, shapes and errors are :class:`tmref.nn.ModuleMap`'s. Values are the same up to rounding;
+    blocks of the output may share memory with each other, never with the input.
+    """
+
+    least_blocks: ClassVar[int] = LEAST_BLOCKS
+
+    @classmethod
+    def pays(cls, blocks: int, shape: torch.Size, module: torch.nn.Module) -> bool:
+        """Whether so many blocks of this shape are run as one sooner than one after the other, where
+        their modules are like ``module``."""
+        products = (torch.nn.Linear, CovariantTransform)
+        has_products = any(isinstance(part, products) for part in module.modules())
+        most = MOST_VALUES if has_products else MOST_VALUES_WITHOUT_PRODUCTS
+        return (
+            blocks >= cls.least_blocks
+            and shape.numel() <= most
+            and all(parameter.numel() <= MOST_IN_A_PARAMETER for parameter in module.parameters())
+        )
+
+    def _outputs(self, modules: Collection[Any], blocks: Sequence[TensorBlock]) -> Sequence[Any]:
+        if len(blocks) < self.least_blocks:
+            return super()._outputs(modules, blocks)
+        values = [block._values for block in blocks]
+        is_wide = values[0].dtype in (torch.float32, torch.float64)
+        if not is_wide or torch._C._is_any_autocast_enabled():
+            return super()._outputs(modules, blocks)
+        modules, shapes = list(modules), [value.shape for value in values]
+        plan: _Plan | None = self.__dict__.get("_plan")
+        kinds = plan.kinds if plan and plan.kinds.still_of(modules) else _Kinds(modules)
+        if plan is None or plan.kinds is not kinds or plan.shapes != shapes:
+            plan = _Plan.of(kinds, shapes, self.pays)
+            if not torch.compiler.is_compiling():
+                self.__dict__["_plan"] = plan
+        return plan(values)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_plan"}
+
+
+#: The modules that are run as one where these attributes are equal.
+_ATTRIBUTES: dict[type[torch.nn.Module], tuple[str, ...]] = {
+    torch.nn.Identity: (),
+    torch.nn.Linear: (),
+    torch.nn.ReLU: ("inplace",),
+    torch.nn.SiLU: ("inplace",),
+    torch.nn.Tanh: (),
+    torch.nn.Sequential: (),
+    CovariantTransform: (),
+    _LayerNorm: ("in_features", "eps", "mean"),
+}
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+class _Kinds:
+    """Which of some modules can be run as one: those of equal kinds that are not None."""
+
+    def __init__(self, modules: list[torch.nn.Module]) -> None:
+        self.modules = modules
+        self.kinds = list(map(_kind, modules))
+        #: what the kinds depend on
+        self._parts = [
+            part
+            for module, kind in zip(modules, self.kinds, strict=True)
+            for part in (module.modules() if kind else ())
+        ]
+        self._hooks = [getattr(part, name) for part in self._parts for name in _HOOKS]
+        self._dictionaries = [part.__dict__ for part in self._parts]
+        self._attributes = [
+            (part.__dict__, name) for part in self._parts for name in _ATTRIBUTES[type(part)]
+        ]
+        self._parents = [part._modules for part in self._parts if part._modules]
+        self._facts = self._as_they_are()
+
+    def _as_they_are(self) -> Any:
+        return (
+            list(map(type, self._parts)),
+            [attributes[name] for attributes, name in self._attributes],
+            [list(children.values()) for children in self._parents],
+        )
+
+    def still_of(self, modules: list[torch.nn.Module]) -> bool:
+        """Whether it is of these modules, and nothing has changed since."""
+        return (
+            self.modules == modules
+            and not any(self._hooks)
+            and True not in map(operator.contains, self._dictionaries, itertools.repeat("forward"))
+            and self._as_they_are() == self._facts
+        )
+
+
+def _kind(module: torch.nn.Module) -> Any:
+    """What two modules have in common that are run as one, or None where it is run by itself."""
+    kind = type(module)
+    children = [_kind(child) for child in module.children()]
+    if kind not in _ATTRIBUTES or None in children or "forward" in module.__dict__:
+        return None
+    if any(getattr(module, hooks) for hooks in _HOOKS) or getattr(module, "inplace", False):
+        return None
+    options = [getattr(module, name) for name in _ATTRIBUTES[kind]]
+    parameters = [(name, None if p is None else p.shape) for name, p in module._parameters.items()]
+    if kind in (torch.nn.Linear, _LayerNorm) and len(parameters) != 2:
+        return None  # one of them is no parameter anymore
+    return kind, tuple(options), tuple(parameters), tuple(children)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is run as one: groups of positions with their function, None for what is called by itself."""
+
+    kinds: _Kinds
+    shapes: list[torch.Size]
+    groups: list[tuple[list[int], _Function | None]]
+
+    @classmethod
+    def of(cls, kinds: _Kinds, shapes: list[torch.Size], pays: Callable[..., bool]) -> _Plan:
+        found: dict[Any, list[int]] = {}
+        for i, of_block in enumerate(zip(kinds.kinds, shapes, strict=True)):
+            found.setdefault(of_block, []).append(i)
+        groups: list[tuple[list[int], _Function | None]] = []
+        for (kind, shape), positions in found.items():
+            of_group = [kinds.modules[i] for i in positions]
+            as_one = kind and shape.numel() and pays(len(of_group), shape, of_group[0])
+            groups.append((positions, _split_after(of_group) if as_one else None))
+        return cls(kinds, shapes, groups)
+
+    def __call__(self, values: list[torch.Tensor]) -> Sequence[Any]:
+        if len(self.groups) == 1:
+            return self._run(self.kinds.modules, values, self.groups[0][1])
+        outputs: list[Any] = [None] * len(values)
+        for positions, function in self.groups:
+            modules = [self.kinds.modules[i] for i in positions]
+            results = self._run(modules, [values[i] for i in positions], function)
+            for i, result in zip(positions, results, strict=True):
+                outputs[i] = result
+        return outputs
+
+    def _run(
+        self, modules: list[torch.nn.Module], values: list[torch.Tensor], function: _Function | None
+    ) -> Sequence[Any]:
+        if function is not None and not _has_any_global_hook():
+            with contextlib.suppress(KeyError, RuntimeError):  # the modules say themselves what is wrong
+                return function(values)
+        return [module(x) for module, x in zip(modules, values, strict=True)]
+
+
+#: What is done to the values of all blocks, one below the other.
+_OnAll = Callable[[torch.Tensor], torch.Tensor]
+
+
+def _split_after(modules: list[torch.nn.Module]) -> _Function | None:
+    """The function of the values of modules of one kind; None where it is the identity."""
+    parts = [part for part in modules[0].modules() if type(part) not in _TRANSPARENT]
+    if not parts:
+        return None
+    on_all = _on_all(modules)
+    # What is split safely can't be changed in place afterwards. Where autograd keeps the result itself,
+    # as torch does for these, nobody may change it; elsewhere it is anybody's.
+    split = torch.split if type(parts[-1]) in (torch.nn.ReLU, torch.nn.Tanh) else torch.unsafe_split
+
+    def function(values: list[torch.Tensor]) -> Sequence[torch.Tensor]:
+        return split(on_all(torch.cat(values)), len(values[0]))
+
+    return function
+
+
+#: Modules that do nothing themselves.
+_TRANSPARENT = (torch.nn.Identity, torch.nn.Sequential)
+
+
+def _on_all(modules: list[torch.nn.Module]) -> _OnAll:
+    """What modules of one kind do to equally many samples each, which stand below each other."""
+    first = modules[0]
+    if isinstance(first, torch.nn.Sequential):
+        layers = zip(*(module.children() for module in modules), strict=True)
+        functions = [_on_all(list(layer)) for layer in layers]
+
+        def one_after_the_other(x: torch.Tensor) -> torch.Tensor:
+            for function in functions:
+                x = function(x)
+            return x
+
+        return one_after_the_other
+    if isinstance(first, CovariantTransform):
+        of_norms = [next(module.children()) for module in modules]
+        return CovariantTransform(_Calls(_on_all(of_norms)))
+    if isinstance(first, torch.nn.Linear):
+        return _Linears(modules)
+    return _LayerNorms(modules) if isinstance(first, _LayerNorm) else first
+
+
+class _Calls(torch.nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: _OnAll) -> None:
+        super().__init__()
+        self.forward = function
+
+
+class _Parameters:
+    """The parameters of modules that are like each other, where the modules have them now."""
+
+    def __init__(self, modules: list[torch.nn.Module]) -> None:
+        self._of_modules = [module._parameters for module in modules]
+
+    def __call__(self, name: str, x: torch.Tensor) -> Any:
+        """Those of a name for the values ``x``, beside each other; None where there are none."""
+        tensors = [parameters[name] for parameters in self._of_modules]
+        present: list[torch.Tensor] = [tensor for tensor in tensors if tensor is not None]
+        if not present:
+            return None
+        stacked = torch.stack(present)
+        # torch promotes the dtypes that it stacks, and empty products of two devices it makes somewhere
+        is_of_values = stacked.device == x.device and {tensor.dtype for tensor in present} == {x.dtype}
+        if len(present) < len(tensors) or not is_of_values:
+            raise RuntimeError("the modules differ, or their parameters do not go with the values")
+        return stacked
+
+
+class _Linears:
+    """y[i] = x[i] W[i]ᵀ + b[i] for the i-th part of the rows."""
+
+    def __init__(self, modules: list[torch.nn.Module]) -> None:
+        self._count = len(modules)
+        self._parameters = _Parameters(modules)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        weight, bias = (self._parameters(name, x) for name in ("weight", "bias"))
+        rows = x.reshape(self._count, x.shape[:-1].numel() // self._count, x.shape[-1])
+        y = rows @ weight.mT if bias is None else torch.baddbmm(bias.unsqueeze(1), rows, weight.mT)
+        return y.reshape(*x.shape[:-1], y.shape[-1])
+
+
+class _LayerNorms:
+    """The layer norm with w[i] and b[i] for the i-th part of the samples."""
+
+    def __init__(self, modules: list[torch.nn.Module]) -> None:
+        of: Any = modules[0]
+        self._count = len(modules)
+        self._parameters = _Parameters(modules)
+        self._normalised = _LayerNorm(of.in_features, of.eps, False, False, of.mean, None, None)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        weight, bias = (self._parameters(name, x) for name in ("weight", "bias"))
+        y = self._normalised(x)
+        if weight is None:
+            return y
+        y = y.reshape(self._count, x.shape[:-1].numel() // self._count, x.shape[-1])
+        weight = weight.unsqueeze(1)
+        y = y * weight if bias is None else torch.addcmul(bias.unsqueeze(1), y, weight)
+        return y.reshape(x.shape)
+
+
+class _AlwaysBatchedModuleMap(BatchedModuleMap):
+    """Decides for one product wherever there can be one, so that laws meet it in every example."""
+
+    least_blocks = 1
+
+    @classmethod
+    def pays(cls, blocks: int, shape: torch.Size, module: torch.nn.Module) -> bool:
+        return True
+
+
+def _namespace(kind: type[BatchedModuleMap]) -> SimpleNamespace:
+    """What is in tmref.nn, with ``kind`` for every ModuleMap."""
+
+    def making(name: str) -> Callable[..., torch.nn.Module]:
+        made: type[torch.nn.Module] = getattr(tmref.nn, name)
+
+        @functools.wraps(made, updated=())
+        def make(*args: Any, **kwargs: Any) -> torch.nn.Module:
+            return _batch(made(*args, **kwargs), kind)
+
+        return make
+
+    kept = {"Buffer": tmref.nn.Buffer, "Module": tmref.nn.Module, "ModuleMap": kind}
+    return SimpleNamespace(**{n: making(n) for n in tmref.nn.__all__ if n not in kept}, **kept)
+
+
+nn, always_nn = _namespace(BatchedModuleMap), _namespace(_AlwaysBatchedModuleMap)
+
+
+class Batched(Reference):
+    """tmref's own modules, batched: where that pays, or ``always``."""
+
+    def __init__(self, always: bool = False) -> None:
+        namespace = "always_nn as nn" if always else "nn"
+        self.name = "always-batched" if always else "batched"
+        self.nn = always_nn if always else nn
+        self.imports = (
+            "import torch",
+            "from tmref import Labels, TensorBlock, TensorMap",
+            f"from tmref.implementations.batched import {namespace}",
+        )
+
+
+implementation, always = Batched(), Batched(always=True)
