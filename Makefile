@@ -3,6 +3,8 @@
 # and need no network. After a change of PYTHON delete .venv.
 
 PYTHON ?= python3
+# The commits that bench-history is about.
+RANGE ?= HEAD^!
 # More arguments for the command that a target runs: make test ARGS="-k linear"
 ARGS ?=
 
@@ -16,7 +18,7 @@ CONSTRAINTS := 'file://$(subst $(space),%20,$(CURDIR))/constraints.txt'
 ASV := PIP_CONSTRAINT=$(CONSTRAINTS) $(RUN) asv --config asv_benchmarks/asv.conf.json
 
 help: ## list the targets (this is the default)
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 17
 
 check: $(READY) ## check all implementations against all laws, verdicts in build/check.jsonl
 	mkdir -p build
@@ -43,6 +45,17 @@ format: $(READY) ## bring the code into shape
 bench: $(READY) ## time the commit that is checked out, by asv (what is not committed does not count)
 	$(ASV) machine --yes
 	$(ASV) run --show-stderr $(ARGS) 'HEAD^!'
+
+bench-history: $(READY) ## time a range of commits, RANGE=v0.1.0..HEAD, and make the pages in .asv/html
+	$(ASV) machine --yes
+	$(ASV) run --show-stderr --skip-existing-successful $(ARGS) '$(RANGE)'
+	$(ASV) publish
+
+bench-rows: $(READY) ## time every row by pytest-benchmark; ARGS=--benchmark-autosave, later =--benchmark-compare
+	$(RUN) pytest tests/benchmarks -n0 --benchmark-enable --benchmark-columns=min,median,iqr $(ARGS)
+
+bench-compare: $(READY) ## tell whether a commit (HEAD=..., default HEAD) is slower than BASE=...
+	$(VENV)/bin/python asv_benchmarks/compare_commits.py $(BASE) $(if $(HEAD),--head $(HEAD)) $(ARGS)
 
 speed: $(READY) ## compare the reference with plain torch and metatensor, as ratios of CPU time
 	$(VENV)/bin/python asv_benchmarks/speed.py $(ARGS)
@@ -73,4 +86,4 @@ $(READY): pyproject.toml constraints.txt
 	@rm -f $(VENV)/.unfinished
 	@touch $(READY)
 
-.PHONY: help check test test-all lint format bench speed teeth drawing docs clean
+.PHONY: help check test test-all lint format bench bench-history bench-rows bench-compare speed teeth drawing docs clean

@@ -11,16 +11,11 @@ itself is the noise.
 from __future__ import annotations
 
 import argparse
-import gc
 import itertools
-import platform
-import random
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,19 +23,14 @@ from rich.console import Console
 from rich.table import Table
 
 import tmref
+from tmref.bench.timing import machine, quartiles, rounds
+from tmref.bench.work import AGAIN, TORCH, PlainLayerNorm, Work
 from tmref.implementations import Implementation, UnknownImplementation, load
 
 BLOCKS, SAMPLES = (1, 4, 16, 64, 256), (1, 10, 100, 1000)
 FEATURES, COMPONENTS = ((32, 32), (128, 64)), ((), (5,))
 
-TORCH, AGAIN = "plain torch", "plain torch again"
-NAMES = ("reference", "metatensor-learn", "metatensor-torch")
-
-#: A timing takes this many seconds at least, a cell this many at most beyond its first rounds.
-TIMING, CELL = 1e-3, 0.5
-ROUNDS, LEAST = 15, 3
-
-Work = Callable[[], object]
+NAMES = ("reference", "batched", "metatensor-learn", "metatensor-torch")
 
 
 @dataclass(frozen=True)
@@ -57,19 +47,6 @@ class Size:
         return f"{self.blocks:4} blocks × {self.samples:5} samples, {features}" + (
             f", component of {self.components[0]}" if self.components else ""
         )
-
-
-class PlainLayerNorm(torch.nn.Module):
-    """The layer norm over all axes but the samples in torch's fused kernel; then a factor a feature."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(features))
-        self.bias = torch.nn.Parameter(torch.zeros(features))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        normed = torch.nn.functional.layer_norm(x, x.shape[1:])
-        return torch.addcmul(self.bias, normed, self.weight)
 
 
 def plain_module(kind: str, size: Size) -> torch.nn.Module:
@@ -159,7 +136,7 @@ def training(names: list[str]) -> dict[str, Work]:
 
 def _operations(name: str) -> object:
     """The module of operations that goes with an implementation's maps."""
-    if name == "reference":
+    if name in ("reference", "batched"):
         return tmref
     import metatensor
     import metatensor.torch.operations
@@ -215,42 +192,14 @@ def keys_to_samples(names: list[str]) -> dict[str, Work]:
 def ratios(work: dict[str, Work]) -> dict[str, list[float]]:
     """For every subject but plain torch, its time over that of plain torch and, for metatensor-torch's
     sake, over the reference's: by name, and by name and " / reference"; one for each round."""
-    loops = {name: _loops(do) for name, do in work.items()}
-    order, times = list(work), {name: [] for name in work}
-    draw = random.Random(0)
-    gc.collect()
-    gc.disable()
-    started = time.perf_counter()
-    try:
-        for done in range(ROUNDS):
-            for name in draw.sample(order, len(order)):
-                if loops[name] > 1:
-                    work[name]()  # what ran before has left the caches to itself
-                times[name].append(_timing(work[name], loops[name]))
-            if done + 1 >= LEAST and time.perf_counter() - started > CELL:
-                break
-    finally:
-        gc.enable()
+    times = rounds(work)
 
     def by(one: str, other: str) -> list[float]:
         return [a / b for a, b in zip(times[one], times[other], strict=True)]
 
     found = {name: by(name, TORCH) for name in work if name != TORCH}
-    peers = [name for name in work if name.startswith("metatensor")]
-    return found | {f"{name} / reference": by(name, "reference") for name in peers}
-
-
-def _loops(do: Work) -> int:
-    """How often the work is done in a timing; this warms it up, too."""
-    do()
-    return max(1, round(TIMING / max(_timing(do, 1), 1e-9)))
-
-
-def _timing(do: Work, loops: int) -> float:
-    started = time.process_time()
-    for _ in range(loops):
-        do()
-    return (time.process_time() - started) / loops
+    others = [name for name in work if name in NAMES and name != "reference"]
+    return found | {f"{name} / reference": by(name, "reference") for name in others}
 
 
 @dataclass(frozen=True)
@@ -268,11 +217,34 @@ def _at(*samples: int) -> Callable[[Size], bool]:
     return lambda size: size.samples in samples
 
 
-PEER = "metatensor-torch / reference"
+def _small(least: int, *samples: int) -> Callable[[Size], bool]:
+    """Equal blocks of 32 features before and after, so many at least, of so many samples."""
+    plain = (32, 32), ()
+    return lambda size: (
+        size.blocks >= least and size.samples in samples and (size.features, size.components) == plain
+    )
 
 
-def _limits(several: float, one: float, peer: dict[tuple[int, ...], float]) -> tuple[Limit, ...]:
+PEER, LOOP = "metatensor-torch / reference", "batched / reference"
+
+
+def _limits(
+    several: float,
+    one: float,
+    peer: dict[tuple[int, ...], float],
+    batched: dict[tuple[int, ...], float],
+) -> tuple[Limit, ...]:
     return (
+        *(
+            Limit(
+                f"32 → 32, 16 blocks or more, n = {', '.join(map(str, n))}",
+                "batched",
+                _small(16, *n),
+                most,
+            )
+            for n, most in batched.items()
+        ),
+        Limit("16 blocks or more", LOOP, lambda size: size.blocks >= 16, most=1.10),
         Limit("2 blocks or more", "reference", lambda size: size.blocks > 1, most=several),
         Limit("one block", "reference", lambda size: size.blocks == 1, most=one),
         *(
@@ -282,8 +254,8 @@ def _limits(several: float, one: float, peer: dict[tuple[int, ...], float]) -> t
     )
 
 
-_FORWARD = _limits(1.10, 1.25, {(1, 10): 4.0, (100,): 2.5, (1000,): 1.3})
-_BACKWARD = _limits(1.08, 1.20, {(1, 10): 2.3, (100,): 1.4})
+_FORWARD = _limits(1.10, 1.25, {(1, 10): 4.0, (100,): 2.5, (1000,): 1.3}, {(1, 10): 0.35, (100,): 0.65})
+_BACKWARD = _limits(1.08, 1.20, {(1, 10): 2.3, (100,): 1.4}, {(1, 10): 0.40})
 _ALL = lambda size: True  # noqa: E731
 
 #: The lines: the work of a size, and the limits of its ratios.
@@ -343,14 +315,6 @@ def installed() -> list[str]:
     return found
 
 
-def quartiles(values: list[float]) -> tuple[float, float, float]:
-    """The three of them; a single value thrice."""
-    if len(values) == 1:
-        return (values[0],) * 3
-    first, median, third = statistics.quantiles(values, n=4, method="inclusive")
-    return first, median, third
-
-
 def measure(line: str, names: list[str], quick: bool, show: Callable[[str], None]) -> dict[Size, dict]:
     """The medians of all ratios, by cell."""
     work, _ = LINES[line]
@@ -381,7 +345,7 @@ def summary(measured: dict[str, dict[Size, dict]]) -> Table:
             bound = f"≤ {limit.most:.2f}" if at_most else f"≥ {limit.least:.1f}"
             worst = (max if at_most else min)(cell[limit.of] for cell in of)
             missed = median > limit.most or median < limit.least
-            what = "reference / torch" if limit.of == "reference" else limit.of
+            what = limit.of if " / " in limit.of else f"{limit.of} / torch"
             table.add_row(
                 line,
                 f"{what}{', ' if limit.words else ''}{limit.words}",
@@ -394,14 +358,6 @@ def summary(measured: dict[str, dict[Size, dict]]) -> Table:
     return table
 
 
-def processor() -> str:
-    """The name of the processor, where the system tells."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("lines", nargs="*", metavar="LINE", help="words in the names of the lines")
@@ -412,7 +368,7 @@ def main(arguments: list[str]) -> None:
     torch.manual_seed(0)
     names = installed()
     console = Console(width=160)
-    console.print(f"{time.strftime('%Y-%m-%d')}, {processor()}, torch {torch.__version__}, one thread")
+    console.print(f"{time.strftime('%Y-%m-%d')}, {machine()}")
     wanted = [line for line in LINES if all(word in line for word in options.lines)]
     if not wanted:
         parser.error(f"no line has all of {options.lines} in its name; there are {', '.join(LINES)}")

@@ -79,6 +79,13 @@ def test_the_example_of_torch_s_tools_runs(examples, tmp_path):
     assert (found.returncode, found.stdout) == (0, ""), found.stderr
 
 
+def test_the_example_of_batched_modules_runs(examples, tmp_path):
+    checked = "y = fast(x)\nassert [b.shape for b in y] == [b.shape for b in module(x)]\n"
+    (tmp_path / "script.py").write_text(examples[4] + examples[5] + checked)
+    found = python("script.py", cwd=tmp_path)
+    assert (found.returncode, found.stdout) == (0, ""), found.stderr
+
+
 def test_what_is_left_out_is_not_there_and_all_else_is_named(text):
     left_out = text.partition("What is left out: ")[2].partition("\n\n")[0]
     assert all(f"`{name}`" in left_out for name in OPERATIONS)
@@ -94,7 +101,7 @@ def test_names_and_numbers_are_those_of_the_code(text, capsys):
     assert "mostly fifty or a hundred for all the" in text
     assert all(f"`{name}`" in text for name in names() if name != "reference")
     assert all(module in text for module in modules)
-    for option in ("--report", "--quick", "--thorough", "--hypothesis-seed"):
+    for option in ("--report", "--quick", "--thorough", "--device", "--hypothesis-seed"):
         assert option in text
         assert option in usage
 

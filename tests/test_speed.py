@@ -1,5 +1,6 @@
 """The script of `make speed`: that it measures what it says, on a grid of one small cell."""
 
+import functools
 import importlib.util
 
 import pytest
@@ -13,9 +14,9 @@ def speed(repository, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(__import__("sys").modules, "speed", module)
     spec.loader.exec_module(module)
-    for name, value in {"ROUNDS": 3, "LEAST": 3, "TIMING": 1e-5}.items():
-        monkeypatch.setattr(module, name, value)
-    monkeypatch.setattr(module, "NAMES", ("reference", "metatensor-torch"))
+    few = functools.partial(module.rounds, most=3, least=3, timing=1e-5)
+    monkeypatch.setattr(module, "rounds", few)
+    monkeypatch.setattr(module, "NAMES", ("reference", "batched", "metatensor-torch"))
     threads = torch.get_num_threads()
     yield module
     torch.set_num_threads(threads)
@@ -88,6 +89,18 @@ def test_the_table_says_which_limits_are_missed(speed):
     assert rows["reference / torch, one block"] == "1.50 !"
     assert rows["reference / torch, 2 blocks or more"] == "1.05"
     assert rows[f"{speed.PEER}, n = 1, 10"] == "4.50"
+
+
+def test_limits_of_batched_are_for_many_equal_blocks(speed):
+    goals = [limit for limit in speed.LINES["Linear, forward"][1] if limit.of == "batched"]
+    assert [limit.most for limit in goals] == [0.35, 0.65]
+    of = {n: speed.Size(16, n, (32, 32), ()) for n in (1, 10, 100)}
+    assert [[goal.cells(size) for size in of.values()] for goal in goals] == [
+        [True, True, False],
+        [False, False, True],
+    ]
+    others = [speed.Size(4, 1, (32, 32), ()), speed.Size(16, 1, (32, 32), (5,))]
+    assert not any(goal.cells(size) for goal in goals for size in others)
 
 
 def test_unknown_lines_are_refused(speed, capsys):

@@ -1,0 +1,115 @@
+"""Data: how long it takes to make labels, blocks and maps, to move keys, to write files, to import."""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+from pathlib import Path
+
+import torch
+
+import tmref
+from tmref.bench.work import EXPANSION, Cell, made_map
+from tmref.implementations import UnknownImplementation, load
+
+IMPLEMENTATIONS = ("reference", "metatensor-learn", "metatensor-torch")
+
+
+class Data:
+    """The types of an implementation; metatensor's core flavour moves keys of numpy's values only."""
+
+    params = IMPLEMENTATIONS
+    param_names = ("implementation",)
+
+    def setup(self, name: str) -> None:
+        torch.set_num_threads(1)
+        torch.manual_seed(0)
+        try:
+            self.of = load(name)
+        except UnknownImplementation as error:
+            raise NotImplementedError(str(error)) from error
+        rows = torch.stack([torch.arange(10000) // 10, torch.arange(10000) % 10], dim=1)
+        self.array = self.of.array(rows.to(torch.int32))
+        self.labels = self.of.Labels(["system", "atom"], self.array)
+        self.entries = [(i % 1000, i % 10) for i in range(0, 10000, 7)]
+        x = made_map(Cell("linear", 36, 20, form=EXPANSION))
+        self.encoded = self.of.encode(x)
+        self.parts = [
+            (b.values, b.samples, b.components, b.properties)
+            for b in (self.encoded.block_by_id(i) for i in range(len(x)))
+        ]
+        self.blocks = [self.of.TensorBlock(*part) for part in self.parts]
+        self.to_move = self.of.encode(x)
+
+    def time_labels(self, name: str) -> None:
+        self.of.Labels(["system", "atom"], self.array)
+
+    def time_position(self, name: str) -> None:
+        for entry in self.entries:
+            self.labels.position(entry)
+
+    def time_blocks(self, name: str) -> None:
+        for part in self.parts:
+            self.of.TensorBlock(*part)
+
+    def time_map(self, name: str) -> None:
+        # metatensor takes the blocks away from who gives them
+        self.of.TensorMap(self.encoded.keys, [block.copy() for block in self.blocks])
+
+
+class Moves:
+    """Keys to samples and to properties, for what has 36 blocks of a spherical expansion."""
+
+    params = (("reference", "metatensor-torch"),)
+    param_names = ("implementation",)
+
+    def setup(self, name: str) -> None:
+        torch.set_num_threads(1)
+        torch.manual_seed(0)
+        try:
+            self.tensor = load(name).encode(made_map(Cell("linear", 36, 20, form=EXPANSION)))
+        except UnknownImplementation as error:
+            raise NotImplementedError(str(error)) from error
+
+    def time_keys_to_samples(self, name: str) -> None:
+        self.tensor.keys_to_samples("types")
+
+    def time_keys_to_properties(self, name: str) -> None:
+        self.tensor.keys_to_properties("types")
+
+
+class Files:
+    """A map of 36 blocks, to a file and back."""
+
+    params = (("reference", "metatensor-torch"),)
+    param_names = ("implementation",)
+
+    def setup(self, name: str) -> None:
+        torch.set_num_threads(1)
+        torch.manual_seed(0)
+        try:
+            self.tensor = load(name).encode(made_map(Cell("linear", 36, 20, form=EXPANSION)))
+        except UnknownImplementation as error:
+            raise NotImplementedError(str(error)) from error
+        self.module = tmref if name == "reference" else importlib.import_module("metatensor.torch")
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = str(Path(self.folder.name) / "map.mts")
+        self.module.save(self.path, self.tensor)
+
+    def teardown(self, name: str) -> None:
+        self.folder.cleanup()
+
+    def time_save(self, name: str) -> None:
+        self.module.save(self.path, self.tensor)
+
+    def time_load(self, name: str) -> None:
+        self.module.load(self.path)
+
+
+def timeraw_import() -> str:
+    return "import tmref"
+
+
+def timeraw_import_torch() -> str:
+    """What it takes without tmref."""
+    return "import torch"

@@ -1,0 +1,390 @@
+"""Tell whether a commit is slower than another one, by children of both that take turns on this machine.
+
+Each commit is installed beside the other (.asv/compare/), and timed by the tmref.bench of this checkout,
+whatever it has of it itself. A child is a process of one thread that times a few cells: the reference
+as a ratio to plain torch, by CPU time, round by round in one process. Its number for a cell is the
+median of the logarithms of these ratios. Children of the base come as two groups, A and A'; with B
+for the head their order is A B A' A' B A, again and again, in which a steady drift cancels.
+
+The change of a cell is the median of B minus the median of A and A' together. What noise does is seen
+in the differences of each A from the A' next to it, which are of one and the same commit: Q is what nine
+in ten of them, of all cells together, stay below. A cell is called slower, or faster, where it changed
+by more than 2.7 Q / √n, with n children in each group, and by 8 % at least. (For normal noise the
+deviation of a change is 0.66 Q / √n: the threshold is four of them.)
+
+Operators are counted, not timed: one more is one too many. The exit status is 1 where a cell got slower
+or calls more operators, 0 where none does, 2 for what can't be compared.
+
+With --planted the head is the base with a slow-down in the forward of one module (measure_commit.py),
+for each percentage given, and what is found of it is counted.
+
+    python asv_benchmarks/compare_commits.py BASE [--head HEAD] [--json FILE]
+    python asv_benchmarks/compare_commits.py --planted 0 10 25 --trials 5
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import math
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / ".asv" / "compare"
+
+FORWARD, BACKWARD = "forward", "forward + backward"
+BLOCKS = 16
+ROWS = ("linear", "layer_norm", "sequential_mlp", "equivariant_mlp")
+#: What is timed: row, mode and samples.
+CELLS = [
+    *((row, mode, samples) for row in ROWS for mode in (FORWARD, BACKWARD) for samples in (1, 10)),
+    ("linear", FORWARD, 100),
+]
+
+#: The smallest change that is called one, and the factor and the quantile of its threshold.
+LEAST, FACTOR, QUANTILE = 0.08, 2.7, 0.9
+CHILDREN, ROUNDS = 6, 31
+#: A slow-down is planted where there are so many samples at most.
+MOST_PLANTED = 10
+
+BASE, AGAIN, HEAD = "A", "A'", "B"
+#: For each cell the numbers of a group of children, in the order of time.
+Group = Mapping[str, Sequence[float]]
+
+
+class Unusable(Exception):
+    """What was asked for can't be compared."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of a cell: its ratios to plain torch, the change and what that must exceed."""
+
+    base: float
+    head: float
+    change: float
+    threshold: float
+
+    @property
+    def verdict(self) -> str:
+        if abs(math.log1p(self.change)) <= math.log1p(self.threshold):
+            return ""
+        return "slower" if self.change > 0 else "faster"
+
+
+def changes(base: Group, again: Group, head: Group) -> dict[str, Change]:
+    """The change of every cell from logarithms of ratios: one for each child of A, A' and B."""
+    sizes = [abs(a - b) for cell in base for a, b in zip(base[cell], again[cell], strict=True)]
+    children = min(map(len, head.values()))
+    noise = FACTOR * float(np.quantile(sizes, QUANTILE)) / math.sqrt(children)
+    threshold = max(LEAST, math.expm1(noise))
+    found = {}
+    for cell in base:
+        before = statistics.median([*base[cell], *again[cell]])
+        after = statistics.median(head[cell])
+        found[cell] = Change(math.exp(before), math.exp(after), math.expm1(after - before), threshold)
+    return found
+
+
+def order(heads: Sequence[str], children: int) -> list[str]:
+    """The groups that children belong to, one after the other: so many of each."""
+    half = [BASE, *heads, AGAIN]
+    return [group for i in range(children) for group in (reversed(half) if i % 2 else half)]
+
+
+def more_operators(base: Mapping[str, int], head: Mapping[str, int]) -> dict[str, int]:
+    """How many more, or fewer, there are of each operator where that changed."""
+    by_name = {name: head.get(name, 0) - base.get(name, 0) for name in sorted({*base, *head})}
+    return {name: more for name, more in by_name.items() if more}
+
+
+def commit(name: str) -> str:
+    """The full hash of a commit. Raises Unusable where there is none of that name."""
+    done = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    if done.returncode:
+        raise Unusable(
+            f"{name!r} is not a commit of {ROOT}: name one that `git log` shows there, by its hash, "
+            "branch or tag; `git fetch --unshallow` or `git fetch --tags` may bring it"
+        )
+    return done.stdout.decode().strip()
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True)
+
+
+def installed(of_commit: str) -> Path:
+    """The folder that tmref of a commit is installed in, alone. Raises Unusable where it can't be."""
+    home = FOLDER / of_commit
+    if home.exists():
+        return home
+    source, unfinished = FOLDER / f"{of_commit}.source", FOLDER / f"{of_commit}.unfinished"
+    for left in (source, unfinished):
+        shutil.rmtree(left, ignore_errors=True)
+    archive = _git("archive", "--format=zip", of_commit)
+    archive.check_returncode()
+    zipfile.ZipFile(io.BytesIO(archive.stdout)).extractall(source)
+    # nothing is downloaded: setuptools and what tmref needs are those of this environment
+    options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--target"]
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", *options]
+    done = subprocess.run([*pip, str(unfinished), str(source)], capture_output=True, text=True)
+    if done.returncode:
+        raise Unusable(
+            f"{of_commit} can't be installed by pip; choose a commit that can:\n{done.stderr.strip()}"
+        )
+    shutil.rmtree(source)
+    unfinished.rename(home)
+    return home
+
+
+def measured(
+    of_commit: str, cells: Sequence[tuple[str, str, int]], planted: Sequence[Any] | None, count: bool
+) -> dict[str, Any]:
+    """What one child finds, by cell. Raises Unusable where it fails."""
+    home = installed(of_commit)
+    todo = {
+        "home": str(home),
+        "bench": str(ROOT / "tmref" / "bench"),
+        "cells": [(label(cell), cell[0], BLOCKS, cell[2], cell[1]) for cell in cells],
+        "rounds": ROUNDS,
+        "count": count,
+        "planted": planted,
+    }
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("measure_commit.py")), json.dumps(todo)],
+        # before site-packages, and what an editable install adds: that would be this checkout
+        env={**os.environ, "PYTHONPATH": str(home)},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise Unusable(
+            f"the cells can't be timed at {of_commit}; choose by --only those that run there, or a "
+            f"later commit:\n{done.stderr.strip()}"
+        )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def label(cell: tuple[str, str, int]) -> str:
+    """The name of a cell."""
+    row, mode, samples = cell
+    return f"{row}, {mode}, n = {samples}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A head beside its base, by the cells that both have; ``planted`` are those slowed down."""
+
+    changes: dict[str, Change]
+    operators: dict[str, dict[str, int]]
+    missing: list[str]
+    planted: list[str]
+    children: dict[str, dict[str, list[float]]]
+
+    def cells(self, verdict: str) -> list[str]:
+        """Those with this verdict."""
+        return [cell for cell, change in self.changes.items() if change.verdict == verdict]
+
+    @property
+    def more(self) -> dict[str, int]:
+        """How many operators more are called, by the cells where that is so."""
+        sums = {cell: sum(of_cell.values()) for cell, of_cell in self.operators.items()}
+        return {cell: more for cell, more in sums.items() if more > 0}
+
+
+def compared(
+    base: str,
+    heads: Mapping[str, tuple[str, Sequence[Any] | None]],
+    cells: Sequence[tuple[str, str, int]],
+    children: int,
+    console: Console,
+) -> dict[str, Comparison]:
+    """Every head, a commit and what is planted in it, beside one base.
+
+    Raises Unusable where a child fails, or no cell is there on both sides.
+    """
+    sides: dict[str, tuple[str, Sequence[Any] | None]] = {
+        BASE: (base, None),
+        AGAIN: (base, None),
+        **heads,
+    }
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
+    turns = order(list(heads), children)
+    with console.status("") as status:
+        for i, name in enumerate(turns, 1):
+            status.update(f"child {i} of {len(turns)}")
+            of_commit, planted = sides[name]
+            found[name].append(measured(of_commit, cells, planted, not found[name]))
+    return {name: _comparison(found[BASE], found[AGAIN], found[name]) for name in heads}
+
+
+def _comparison(
+    base: list[dict[str, Any]], again: list[dict[str, Any]], head: list[dict[str, Any]]
+) -> Comparison:
+    there = [cell for cell in base[0] if base[0][cell] and head[0][cell]]
+    if not there:
+        raise Unusable("no cell is there on both sides; choose others by --only, or a later commit")
+
+    def numbers(children: list[dict[str, Any]]) -> dict[str, list[float]]:
+        return {cell: [child[cell]["log_ratio"] for child in children] for cell in there}
+
+    groups = {BASE: numbers(base), AGAIN: numbers(again), HEAD: numbers(head)}
+    operators = {
+        cell: more_operators(base[0][cell]["operators"], head[0][cell]["operators"]) for cell in there
+    }
+    return Comparison(
+        changes(*groups.values()),
+        {cell: changed for cell, changed in operators.items() if changed},
+        [cell for cell in base[0] if cell not in there],
+        [cell for cell in there if head[0][cell]["planted"]],
+        groups,
+    )
+
+
+def table(comparison: Comparison) -> Table:
+    """A line for every cell."""
+    found = Table(box=None, header_style="", pad_edge=False)
+    found.add_column("cell", no_wrap=True)
+    for column in ("base", "head", "change", "threshold"):
+        found.add_column(column, justify="right", no_wrap=True)
+    found.add_column("", no_wrap=True)
+    for cell, of in comparison.changes.items():
+        ratios = (f"{ratio:.2f}" for ratio in (of.base, of.head))
+        found.add_row(cell, *ratios, f"{of.change:+.1%}", f"{of.threshold:.1%}", of.verdict)
+    return found
+
+
+def show(comparison: Comparison, console: Console) -> None:
+    """Print the table, changes in operators, and what both come to."""
+    console.print(table(comparison))
+    for cell, changed in comparison.operators.items():
+        words = ", ".join(f"{more:+} {name}" for name, more in changed.items())
+        console.print(f"operators in {cell}: {words}", soft_wrap=True)
+    for cell in comparison.missing:
+        console.print(f"not on both sides: {cell}")
+    slower, more = len(comparison.cells("slower")), len(comparison.more)
+    of = f"of {len(comparison.changes)} cells"
+    console.print(f"{slower} {of} slower, {more} with more operators")
+
+
+def _as_json(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "cells": {
+            cell: {**asdict(change), "verdict": change.verdict}
+            for cell, change in comparison.changes.items()
+        },
+        "operators": comparison.operators,
+        "missing": comparison.missing,
+        "planted": comparison.planted,
+        "children": comparison.children,
+    }
+
+
+def trials(options: argparse.Namespace, base: str, cells: Any, console: Console) -> list[dict[str, Any]]:
+    """Compare the base with itself and planted slow-downs, again and again; print what is found."""
+    heads: dict[str, tuple[str, Any]] = {
+        f"{percent:g} %": (base, [options.row, percent, MOST_PLANTED]) for percent in options.planted
+    }
+    found, counts = [], {name: [0, 0] for name in heads}
+    for _ in range(options.trials):
+        started = time.perf_counter()
+        comparisons = compared(base, heads, cells, options.children, console)
+        took = time.perf_counter() - started
+        for name, comparison in comparisons.items():
+            planted = [] if name == "0 %" else comparison.planted
+            slower = comparison.cells("slower")
+            rest = [cell for cell in slower if cell not in planted]
+            counts[name][0] += len(rest) < len(slower)
+            counts[name][1] += bool(rest)
+            (threshold,) = {change.threshold for change in comparison.changes.values()}
+            others = len(comparison.changes) - len(planted)
+            console.print(
+                f"{name} in {options.row}: {len(slower) - len(rest)} of {len(planted)} cells with it "
+                f"slower, {len(rest)} of {others} others; threshold {threshold:.1%}",
+                soft_wrap=True,
+            )
+        console.print(f"{took:.0f} s for {len(order(list(heads), options.children))} children")
+        found.append({"seconds": took, **{n: _as_json(c) for n, c in comparisons.items()}})
+    for name, (detections, alarms) in counts.items():
+        console.print(
+            f"{name}: found {detections} of {options.trials} times, false alarms {alarms} times"
+        )
+    return found
+
+
+def parsed(arguments: list[str]) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("base", nargs="?", metavar="BASE", help="the commit that is compared with")
+    parser.add_argument("--head", help="the commit that is judged (default: HEAD)")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="WORDS",
+        help="of the cells, those with all of these in their names",
+    )
+    parser.add_argument(
+        "--children", type=int, default=CHILDREN, help="of the head; the base has twice as many"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
+    parser.add_argument(
+        "--planted", nargs="+", type=float, metavar="PERCENT", help="slow the base down instead"
+    )
+    parser.add_argument("--row", choices=ROWS, default=ROWS[0], help="the module that is slowed down")
+    parser.add_argument("--trials", type=int, default=1, help="how often that is tried")
+    return parser, parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    parser, options = parsed(arguments)
+    cells = [cell for cell in CELLS if all(words in label(cell) for words in options.only)]
+    if not cells:
+        parser.error(
+            f"no cell has all of {options.only} in its name; there are {'; '.join(map(label, CELLS))}"
+        )
+    if min(options.children, options.trials) < 1:
+        parser.error("--children and --trials must be at least 1")
+    if options.planted and options.head:
+        parser.error("--planted makes the head from the base: leave out --head")
+    if not options.planted and options.base is None:
+        parser.error("name the commit to compare with: BASE, or --planted for a trial")
+    console = Console(width=160)
+    try:
+        base = commit(options.base or "HEAD")
+        if options.planted:
+            written: dict[str, Any] = {"base": base, "trials": trials(options, base, cells, console)}
+            worse = False
+        else:
+            head = commit(options.head or "HEAD")
+            changed = _git("status", "--porcelain", "--", "tmref", "strategies").stdout
+            if options.head is None and changed:
+                console.print("what is not committed is not compared: see git status")
+            comparison = compared(base, {HEAD: (head, None)}, cells, options.children, console)[HEAD]
+            show(comparison, console)
+            written = {"base": base, "head": head, **_as_json(comparison)}
+            worse = bool(comparison.cells("slower") or comparison.more)
+    except Unusable as error:
+        parser.error(str(error))
+    if options.json:
+        options.json.write_text(json.dumps(written, indent=1))
+    return int(worse)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

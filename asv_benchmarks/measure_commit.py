@@ -1,0 +1,152 @@
+"""Time the tmref that is on the path by the benchmarks of a checkout, and count its operators.
+
+compare_commits.py starts this once for each of its children, with what to do as JSON in the argument:
+
+    home     the folder that tmref must come from; anything else is an error
+    bench    the folder of tmref.bench, loaded in place of what the tmref under ``home`` may have of it
+    cells    what to time: (label, row, blocks, samples, mode)
+    rounds   how many, for each cell
+    count    whether operators are counted, too
+    planted  None, or the row whose module is slowed down, by how many percent, and at how many samples
+             at most
+
+The last line printed is JSON: for every label the median over the rounds of the logarithms of the
+ratios reference / plain torch, whether the planted slow-down was in it, and the operators called; None
+for a row that this tmref doesn't have.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import json
+import math
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import tmref
+
+#: Turns of the empty loop that busy work is measured by.
+_TURNS = 1000
+
+
+def load_bench(folder: Path) -> None:
+    """Make ``folder`` the tmref.bench of the tmref that is loaded, which may be older than any."""
+    spec = importlib.util.spec_from_file_location(
+        "tmref.bench", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["tmref.bench"] = tmref.bench = module
+    spec.loader.exec_module(module)
+
+
+def check_origin(home: Path, bench: Path) -> None:
+    """Raise ImportError where a module of tmref comes from elsewhere than it should."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] != "tmref":
+            continue
+        folder = bench if name.startswith("tmref.bench") else home
+        if not Path(module.__file__ or "").resolve().is_relative_to(folder.resolve()):
+            raise ImportError(f"{name} must come from {folder}, but it comes from {module.__file__}")
+
+
+def busy(turns: int) -> None:
+    """Do nothing, so many times: work of the processor that takes no memory and calls no operator."""
+    for _ in range(turns):
+        pass
+
+
+class Planted:
+    """A slow-down of the forward of one class of tmref.nn by a share of the time it takes.
+
+    After its forward, the module does busy work. How much is measured here, for each number of samples:
+    the forward of the row's own cell by turns with busy work of known length, as all is timed. So the
+    share is that of CPU time on this machine, now; a module made of several of that class has as many.
+    """
+
+    def __init__(self, row: str, percent: float, most: int, sizes: set[tuple[int, int]], rounds: int):
+        from tmref.bench import timing, work
+        from tmref.catalog import row as find
+
+        self.turns, self.calls, self.size = {}, 0, (0, 0)
+        for blocks, samples in sizes:
+            if samples > most:
+                continue
+            forward = work.subjects(work.Cell(row, blocks, samples), ["reference"])["reference"]
+            times = timing.rounds({"forward": forward, "busy": lambda: busy(_TURNS)}, most=rounds)
+            ratio = timing.Ratio.of(times["forward"], times["busy"]).median
+            self.turns[blocks, samples] = round(percent / 100 * ratio * _TURNS)
+        module: Any = getattr(tmref.nn, find(row).module)
+        module.forward = self._slowed(module.forward)
+
+    def _slowed(self, forward: Callable[..., Any]) -> Callable[..., Any]:
+        def slowed(module: torch.nn.Module, *args: Any) -> Any:
+            result = forward(module, *args)
+            if turns := self.turns.get(self.size):
+                self.calls += 1
+                busy(turns)
+            return result
+
+        return slowed
+
+
+def measured(
+    cells: list[list[Any]], rounds: int, planted: tuple[str, float, int] | None
+) -> dict[str, Any]:
+    """The times of each cell that there is, and whether the slow-down was in them."""
+    from tmref.bench import timing, work
+
+    sizes = {(blocks, samples) for _, _, blocks, samples, _ in cells}
+    slow = Planted(*planted, sizes, rounds) if planted else None
+    found: dict[str, Any] = {}
+    for label, row, blocks, samples, mode in cells:
+        subjects = work.subjects(work.Cell(row, blocks, samples, mode), ["reference"])
+        of_two = {name: subjects[name] for name in (work.TORCH, "reference")}
+        if slow:
+            slow.size, slow.calls = (blocks, samples), 0
+        times = timing.rounds(of_two, most=rounds)
+        pairs = zip(times["reference"], times[work.TORCH], strict=True)
+        log_ratio = statistics.median(math.log(ours / plain) for ours, plain in pairs)
+        found[label] = {"log_ratio": log_ratio, "planted": bool(slow and slow.calls)}
+    return found
+
+
+def counted(cells: list[list[Any]]) -> dict[str, dict[str, int]]:
+    """The operators of each cell."""
+    from tmref.bench import counts, work
+
+    found = {}
+    for label, row, blocks, samples, mode in cells:
+        do = work.subjects(work.Cell(row, blocks, samples, mode), ["reference"])["reference"]
+        found[label] = dict(counts.operators(do))
+    return found
+
+
+def main(argument: str) -> None:
+    todo = json.loads(argument)
+    home, bench = Path(todo["home"]), Path(todo["bench"])
+    torch.set_num_threads(1)
+    load_bench(bench)
+    from tmref.catalog import ROWS
+
+    rows = {row.name for row in ROWS}
+    gc.collect()
+    gc.freeze()  # what is imported is not looked through again before each cell
+    there = [cell for cell in todo["cells"] if cell[1] in rows]
+    found = measured(there, todo["rounds"], todo["planted"])
+    # last of all: torch imports its compiler for this, which takes as long as the rest
+    for label, operators in counted(there).items() if todo["count"] else ():
+        found[label]["operators"] = operators
+    check_origin(home, bench)
+    print(json.dumps({label: found.get(label) for label, *_ in todo["cells"]}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,65 @@
+"""Counts of what is called and allocated."""
+
+import shutil
+
+import pytest
+import torch
+
+from tmref.bench import counts
+from tmref.bench.work import BACKWARD, TORCH, Cell, subjects
+
+
+def test_operators_of_forward_and_backward_are_counted():
+    weight = torch.ones(3, 3, requires_grad=True)
+    found = counts.operators(lambda: (torch.ones(2, 3) @ weight).sum().backward())
+    assert found["aten.mm.default"] == 2  # one of them is backward
+    assert found["aten.sum.default"] == 1
+
+
+def test_what_is_made_by_the_first_call_does_not_count():
+    made = []
+
+    def work():
+        if not made:
+            made.append(torch.ones(1) + 1)
+
+    assert counts.operators(work).total() == 0
+
+
+def test_one_call_more_in_every_block_is_seen():
+    cell = Cell("linear", 8, 2, BACKWARD)
+    found = {name: counts.operators(do).total() for name, do in subjects(cell, ["reference"]).items()}
+    assert found["reference"] == found[TORCH]
+    work = subjects(cell, [])[TORCH]
+    more = counts.operators(lambda: (work(), [torch.zeros(1) for _ in range(8)]))
+    assert more.total() == found[TORCH] + 8
+
+
+def test_peak_bytes_are_of_what_is_in_use_at_once():
+    def one_after_the_other():
+        for _ in range(4):
+            torch.empty(1000).fill_(1)
+
+    def at_once():
+        return [torch.empty(1000).fill_(1) for _ in range(4)]
+
+    few, many = counts.peak_bytes(one_after_the_other), counts.peak_bytes(at_once)
+    assert 4000 <= few < 8000
+    assert 16000 <= many < 20000
+
+
+def test_without_valgrind_instructions_are_not_counted(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(NotImplementedError, match="valgrind, which is not installed"):
+        counts.instructions(Cell("linear", 1, 1), TORCH)
+
+
+def test_the_python_under_valgrind_is_this_one(monkeypatch):
+    import os
+    import sys
+    from pathlib import Path
+
+    before = os.environ["PATH"]
+    with counts._this_python():
+        assert Path(shutil.which("python")).parent == Path(sys.executable).parent
+    assert os.environ["PATH"] == before

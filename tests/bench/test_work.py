@@ -1,0 +1,125 @@
+"""The work that is timed: all subjects compute the same, on maps of the sizes asked for."""
+
+import pytest
+import torch
+
+import tmref
+from tmref.bench.work import (
+    AGAIN,
+    BACKWARD,
+    COMPILED,
+    EXPANSION,
+    FORWARD,
+    INFERENCE,
+    TORCH,
+    Cell,
+    grid,
+    made_map,
+    made_recipe,
+    plain_module,
+    subjects,
+)
+from tmref.catalog import ROWS
+from tmref.implementations import UnknownImplementation, load
+
+NAMES = ("reference", "batched", "metatensor-learn", "metatensor-torch")
+
+
+@pytest.mark.parametrize("row", [row.name for row in ROWS])
+def test_all_subjects_compute_the_same(row):
+    cell = Cell(row, 16, 3, features=4)
+    torch.manual_seed(0)
+    x = made_map(cell)
+    recipe = made_recipe(cell, x)
+    plain = [plain_module(twin) for twin in recipe.twins]
+    expected = [module(block.values.clone()) for module, block in zip(plain, x, strict=True)]
+    for name in NAMES:
+        implementation = load(name)
+        copied = x.copy()  # there is a row that overwrites its input
+        y = implementation.decode(implementation.build(recipe)(implementation.encode(copied)))
+        for block, values in zip(y, expected, strict=True):
+            torch.testing.assert_close(block.values, values)
+
+
+@pytest.mark.parametrize("mode", [FORWARD, INFERENCE, BACKWARD])
+@pytest.mark.parametrize("row", ["linear", "relu", "invariant_layer_norm", "equivariant_mlp"])
+def test_work_may_be_done_again_and_again(row, mode):
+    work = subjects(Cell(row, 8, 2, mode, features=4), NAMES)
+    assert list(work) == [TORCH, AGAIN, *NAMES]
+    for do in work.values():
+        do()
+        do()
+
+
+def test_modes_are_what_they_say():
+    recorded = {}
+    for mode in (FORWARD, INFERENCE):
+        y = subjects(Cell("linear", 2, 3, mode), ["reference"])["reference"]()
+        recorded[mode] = y is not None and y.block(0).values.requires_grad
+    assert recorded == {FORWARD: True, INFERENCE: False}
+
+
+@pytest.mark.parametrize("row", ["linear", "relu"])
+def test_backward_differentiates_all_blocks(row, monkeypatch):
+    work = subjects(Cell(row, 2, 3, BACKWARD), ["reference"])["reference"]
+    differentiated = []
+    monkeypatch.setattr(torch.autograd, "backward", lambda values, ones: differentiated.extend(values))
+    work()
+    assert [y.requires_grad for y in differentiated] == [True, True]
+
+
+@pytest.mark.slow
+# torch loads decompositions by torch.jit, which it has deprecated
+@pytest.mark.filterwarnings(r"ignore:`torch\.jit\.script_method` is deprecated:DeprecationWarning")
+def test_compiled_work_is_compiled():
+    work = subjects(Cell("linear", 2, 3, COMPILED), ["reference"])
+    before = torch._dynamo.utils.counters["stats"]["calls_captured"]
+    for do in work.values():
+        do()
+    assert torch._dynamo.utils.counters["stats"]["calls_captured"] > before
+
+
+def test_maps_have_the_sizes_asked_for():
+    x = made_map(Cell("linear", 5, 3, features=7))
+    assert [tuple(block.shape) for block in x] == [(3, 7)] * 5
+    x = made_map(Cell("equivariant_mlp", 5, 3, features=7))
+    assert [tuple(block.shape) for block in x] == [(3, 2 * i + 1, 7) for i in (0, 1, 2, 3, 0)]
+
+
+def test_a_spherical_expansion_is_like_a_real_one(repository):
+    """As tests/data/core-data.mts has them: 2λ + 1 components, and samples of three sizes."""
+    real = tmref.load(repository / "tests" / "data" / "core-data.mts")
+    made = made_map(Cell("linear", 36, 20, form=EXPANSION))
+    for x in (real, made):
+        for key, block in x.items():
+            assert block.shape[1] == 2 * key["o3_lambda"] + 1
+        assert len({len(block.samples) for block in x}) == 3
+    sizes = [len(block.samples) for block in made]
+    assert sum(sizes) == 36 * 20
+    assert (min(sizes), max(sizes)) == (10, 30)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("nosuch", 1, 1), "there is no row 'nosuch'; there are linear"),
+        (("linear", 0, 1), "blocks must be at least 1, got 0"),
+        (("linear", 1, -1), "samples must be at least 1, got -1"),
+        (("linear", 1, 1, "sideways"), "there is no mode 'sideways'; there are forward, inference"),
+        (("silu_in_place", 1, 1, BACKWARD), "overwrites its input"),
+    ],
+)
+def test_what_can_not_be_timed_is_refused(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        Cell(*arguments)
+
+
+def test_unknown_implementations_are_refused():
+    with pytest.raises(UnknownImplementation):
+        subjects(Cell("linear", 1, 1), ["nosuch"])
+
+
+def test_a_grid_has_all_combinations():
+    cells = grid(["linear", "tanh"], [1, 2], [3], [FORWARD, INFERENCE])
+    assert len(set(cells)) == 8
+    assert str(cells[0]) == "linear, forward, 1 blocks × 3 samples"

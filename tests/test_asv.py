@@ -1,0 +1,75 @@
+"""The suite of asv: how many cells it times, that all of it runs, whose measuring it is."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+# in a process of its own: the suite puts the checkout's tmref.bench in the place of the installed one
+COUNT = """
+import itertools, json, math
+from benchmarks import counts, data, modules
+
+counted, files = {}, set()
+for module in (counts, data, modules):
+    for name, found in vars(module).items():
+        if name.startswith("timeraw_"):
+            counted[name] = 1
+        if isinstance(found, type) and found.__module__ == module.__name__:
+            params = found.params if isinstance(found.params[0], (list, tuple)) else [found.params]
+            for method in vars(found):
+                if method.startswith(("time_", "track_", "peakmem_")):
+                    counted[method] = math.prod(map(len, params))
+import tmref.bench.timing
+print(json.dumps([counted, tmref.bench.timing.__file__]))
+"""
+
+
+@pytest.fixture(scope="module")
+def suite(repository):
+    """How many cells every benchmark has, and the file of the timing."""
+    found = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", COUNT],
+        cwd=repository / "asv_benchmarks",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    return json.loads(found.stdout)
+
+
+def test_at_most_120_cells_are_timed(suite):
+    counted, _ = suite
+    timed = sum(count for name, count in counted.items() if name.startswith("time"))
+    assert 80 <= timed <= 120
+    for name in ("track_ratio", "track_spread", "track_operators", "track_peak_bytes", "time_load"):
+        assert counted[name] > 1
+
+
+def test_the_measuring_is_that_of_the_checkout(suite, repository):
+    assert suite[1] == str(repository / "tmref" / "bench" / "timing.py")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_asv_runs_it(repository, tmp_path):
+    """A part of each kind, once, in this environment: nothing fails, and nothing but what is not
+    installed is skipped."""
+    which = "Moves|Files|Data.time_labels|Counts.track_operators"
+    asv = (sys.executable, "-m", "asv", "--config", "asv_benchmarks/asv.conf.json")
+    options = {
+        "cwd": repository,
+        "env": {**os.environ, "HOME": str(tmp_path)},  # asv keeps what it knows of the machine there
+        "capture_output": True,
+        "text": True,
+    }
+    subprocess.run([*asv, "machine", "--yes"], check=True, **options)
+    run = ("run", "--python=same", "--quick", "--dry-run", "--bench", which)
+    found = subprocess.run([*asv, *run], check=False, **options)
+    said = found.stdout + found.stderr
+    assert found.returncode == 0, said
+    assert "failed" not in said, said
+    assert "time_keys_to_samples" in said

@@ -1,0 +1,363 @@
+"""The script of `make bench-compare`: its statistics on drawn numbers, and what its children time."""
+
+import importlib.util
+import json
+import math
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import tmref
+from tmref.bench import timing, work
+
+CELLS = [f"cell {i}" for i in range(17)]
+SLOW, STILL = CELLS[:3], CELLS[3:]
+
+
+def _loaded(repository, name, monkeypatch):
+    spec = importlib.util.spec_from_file_location(name, repository / "asv_benchmarks" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def script(repository, monkeypatch, tmp_path):
+    """The script, which installs in a folder of its own."""
+    module = _loaded(repository, "compare_commits", monkeypatch)
+    monkeypatch.setattr(module, "FOLDER", tmp_path / "compare")
+    return module
+
+
+@pytest.fixture
+def child(repository, monkeypatch):
+    """What a child runs, in this process; what it changes in tmref.nn is put back."""
+    for module in (tmref.nn.Linear, tmref.nn.LayerNorm):
+        monkeypatch.setattr(module, "forward", module.forward)
+    return _loaded(repository, "measure_commit", monkeypatch)
+
+
+def drawn(script, seed, *, noise, slower=0.0, drift=0.0, children=6, outliers=0.02):
+    """The groups that children of so much noise give, some of them outliers; SLOW cells are slower in B,
+    and all cells become slower by ``drift`` from the first child to the last."""
+    draw = np.random.default_rng(seed)
+    turns = script.order(["B"], children)
+    groups = {name: {cell: [] for cell in CELLS} for name in ("A", "A'", "B")}
+    base = draw.uniform(0.0, 0.5, len(CELLS))
+    for i, name in enumerate(turns):
+        numbers = base + noise * draw.standard_normal(len(CELLS)) + drift * i / (len(turns) - 1)
+        numbers += 0.5 * (draw.random(len(CELLS)) < outliers)
+        for cell, number in zip(CELLS, numbers, strict=True):
+            planted = math.log1p(slower) if name == "B" and cell in SLOW else 0.0
+            groups[name][cell].append(float(number) + planted)
+    return [groups[name] for name in ("A", "A'", "B")]
+
+
+def verdicts(script, groups):
+    return {cell: change.verdict for cell, change in script.changes(*groups).items()}
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.1, -0.1])
+@pytest.mark.parametrize("noise", [0.02, 0.05, 0.1, 0.15])
+def test_noise_is_not_called_a_change(script, noise, drift):
+    alarms = 0
+    for seed in range(200):
+        alarms += any(verdicts(script, drawn(script, seed, noise=noise, drift=drift)).values())
+    assert alarms <= 2
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.1, -0.1])
+@pytest.mark.parametrize(
+    ("noise", "children", "slower"), [(0.02, 6, 0.15), (0.05, 6, 0.25), (0.1, 18, 0.25), (0.15, 6, 0.9)]
+)
+def test_a_slow_down_is_found_in_its_cells(script, noise, children, slower, drift):
+    found = others = 0
+    for seed in range(100):
+        groups = drawn(script, seed, noise=noise, slower=slower, drift=drift, children=children)
+        of_cells = verdicts(script, groups)
+        found += any(of_cells[cell] == "slower" for cell in SLOW)
+        others += any(of_cells[cell] for cell in STILL)
+    assert found >= 99
+    assert others <= 2
+
+
+def test_what_became_faster_is_called_so(script):
+    found = verdicts(script, drawn(script, 0, noise=0.02, slower=-0.25))
+    assert {cell for cell in CELLS if found[cell] == "faster"} == set(SLOW)
+    assert not any(found[cell] for cell in STILL)
+
+
+@pytest.mark.parametrize(("slower", "verdict"), [(0.07, ""), (0.09, "slower"), (-0.09, "faster")])
+def test_without_noise_a_change_is_eight_percent(script, slower, verdict):
+    found = script.changes(*drawn(script, 0, noise=0.0, slower=slower, outliers=0))
+    for cell in SLOW:
+        assert found[cell].change == pytest.approx(slower)
+        assert found[cell].head / found[cell].base == pytest.approx(1 + slower)
+        assert found[cell].threshold == script.LEAST
+        assert found[cell].verdict == verdict
+    assert all(found[cell].change == pytest.approx(0) for cell in STILL)
+
+
+@pytest.mark.parametrize("heads", [["B"], ["B", "C", "D"]])
+@pytest.mark.parametrize("children", [2, 6])
+def test_a_steady_drift_cancels(script, heads, children):
+    groups = {name: [] for name in ["A", "A'", *heads]}
+    for i, name in enumerate(script.order(heads, children)):
+        groups[name].append(0.1 * i)
+    assert {len(numbers) for numbers in groups.values()} == {children}
+    for head in heads:
+        found = script.changes({"": groups["A"]}, {"": groups["A'"]}, {"": groups[head]})
+        assert found[""].change == pytest.approx(0)
+
+
+def test_more_noise_is_a_larger_threshold_and_more_children_a_smaller_one(script):
+    def threshold(noise, children):
+        groups = drawn(script, 0, noise=noise, children=children, outliers=0)
+        (found,) = {change.threshold for change in script.changes(*groups).values()}
+        return math.log1p(found)
+
+    # four deviations, as the docstring has it
+    for noise, children in ((0.1, 6), (0.2, 6), (0.2, 24)):
+        sigma = 1.25 * noise * math.sqrt(1 / children + 1 / (2 * children))
+        assert threshold(noise, children) == pytest.approx(4.1 * sigma, rel=0.15)
+
+
+FORWARD_1, FORWARD_10 = "linear, forward, n = 1", "linear, forward, n = 10"
+
+
+@pytest.fixture
+def fake(script, monkeypatch):
+    """Children that find what the test says: ratios and operators of the head, those of the base being
+    1 and three; None for a cell that isn't there, by side."""
+
+    def set_up(ratio, operators=3, missing=("", "")):
+        asked = []
+
+        def measured(of_commit, cells, planted, count):
+            asked.append((of_commit, planted, count))
+            head = of_commit == "head" or planted
+            names = [script.label(cell) for cell in cells]
+            found = {
+                "log_ratio": math.log(ratio if head else 1.0),
+                "planted": bool(planted),
+                **({"operators": {"aten.addmm.default": operators if head else 3}} if count else {}),
+            }
+            return {name: None if (of_commit, name) == missing else found for name in names}
+
+        monkeypatch.setattr(script, "commit", lambda name: name.lower())
+        monkeypatch.setattr(script, "measured", measured)
+        return asked
+
+    return set_up
+
+
+def test_the_exit_status_says_whether_something_got_worse(script, fake, capsys, tmp_path):
+    for ratio, operators, status in ((1.0, 3, 0), (0.5, 2, 0), (1.3, 3, 1), (1.0, 4, 1)):
+        fake(ratio, operators)
+        assert script.main(["base", "--only", "linear", "n = 1"]) == status
+    asked = fake(1.3, 4)
+    file = tmp_path / "numbers.json"
+    words = ["base", "--only", "linear, forward, n = 1", "--children", "2", "--json", str(file)]
+    assert script.main(words) == 1
+    assert [of_commit for of_commit, _, _ in asked] == ["base", "head", "base", "base", "head", "base"]
+    assert [count for _, _, count in asked] == [True, True, True, False, False, False]
+    out = capsys.readouterr().out
+    assert "linear, forward, n = 10   1.00  1.30  +30.0%       8.0%  slower" in out
+    assert "operators in linear, forward, n = 10: +1 aten.addmm.default" in out
+    assert "3 of 3 cells slower, 3 with more operators" in out
+    numbers = json.loads(file.read_text())
+    assert numbers["base"] == "base"
+    assert numbers["head"] == "head"
+    assert numbers["cells"][FORWARD_1]["verdict"] == "slower"
+    assert numbers["operators"][FORWARD_1] == {"aten.addmm.default": 1}
+    assert numbers["children"]["B"][FORWARD_1] == [pytest.approx(math.log(1.3))] * 2
+
+
+@pytest.mark.parametrize("side", ["base", "head"])
+def test_cells_that_a_commit_does_not_have_are_named(script, fake, side, capsys, monkeypatch):
+    fake(1.0, missing=(side, FORWARD_1))
+    assert script.main(["base", "--only", "linear, forward, n = 1"]) == 0
+    out = capsys.readouterr().out
+    assert f"not on both sides: {FORWARD_1}" in out
+    assert "0 of 2 cells slower" in out
+    monkeypatch.setattr(script, "CELLS", [("linear", script.FORWARD, 1)])
+    with pytest.raises(SystemExit) as refused:
+        script.main(["base"])
+    assert refused.value.code == 2
+    assert "no cell is there on both sides" in capsys.readouterr().err
+
+
+def test_trials_count_what_is_found_and_false_alarms(script, fake, capsys):
+    asked = fake(1.3)
+    only = ["--only", "linear, forward, n = 10", "--children", "2"]
+    words = ["base", "--planted", "25", "50", "--row", "layer_norm", "--trials", "3"]
+    assert script.main([*words, *only]) == 0
+    out = capsys.readouterr().out
+    assert "25 %: found 3 of 3 times, false alarms 0 times" in out
+    assert "50 %: found 3 of 3 times, false alarms 0 times" in out
+    assert {tuple(planted) for _, planted, _ in asked if planted} == {
+        ("layer_norm", 25.0, 10),
+        ("layer_norm", 50.0, 10),
+    }
+    # where nothing is planted whatever is found is false
+    assert script.main(["base", "--planted", "0", "--trials", "2", *only]) == 0
+    assert "0 %: found 0 of 2 times, false alarms 2 times" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "name the commit to compare with: BASE"),
+        (["no-such-commit"], "'no-such-commit' is not a commit of"),
+        (["HEAD", "--head", "HEAD:README.md"], "'HEAD:README.md' is not a commit of"),
+        (
+            ["HEAD", "--only", "nonsense"],
+            "no cell has all of ['nonsense'] in its name; there are linear",
+        ),
+        (["HEAD", "--children", "0"], "--children and --trials must be at least 1"),
+        (["--planted", "25", "--head", "HEAD"], "leave out --head"),
+    ],
+)
+def test_what_can_not_be_compared_is_refused(script, tiny, arguments, words, capsys):
+    with pytest.raises(SystemExit) as refused:
+        script.main(arguments)
+    assert refused.value.code == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.fixture
+def git(script, monkeypatch, tmp_path):
+    """git in a new repository, which is the script's then."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    monkeypatch.setattr(script, "ROOT", root)
+
+    def run(*arguments):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", "-C", str(root), *who, *arguments], check=True, capture_output=True)
+
+    run("init")
+    return run
+
+
+@pytest.fixture
+def tiny(script, git):
+    """A repository of one commit, with nothing to install."""
+    (script.ROOT / "README.md").write_text("nothing")
+    git("add", ".")
+    git("commit", "-m", "nothing")
+
+
+def test_a_commit_that_can_not_be_installed_is_refused_by_name(script, tiny, capsys):
+    with pytest.raises(SystemExit) as refused:
+        script.main(["HEAD"])
+    assert refused.value.code == 2
+    assert f"{script.commit('HEAD')} can't be installed by pip" in capsys.readouterr().err
+
+
+def test_the_number_of_a_cell_is_the_median_over_rounds(child, monkeypatch):
+    times = {work.TORCH: [1.0, 2.0, 1.0], "reference": [2.0, 4.0, 9.0]}
+    monkeypatch.setattr(timing, "rounds", lambda of, most: times if set(of) == set(times) else None)
+    found = child.measured([["a", "linear", 2, 1, work.FORWARD]], 3, None)
+    assert found == {"a": {"log_ratio": pytest.approx(math.log(2.0)), "planted": False}}
+
+
+def test_a_planted_slow_down_is_a_share_of_the_forward(child, monkeypatch):
+    def rounds(of, most):
+        for do in of.values():
+            do()
+        # the forward takes twice as long as a thousand turns
+        return {name: [2.0 if name == "forward" else 1.0] for name in of}
+
+    turns = []
+    monkeypatch.setattr(timing, "rounds", rounds)
+    monkeypatch.setattr(child, "busy", turns.append)
+    cells = [
+        ["short", "linear", 2, 1, work.FORWARD],
+        ["long", "linear", 2, 100, work.FORWARD],
+        ["other", "layer_norm", 2, 1, work.FORWARD],
+        ["two of them", "sequential_mlp", 2, 1, work.BACKWARD],
+    ]
+    found = child.measured(cells, 3, ["linear", 25, 10])
+    assert turns == [child._TURNS, 500, 500, 500]  # the first measures how long they take
+    planted = [label for label, cell in found.items() if cell["planted"]]
+    assert planted == ["short", "two of them"]
+
+
+def test_operators_are_those_of_the_reference(child, monkeypatch):
+    cell = ["a", "linear", 3, 1, work.FORWARD]
+    assert child.counted([cell])["a"]["aten.addmm.default"] == 3
+    x = torch.ones(1)
+    of_two = {work.TORCH: lambda: x + x, "reference": lambda: x * x}
+    monkeypatch.setattr(work, "subjects", lambda cell, names: of_two)
+    assert child.counted([cell]) == {"a": {"aten.mul.Tensor": 1}}
+
+
+@pytest.mark.slow
+def test_both_commits_are_what_is_timed(script, git, repository, capsys):
+    """The base is older than tmref.bench, and the head multiplies once more in every block."""
+    root = script.ROOT
+    for name in ("tmref", "strategies"):
+        shutil.copytree(repository / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(repository / name, root)
+    config, bench = (root / "pyproject.toml").read_text(), root / "tmref" / "bench"
+    (root / "pyproject.toml").write_text(config.replace('    "tmref.bench",\n', ""))
+    bench.rename(root.parent / "bench")
+    git("add", ".")
+    git("commit", "-m", "base")
+    source = root / "tmref" / "nn" / "module_map.py"
+    text = source.read_text()
+    assert "[module(block._values) for" in text
+    source.write_text(text.replace("[module(block._values) for", "[module(block._values * 1) for"))
+    git("commit", "-am", "head")
+    shutil.copytree(repository / "tmref" / "bench", bench)
+    assert script.main(["HEAD~1", "--only", "linear, forward, n = 100", "--children", "1"]) == 1
+    out = capsys.readouterr().out
+    assert "operators in linear, forward, n = 100: +16 aten.mul.Tensor" in out
+    assert "1 with more operators" in out
+    homes = {script.commit(name) for name in ("HEAD", "HEAD~1")}
+    assert {path.name for path in script.FOLDER.iterdir()} == homes
+
+
+@pytest.mark.slow
+def test_another_tmref_than_the_installed_one_is_never_timed(script, tmp_path, monkeypatch):
+    """In an empty folder there is none, and the one of this environment must not stand in for it."""
+    monkeypatch.setattr(script, "installed", lambda of_commit: tmp_path)
+    cells = [cell for cell in script.CELLS if script.label(cell) == FORWARD_1]
+    with pytest.raises(script.Unusable, match=r"tmref.* must come from"):
+        script.measured("HEAD", cells, None, False)
+
+
+def test_the_folder_of_tmref_and_that_of_its_benchmarks_are_checked(child, repository, tmp_path):
+    home, bench = repository, repository / "tmref" / "bench"
+    child.check_origin(home, bench)
+    for wrong in ((tmp_path, bench), (home, tmp_path)):
+        with pytest.raises(ImportError, match=r"tmref.* must come from .*, but it comes from"):
+            child.check_origin(*wrong)
+
+
+def test_a_child_has_one_thread_and_times_the_rows_that_there_are(
+    child, monkeypatch, capsys, repository
+):
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(child, "load_bench", lambda folder: None)
+
+    def measured(cells, rounds, planted):
+        return {label: {"log_ratio": torch.get_num_threads()} for label, *_ in cells}
+
+    monkeypatch.setattr(child, "measured", measured)
+    bench = str(repository / "tmref" / "bench")
+    cells = [["a", "linear", 1, 1, work.FORWARD], ["b", "no_such_row", 1, 1, work.FORWARD]]
+    todo = {"home": str(repository), "bench": bench, "cells": cells, "rounds": 1}
+    try:
+        torch.set_num_threads(2)
+        child.main(json.dumps({**todo, "count": False, "planted": None}))
+    finally:
+        torch.set_num_threads(threads)
+    assert json.loads(capsys.readouterr().out) == {"a": {"log_ratio": 1}, "b": None}

@@ -1,0 +1,230 @@
+"""The work that is timed: a module of the catalog on a map, by an implementation or in plain torch."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from tmref import Labels, TensorBlock, TensorMap, twins
+from tmref.catalog import Call, Recipe, recipe, row, set_parameters
+from tmref.implementations import load
+
+Work = Callable[[], Any]
+
+TORCH, AGAIN = "plain torch", "plain torch again"
+FORWARD, INFERENCE, BACKWARD, COMPILED = MODES = (
+    "forward",
+    "inference",
+    "forward + backward",
+    "compiled",
+)
+#: The forms of maps: blocks of equal shape without components, and those of a spherical expansion.
+EQUAL, EXPANSION = FORMS = ("equal blocks", "spherical expansion")
+
+_MAX_LAMBDA = 3
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One thing to time: a row of the catalog, a pass, a size and a form.
+
+    Raises ValueError for a row, a mode or a form that there isn't, for sizes below 1, and for a backward
+    through what overwrites its input.
+    """
+
+    row: str
+    blocks: int
+    samples: int
+    mode: str = FORWARD
+    features: int = 32
+    form: str = EQUAL
+
+    def __post_init__(self) -> None:
+        traits = row(self.row).traits
+        if self.mode == BACKWARD and "pure" not in traits:
+            raise ValueError(f"{self.row} overwrites its input, which autograd does not let it do")
+        for what, given, known in (("mode", self.mode, MODES), ("form", self.form, FORMS)):
+            if given not in known:
+                raise ValueError(f"there is no {what} {given!r}; there are {', '.join(known)}")
+        for name in ("blocks", "samples", "features"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    def __str__(self) -> str:
+        sizes = f"{self.blocks} blocks × {self.samples} samples"
+        return f"{self.row}, {self.mode}, {sizes}" + (f", {self.form}" if self.form != EQUAL else "")
+
+
+def made_map(cell: Cell, device: torch.device | str = "cpu") -> TensorMap:
+    """A map of the cell's size and form, with normally distributed float32 values.
+
+    Equal blocks have the shape ``(samples, features)``, or ``(samples, 2λ + 1, features)`` for λ = 0
+    to 3 by turns where the row tells invariant keys from covariant ones. A spherical expansion has such
+    blocks for any row, of 1/2, 1 and 3/2 times ``samples`` for one combination of types after the other:
+    the types of centers are not equally frequent.
+    """
+    by_lambda = row(cell.row).by_invariance or cell.form == EXPANSION
+    keys, blocks = [], []
+    properties = Labels.range("n", cell.features)
+    for i in range(cell.blocks):
+        angular, rest = (i % (_MAX_LAMBDA + 1), i // (_MAX_LAMBDA + 1)) if by_lambda else (0, i)
+        keys.append((angular, 1, rest))
+        samples = cell.samples
+        if cell.form == EXPANSION:
+            samples = max(1, cell.samples * 2 * (1 + rest % 3) // 4)
+        components = [_o3_mu(angular)] if by_lambda else []
+        values = torch.randn(samples, *map(len, components), cell.features)
+        blocks.append(TensorBlock(values, Labels.range("system", samples), components, properties))
+    names = ["o3_lambda", "o3_sigma", "types"]
+    tensor = TensorMap(Labels(names, torch.tensor(keys, dtype=torch.int32)), blocks)
+    return tensor.to(device=torch.device(device))
+
+
+def _o3_mu(angular: int) -> Labels:
+    return Labels("o3_mu", torch.arange(-angular, angular + 1, dtype=torch.int32).reshape(-1, 1))
+
+
+def made_recipe(cell: Cell, x: TensorMap) -> Recipe:
+    """How the module of the cell is made for the map, with parameters drawn by torch's random state."""
+    of = row(cell.row)
+    widths = [[cell.features] * (len(of.layers) + 1)] * len(x)
+    invariant = [int(key["o3_lambda"]) == 0 for key in x.keys] if of.by_invariance else [True] * len(x)
+    parameters = [
+        [
+            tuple(
+                torch.randn(shape) / shape[-1] ** 0.5
+                for shape in layer.parameter_shapes(cell.features, cell.features, whole)
+            )
+            for layer in of.layers
+        ]
+        for whole in invariant
+    ]
+    return recipe(of, x.keys, torch.float32, widths, parameters)
+
+
+class PlainLayerNorm(torch.nn.Module):
+    """The layer norm over all axes but the samples in torch's fused kernel; then a factor a feature."""
+
+    def __init__(self, features: int, *, elementwise_affine: bool = True, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(features)) if elementwise_affine else None
+        self.bias = torch.nn.Parameter(torch.zeros(features)) if elementwise_affine and bias else None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Values of the same shape."""
+        if x.dim() == 2:
+            return torch.nn.functional.layer_norm(x, x.shape[1:], self.weight, self.bias)
+        normed = torch.nn.functional.layer_norm(x, x.shape[1:])
+        if self.weight is None:
+            return normed
+        return (
+            normed * self.weight if self.bias is None else torch.addcmul(self.bias, normed, self.weight)
+        )
+
+
+class PlainCovariant(torch.nn.Module):
+    """y = f(‖x‖) · x, with the norm over the components."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Values of the same shape."""
+        axes = tuple(range(1, x.dim() - 1))
+        return self.module(torch.linalg.vector_norm(x, dim=axes, keepdim=True)) * x
+
+
+def plain_module(call: Call) -> torch.nn.Module:
+    """The module of one block as one would write it in plain torch, with the parameters of ``call``.
+
+    Where the catalog's twins are written out for their precision, this is torch's fast way.
+    """
+    args = [plain_module(arg) if isinstance(arg, Call) else arg for arg in call.args]
+    kwargs = {name: value for name, value in call.kwargs.items() if name != "dtype"}
+    fast: dict[str, Any] = {"twins.LayerNorm": _plain_layer_norm, "twins.Covariant": PlainCovariant}
+    make = fast.get(call.name) or getattr(torch.nn, call.name.removeprefix("torch.nn."))
+    module: torch.nn.Module = make(*args, **kwargs)
+    if call.parameters:
+        set_parameters(list(module.parameters()), call.parameters)
+    return module
+
+
+def _plain_layer_norm(features: int, *, mean: bool = True, **options: Any) -> torch.nn.Module:
+    return (
+        PlainLayerNorm(features, **options) if mean else twins.LayerNorm(features, mean=False, **options)
+    )
+
+
+def subjects(cell: Cell, names: Sequence[str], device: torch.device | str = "cpu") -> dict[str, Work]:
+    """The work of the cell by plain torch, block by block, twice, and by the implementations of these
+    names, all on the same values with the same parameters.
+
+    ``forward`` records for autograd, as training does, ``inference`` doesn't; ``forward + backward``
+    differentiates the sum of all outputs by the parameters, and by the values where a block has none;
+    ``compiled`` is a forward compiled by torch.compile. Raises UnknownImplementation for a name that
+    there isn't.
+    """
+    torch.manual_seed(0)
+    x = made_map(cell, device)
+    made = made_recipe(cell, x)
+    assert made.twins is not None
+    plain = [plain_module(twin).to(device) for twin in made.twins]
+    values = [block.values for block in x]
+
+    def loop() -> list[torch.Tensor]:
+        return [module(v) for module, v in zip(plain, values, strict=True)]
+
+    if cell.mode == BACKWARD and not all(y.requires_grad for y in loop()):
+        for value in values:
+            value.requires_grad_()
+    ones = [torch.ones_like(y) for y in loop()]
+    found = {TORCH: _in_mode(cell.mode, loop, loop, ones), AGAIN: _in_mode(cell.mode, loop, loop, ones)}
+    for name in names:
+        implementation = load(name)
+        module, encoded = implementation.build(made).to(device), implementation.encode(x)
+        found[name] = _of_module(cell.mode, module, encoded, ones)
+    return found
+
+
+def _of_module(mode: str, module: Any, x: Any, ones: list[torch.Tensor]) -> Work:
+    def values() -> list[torch.Tensor]:
+        return [block.values for block in module(x)]
+
+    called = torch.compile(module) if mode == COMPILED else module
+    return _in_mode(mode, lambda: called(x), values, ones, lambda: called(x))
+
+
+def _in_mode(
+    mode: str,
+    forward: Work,
+    values: Callable[[], list[torch.Tensor]],
+    ones: list[torch.Tensor],
+    compiled: Work | None = None,
+) -> Work:
+    """The work of a forward in a mode; ``compiled`` is what it is in that mode, where it isn't
+    ``forward`` itself that is compiled."""
+    if mode == BACKWARD:
+        return lambda: torch.autograd.backward(values(), ones)
+    if mode == FORWARD:
+        return forward
+    run = forward if mode == INFERENCE else compiled or torch.compile(forward)
+
+    def without_recording() -> None:
+        with torch.inference_mode():
+            run()
+
+    return without_recording
+
+
+def grid(
+    rows: Sequence[str], blocks: Sequence[int], samples: Sequence[int], modes: Sequence[str]
+) -> list[Cell]:
+    """A cell for every combination, the last changing first."""
+    return [
+        Cell(name, n, m, mode) for name, mode, n, m in itertools.product(rows, modes, blocks, samples)
+    ]
