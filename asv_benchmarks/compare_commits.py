@@ -175,7 +175,7 @@ def measured(
     if done.returncode:
         raise Unusable(
             f"the cells can't be timed at {of_commit}; choose by --only those that run there, or a "
-            f"later commit:\n{done.stderr.strip()}"
+            f"later commit (exit status {done.returncode}):\n{done.stderr.strip()}"
         )
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

@@ -63,12 +63,22 @@ def busy(turns: int) -> None:
         pass
 
 
+def _with_busy(work: Callable[[], Any], turns: int) -> Callable[[], Any]:
+    def do() -> None:
+        work()
+        busy(turns)
+
+    return do
+
+
 class Planted:
     """A slow-down of the forward of one class of tmref.nn by a share of the time it takes.
 
-    After its forward, the module does busy work. How much is measured here, for each number of samples:
-    the forward of the row's own cell by turns with busy work of known length, as all is timed. So the
-    share is that of CPU time on this machine, now; a module made of several of that class has as many.
+    After its forward, the module does busy work. How much is measured here, for each number of samples,
+    on the row's own cell: first the forward beside busy work of known length, then the forward beside
+    itself with as much as its share would be. What is more or less than the share then is taken off or
+    added: what runs after busy work is a little slower, too. So the share is one of CPU time on this
+    machine, now; a module that calls several of that class is slowed down by each.
     """
 
     def __init__(self, row: str, percent: float, most: int, sizes: set[tuple[int, int]], rounds: int):
@@ -77,12 +87,17 @@ class Planted:
 
         self.turns, self.calls, self.size = {}, 0, (0, 0)
         for blocks, samples in sizes:
-            if samples > most:
+            if samples > most or not percent:
                 continue
             forward = work.subjects(work.Cell(row, blocks, samples), ["reference"])["reference"]
             times = timing.rounds({"forward": forward, "busy": lambda: busy(_TURNS)}, most=rounds)
-            ratio = timing.Ratio.of(times["forward"], times["busy"]).median
-            self.turns[blocks, samples] = round(percent / 100 * ratio * _TURNS)
+            in_turns = _TURNS * timing.Ratio.of(times["forward"], times["busy"]).median
+            share = percent / 100
+            first = round(share * in_turns)
+            both = {"forward": forward, "slowed": _with_busy(forward, first)}
+            times = timing.rounds(both, most=4 * rounds, budget=2.0)
+            missed = share - (timing.Ratio.of(times["slowed"], times["forward"]).median - 1)
+            self.turns[blocks, samples] = max(1, first + round(missed * in_turns))
         module: Any = getattr(tmref.nn, find(row).module)
         module.forward = self._slowed(module.forward)
 
