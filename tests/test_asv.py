@@ -10,10 +10,10 @@ import pytest
 # in a process of its own: the suite puts the checkout's tmref.bench in the place of the installed one
 COUNT = """
 import itertools, json, math
-from benchmarks import counts, data, modules
+from benchmarks import counts, data, device, modules
 
 counted, files = {}, set()
-for module in (counts, data, modules):
+for module in (counts, data, device, modules):
     for name, found in vars(module).items():
         if name.startswith("timeraw_"):
             counted[name] = 1
@@ -45,7 +45,7 @@ def test_at_most_120_cells_are_timed(suite):
     counted, _ = suite
     timed = sum(count for name, count in counted.items() if name.startswith("time"))
     assert 80 <= timed <= 120
-    for name in ("track_ratio", "track_spread", "track_operators", "track_peak_bytes", "time_load"):
+    for name in ("track_ratio", "track_operators", "track_peak_bytes", "track_kernels", "time_load"):
         assert counted[name] > 1
 
 
@@ -73,3 +73,53 @@ def test_asv_runs_it(repository, tmp_path):
     assert found.returncode == 0, said
     assert "failed" not in said, said
     assert "time_keys_to_samples" in said
+
+
+ON_A_GPU = """
+import json, math
+from benchmarks import device
+from tmref.bench.device import OnDevice
+from tmref.bench.work import AGAIN, TORCH, Cell
+
+cell = Cell("linear", 1, 1)
+device.timing.rounds = lambda work, device: {TORCH: [1.0, 1.0], AGAIN: [1.0, 1.0], "batched": [2.0, 2.0]}
+device.subjects = lambda *_: None
+of = {TORCH: OnDevice(1, 2, 3, 4, 0), "batched": OnDevice(5, 6, None, 7, 8)}
+device.device.measure_on_device = lambda *_: of
+device.CELLS = {"a": cell}
+benchmark = device.OnDevice()
+skipped = []
+for cuda, name in ((False, "batched"), (True, "batched"), (True, "reference")):
+    device.torch.cuda.is_available = lambda: cuda
+    cache = benchmark.setup_cache()
+    try:
+        benchmark.setup(cache, "a", name)
+    except NotImplementedError as error:
+        skipped.append(str(error))
+cache = benchmark.setup_cache()
+found = {what: getattr(benchmark, "track_" + what)(cache, "a", "batched") for what in device.UNITS}
+found["graph"] = math.isnan(found["graph"])
+print(json.dumps([skipped, found]))
+"""
+
+
+def test_on_a_gpu_each_number_is_tracked(repository):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", ON_A_GPU],
+        cwd=repository / "asv_benchmarks",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    skipped, found = json.loads(done.stdout)
+    assert skipped == ["torch finds no CUDA device", "reference is not installed"]
+    assert found == {
+        "ratio": 2.0,
+        "spread": 0.0,
+        "host": 5,
+        "device": 6,
+        "graph": True,
+        "kernels": 7,
+        "waits": 8,
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from tmref.bench.work import TORCH, Cell, Work, subjects
-from tmref.implementations import UnknownImplementation
+from tmref.implementations import UnknownImplementation, load
 
 IMPLEMENTATIONS = ("reference", "batched", "metatensor-learn", "metatensor-torch")
 SUBJECTS = (TORCH, *IMPLEMENTATIONS)
@@ -18,3 +18,15 @@ def work_of(cell: Cell, name: str) -> Work:
         return subjects(cell, [] if name == TORCH else [name])[name]
     except UnknownImplementation as error:
         raise NotImplementedError(str(error)) from error
+
+
+def installed() -> list[str]:
+    """The implementations that are there."""
+    found = []
+    for name in IMPLEMENTATIONS:
+        try:
+            load(name)
+        except UnknownImplementation:
+            continue
+        found.append(name)
+    return found

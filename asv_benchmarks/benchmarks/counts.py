@@ -1,4 +1,4 @@
-"""What is the same on every machine: operators, bytes, and instructions where there is valgrind."""
+"""What is the same on every machine: operators, waits for a device, bytes, instructions by valgrind."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ class Counts:
     def track_operators(self, name: str, row: str, mode: str) -> int:
         return counts.operators(self.run).total()
 
+    def track_waits(self, name: str, row: str, mode: str) -> int:
+        return counts.waits(self.run).total()
+
     def track_peak_bytes(self, name: str, row: str, mode: str) -> int:
         return counts.peak_bytes(self.run)
 
 
-Counts.track_operators.unit = "calls"  # type: ignore[attr-defined]
+Counts.track_operators.unit = Counts.track_waits.unit = "calls"  # type: ignore[attr-defined]
 Counts.track_peak_bytes.unit = "bytes"  # type: ignore[attr-defined]
 
 

@@ -18,9 +18,8 @@ from tmref.bench.work import (
     Cell,
     subjects,
 )
-from tmref.implementations import UnknownImplementation, load
 
-from .common import IMPLEMENTATIONS, SUBJECTS, work_of
+from .common import IMPLEMENTATIONS, SUBJECTS, installed, work_of
 
 
 class Linear:
@@ -85,7 +84,7 @@ CELLS = {
 }
 
 
-Cache = dict[str, dict[str, tuple[float, float, float]]]
+Cache = dict[str, dict[str, timing.Ratio]]
 
 
 class Ratios:
@@ -96,18 +95,10 @@ class Ratios:
     timeout = 900
 
     def setup_cache(self) -> Cache:
-        names = []
-        for name in IMPLEMENTATIONS:
-            try:
-                load(name)
-            except UnknownImplementation:
-                continue
-            names.append(name)
-        found = {}
+        found, names = {}, installed()
         for text, cell in CELLS.items():
             times = timing.rounds(subjects(cell, names))
-            ratios = {name: timing.Ratio.of(times[name], times[TORCH]) for name in times}
-            found[text] = {name: (ratio.median, ratio.low, ratio.high) for name, ratio in ratios.items()}
+            found[text] = {name: timing.Ratio.of(times[name], times[TORCH]) for name in times}
         return found
 
     def setup(self, cache: Cache, cell: str, name: str) -> None:
@@ -115,12 +106,11 @@ class Ratios:
             raise NotImplementedError(f"{name} is not installed")
 
     def track_ratio(self, cache: Cache, cell: str, name: str) -> float:
-        return cache[cell][name][0]
+        return cache[cell][name].median
 
     def track_spread(self, cache: Cache, cell: str, name: str) -> float:
-        """Half the distance of the quartiles, of the median: the noise of the ratio beside it."""
-        median, low, high = cache[cell][name]
-        return (high - low) / 2 / median
+        """The noise of the ratio beside it."""
+        return cache[cell][name].spread
 
 
 Ratios.track_ratio.unit = "times plain torch's"  # type: ignore[attr-defined]

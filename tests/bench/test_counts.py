@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from tmref.bench import counts
-from tmref.bench.work import BACKWARD, TORCH, Cell, subjects
+from tmref.bench.work import BACKWARD, FORWARD, TORCH, Cell, subjects
+from tmref.catalog import ROWS
 
 
 def test_operators_of_forward_and_backward_are_counted():
@@ -63,3 +64,27 @@ def test_the_python_under_valgrind_is_this_one(monkeypatch):
     with counts._this_python():
         assert Path(shutil.which("python")).parent == Path(sys.executable).parent
     assert os.environ["PATH"] == before
+
+
+def test_waits_are_for_values_and_for_shapes_that_depend_on_them():
+    x = torch.tensor([1.0, 0.0, 2.0])
+    rows, mask = torch.tensor([0, 2]), torch.tensor([True, False, True])
+
+    def of(work):
+        return dict(counts.waits(work))
+
+    assert of(lambda: (x + x, x[rows], x[1:], torch.stack([x, x]))) == {}
+    assert of(lambda: x[0].item()) == {"aten._local_scalar_dense.default": 1}
+    assert of(lambda: x[mask]) == {"aten.index.Tensor": 1}
+    assert of(lambda: x.nonzero()) == {"aten.nonzero.default": 1}
+    assert of(lambda: torch.equal(x, x)) == {"aten.equal.default": 1}
+    y = torch.zeros(3)
+    assert of(lambda: y.index_put_((rows,), x[rows])) == {}
+    assert of(lambda: y.index_put_((mask,), x[rows])) == {"aten.index_put_.default": 1}
+
+
+@pytest.mark.parametrize("mode", [FORWARD, BACKWARD])
+@pytest.mark.parametrize("row", [row.name for row in ROWS if "pure" in row.traits])
+def test_the_reference_never_waits(row, mode):
+    for name in ("reference", "batched"):
+        assert not counts.waits(subjects(Cell(row, 8, 3, mode, features=4), [name])[name])

@@ -32,6 +32,8 @@ def test_times_are_those_of_the_work(clock):
     ratio = timing.Ratio.of(times["b"], times["a"])
     assert (ratio.median, ratio.low, ratio.high) == (3.0, 3.0, 3.0)
     assert str(ratio) == "3.00 (3.00–3.00)"
+    assert ratio.spread == 0
+    assert timing.Ratio(2.0, 1.9, 2.3).spread == pytest.approx(0.1)
 
 
 def test_short_work_is_repeated_and_all_take_turns(clock):

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 import tmref
 from tmref import TensorBlock, TensorMap
+from tmref.bench import counts
+from tmref.bench.work import Cell, made_map, subjects
 from tmref.catalog import DATA, ROWS, Call
 from tmref.implementations import CPU
 from tmref.implementations.reference import Reference
@@ -255,6 +257,41 @@ def test_an_adapter_that_loses_the_device_fails_the_smoke_law(without_shrinking)
     assert (verdict.row, verdict.law, verdict.verdict) == ("-", encoding.NAME, FAIL)
     assert "are on cpu, expected on elsewhere:0" in verdict.message
     assert '.to("elsewhere:0")' in verdict.counterexample
+
+
+# --- what the host waits for
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """waits(work): how often it reads something of the device."""
+
+    def of(work):
+        read = []
+        monkeypatch.setattr(
+            elsewhere.Elsewhere, "tolist", lambda self: read.append(self) or self.inside.tolist()
+        )
+        found = counts.waits(work).total()
+        return found + len(read)
+
+    return of
+
+
+@pytest.mark.parametrize("name", ["reference", "batched"])
+@pytest.mark.parametrize("row", [row.name for row in ROWS if "pure" in row.traits])
+def test_labels_are_looked_up_without_waiting_for_the_device(row, name, waits):
+    assert waits(subjects(Cell(row, 8, 3, features=4), [name], elsewhere.NAME)[name]) == 0
+
+
+def test_what_waits_is_noticed(waits):
+    x = made_map(Cell("linear", 2, 3), elsewhere.NAME)
+    assert waits(lambda: x.keys.position(x.keys[0])) == 0
+    for waiting in (
+        lambda: x.keys.position(x.keys.values[0]),
+        lambda: [block.samples.values.to("cpu") for block in x],
+        lambda: x.block(0).values[0, 0].item(),
+    ):
+        assert waits(waiting) > 0
 
 
 # --- modules of one's own

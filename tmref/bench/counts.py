@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .work import AGAIN, TORCH, Cell, Work
@@ -21,12 +22,32 @@ class _Operators(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.counts: Counter[str] = Counter()
+        self.waits: Counter[str] = Counter()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
+        result = func(*args, **(kwargs or {}))
         self.counts[str(func)] += 1
-        return func(*args, **(kwargs or {}))
+        self.waits[str(func)] += _waits(func, pytree.tree_leaves((args, kwargs)), result)
+        return result
+
+
+#: Operators whose result, or its shape, depends on values, by torch's own account.
+_DEPENDENT = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+#: Of these, those for which that is so with a mask only.
+_INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_"}
+_MASKS = (torch.bool, torch.uint8)
+
+
+def _waits(func: Any, given: Sequence[Any], result: Any) -> bool:
+    """Whether the host needs values that are on a device to go on."""
+    tensors = [value for value in given if isinstance(value, torch.Tensor)]
+    if func.overloadpacket.__name__ in _INDEXING:
+        return any(tensor.dtype in _MASKS for tensor in tensors[1:])
+    to_host = isinstance(result, torch.Tensor) and result.device.type == "cpu"
+    from_device = any(tensor.device.type != "cpu" for tensor in tensors)
+    return bool(_DEPENDENT & set(func.tags)) or (to_host and from_device)
 
 
 def operators(work: Work) -> Counter[str]:
@@ -34,10 +55,24 @@ def operators(work: Work) -> Counter[str]:
 
     Whatever implements a module, operators are what it asks of a device: a kernel each, on a GPU.
     """
+    return _called(work).counts
+
+
+def waits(work: Work) -> Counter[str]:
+    """How often an operator is called that makes the host wait for the device, were there one: for the
+    value of an element, for a shape that depends on values, for a copy to the host.
+
+    Found by the operators, so it is the same on a machine without a device, but for what is never asked
+    of torch there: reading a tensor of the CPU as a list.
+    """
+    return +_called(work).waits
+
+
+def _called(work: Work) -> _Operators:
     work()  # what is made by the first call only is no part of the work
     with _Operators() as found:
         work()
-    return found.counts
+    return found
 
 
 def peak_bytes(work: Work) -> int:

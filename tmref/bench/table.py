@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from .device import OnDevice, measure_on_device
 from .timing import Ratio, machine, rounds
 from .work import AGAIN, TORCH, Cell, subjects
 
@@ -19,10 +20,11 @@ REFERENCE = "reference"
 
 @dataclass(frozen=True)
 class Measured:
-    """The seconds that the work of a cell took each subject, one number a round."""
+    """The seconds that the work of a cell took each subject, one number a round, and of a GPU."""
 
     cell: Cell
     times: Mapping[str, Sequence[float]]
+    on_device: Mapping[str, OnDevice] = field(default_factory=dict)
 
     def seconds(self, name: str) -> float:
         """The median."""
@@ -37,7 +39,8 @@ class Measured:
 
 def measure(cell: Cell, names: Sequence[str], device: torch.device | str = "cpu") -> Measured:
     """Time the work of a cell by plain torch and by the implementations of these names."""
-    return Measured(cell, rounds(subjects(cell, names, device), device=device))
+    on_device = {} if torch.device(device).type != "cuda" else measure_on_device(cell, names, device)
+    return Measured(cell, rounds(subjects(cell, names, device), device=device), on_device)
 
 
 def table(measured: Sequence[Measured], names: Sequence[str]) -> Table:
@@ -73,6 +76,32 @@ def table(measured: Sequence[Measured], names: Sequence[str]) -> Table:
     return found
 
 
+def device_table(measured: Sequence[Measured], names: Sequence[str]) -> Table:
+    """A line for every cell and subject: microseconds of the host and the device, kernels, and waits."""
+    found = Table(box=None, header_style="", pad_edge=False)
+    found.add_column("row, pass", no_wrap=True)
+    for heading in (
+        "blocks",
+        "samples",
+        "subject",
+        "host µs",
+        "device µs",
+        "graph µs",
+        "kernels",
+        "waits",
+    ):
+        justify = "left" if heading == "subject" else "right"
+        found.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for of_cell in measured:
+        cell = of_cell.cell
+        for i, name in enumerate((TORCH, *names)):
+            first = [f"{cell.row}, {cell.mode}", str(cell.blocks), str(cell.samples)]
+            of = of_cell.on_device[name]
+            times = ("-" if t is None else f"{1e6 * t:.0f}" for t in (of.host, of.device, of.graph))
+            found.add_row(*(first if i == 0 else [""] * 3), name, *times, str(of.kernels), str(of.waits))
+    return found
+
+
 def _short(number: float) -> str:
     """A number to two digits or three: 1.2 k, 34 k, 560 k, 7.8 M."""
     units = iter(("", " k", " M", " G"))
@@ -88,6 +117,8 @@ def show(measured: Sequence[Measured], names: Sequence[str]) -> None:
     console.width = max(console.width, 150)
     console.print(machine(), soft_wrap=True)
     console.print(table(measured, names))
+    if any(of_cell.on_device for of_cell in measured):
+        console.print(device_table(measured, names))
 
 
 def plot(measured: Sequence[Measured], names: Sequence[str], path: Path) -> None:

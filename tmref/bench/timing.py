@@ -94,6 +94,11 @@ class Ratio:
         low, median, high = quartiles([a / b for a, b in zip(times, others, strict=True)])
         return cls(median, low, high)
 
+    @property
+    def spread(self) -> float:
+        """Half the distance of the quartiles, of the median: its noise."""
+        return (self.high - self.low) / 2 / self.median
+
     def __str__(self) -> str:
         return f"{self.median:.2f} ({self.low:.2f}–{self.high:.2f})"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,9 +160,11 @@ def _plain_layer_norm(features: int, *, mean: bool = True, **options: Any) -> to
     )
 
 
-def subjects(cell: Cell, names: Sequence[str], device: torch.device | str = "cpu") -> dict[str, Work]:
+def subjects(
+    cell: Cell, names: Sequence[str], device: torch.device | str = "cpu", *, copies: int = 1
+) -> dict[str, Work]:
     """The work of the cell by plain torch, block by block, twice, and by the implementations of these
-    names, all on the same values with the same parameters.
+    names, all on the same values with the same parameters: on one of so many copies after the other.
 
     ``forward`` records for autograd, as training does, ``inference`` doesn't; ``forward + backward``
     differentiates the sum of all outputs by the parameters, and by the values where a block has none;
@@ -174,29 +176,30 @@ def subjects(cell: Cell, names: Sequence[str], device: torch.device | str = "cpu
     made = made_recipe(cell, x)
     assert made.twins is not None
     plain = [plain_module(twin).to(device) for twin in made.twins]
-    values = [block.values for block in x]
+    maps = [x, *(x.copy() for _ in range(copies - 1))]
+    values = itertools.cycle([[block.values for block in copied] for copied in maps])
 
     def loop() -> list[torch.Tensor]:
-        return [module(v) for module, v in zip(plain, values, strict=True)]
+        return [module(v) for module, v in zip(plain, next(values), strict=True)]
 
-    if cell.mode == BACKWARD and not all(y.requires_grad for y in loop()):
-        for value in values:
-            value.requires_grad_()
     ones = [torch.ones_like(y) for y in loop()]
+    if cell.mode == BACKWARD and not all(y.requires_grad for y in loop()):
+        for block in itertools.chain.from_iterable(maps):
+            block.values.requires_grad_()
     found = {TORCH: _in_mode(cell.mode, loop, loop, ones), AGAIN: _in_mode(cell.mode, loop, loop, ones)}
     for name in names:
         implementation = load(name)
-        module, encoded = implementation.build(made).to(device), implementation.encode(x)
-        found[name] = _of_module(cell.mode, module, encoded, ones)
+        module, encoded = implementation.build(made).to(device), [*map(implementation.encode, maps)]
+        found[name] = _of_module(cell.mode, module, itertools.cycle(encoded), ones)
     return found
 
 
-def _of_module(mode: str, module: Any, x: Any, ones: list[torch.Tensor]) -> Work:
+def _of_module(mode: str, module: Any, maps: Iterator[Any], ones: list[torch.Tensor]) -> Work:
     def values() -> list[torch.Tensor]:
-        return [block.values for block in module(x)]
+        return [block.values for block in module(next(maps))]
 
     called = torch.compile(module) if mode == COMPILED else module
-    return _in_mode(mode, lambda: called(x), values, ones, lambda: called(x))
+    return _in_mode(mode, lambda: called(next(maps)), values, ones, lambda: called(next(maps)))
 
 
 def _in_mode(

@@ -57,7 +57,7 @@ def push_forward(module: torch.nn.Module, block: TensorBlock, gradient: TensorBl
     """
     extra = gradient.values.dim() - block.values.dim()
     directions = gradient.shape[1 : 1 + extra].numel()
-    rows = gradient.samples._tensor()[:, 0].to(block.device, torch.long)
+    rows = gradient.samples._tensor()[:, 0].to(block.device, torch.long, non_blocking=True)
     primal = block.values[rows].repeat_interleave(directions, dim=0)
     tangent = gradient.values.reshape(primal.shape)
     _load_jvp()

@@ -1,0 +1,81 @@
+"""A GPU by CUDA, where there is one: ratios of wall time, the host's and the device's time, kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from tmref.bench import device, timing
+from tmref.bench.work import AGAIN, BACKWARD, EXPANSION, FORWARD, TORCH, Cell, subjects
+
+from .common import SUBJECTS, installed
+
+CELLS = {
+    str(cell): cell
+    for cell in (
+        *(
+            Cell(row, blocks, 10, mode)
+            for row in ("linear", "sequential_mlp")
+            for blocks in (16, 256)
+            for mode in (FORWARD, BACKWARD)
+        ),
+        *(Cell("linear", 16, 10000, mode) for mode in (FORWARD, BACKWARD)),
+        Cell("equivariant_mlp", 36, 20, BACKWARD, form=EXPANSION),
+    )
+}
+
+#: What is tracked of a cell and a subject, and its unit.
+UNITS = {
+    "ratio": "times plain torch's",
+    "spread": "of the ratio",
+    "host": "seconds",
+    "device": "seconds",
+    "graph": "seconds",
+    "kernels": "kernels",
+    "waits": "calls",
+}
+
+Cache = dict[str, dict[str, dict[str, float]]]
+
+
+class OnDevice:
+    """All of a cell by turns in one process; what is not captured as a graph has no time of one."""
+
+    params = (list(CELLS), [*SUBJECTS, AGAIN])
+    param_names = ("cell", "implementation")
+    timeout = 900
+
+    def setup_cache(self) -> Cache:
+        if not torch.cuda.is_available():
+            return {}
+        return {text: _measured(cell) for text, cell in CELLS.items()}
+
+    def setup(self, cache: Cache, cell: str, name: str) -> None:
+        if not cache:
+            raise NotImplementedError("torch finds no CUDA device")
+        if name not in cache[cell]:
+            raise NotImplementedError(f"{name} is not installed")
+
+
+def _measured(cell: Cell) -> dict[str, dict[str, float]]:
+    names = installed()
+    times = timing.rounds(subjects(cell, names, "cuda"), device="cuda")
+    found = {}
+    for name, of in device.measure_on_device(cell, names, "cuda").items():
+        ratio = timing.Ratio.of(times[name], times[TORCH])
+        of_name = {"ratio": ratio.median, "spread": ratio.spread, **vars(of)}
+        found[name] = {what: float("nan") if of_name[what] is None else of_name[what] for what in UNITS}
+    return found
+
+
+def _track(what: str, unit: str) -> Callable[[OnDevice, Cache, str, str], float]:
+    def track(self: OnDevice, cache: Cache, cell: str, name: str) -> float:
+        return cache[cell][name][what]
+
+    track.unit = unit  # type: ignore[attr-defined]
+    return track
+
+
+for _what, _unit in UNITS.items():
+    setattr(OnDevice, f"track_{_what}", _track(_what, _unit))

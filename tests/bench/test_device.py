@@ -1,0 +1,222 @@
+"""Times and counts on a GPU, one that is made up: a queue beside the host, with a clock of its own."""
+
+import contextlib
+import time
+import types
+import warnings
+
+import pytest
+import torch
+
+from tmref.bench import device, table
+from tmref.bench.work import AGAIN, BACKWARD, TORCH, Cell, made_map, subjects
+
+HOST, DEVICE = 2e-6, 5e-6
+
+
+class Queue:
+    """A device that does what it is asked for one after the other, each kernel DEVICE seconds long; to
+    ask for one takes the host HOST seconds, and nothing in a graph that is replayed."""
+
+    def __init__(self):
+        self.host = self.done = 0.0
+        self.captures, self.mode = None, 0
+        self.kernels = []
+
+    def launch(self, name="kernel", seconds=DEVICE):
+        self.host += HOST
+        self.kernels.append(name)
+        if self.captures is not None:
+            self.captures.append(seconds)
+        else:
+            self.run(seconds)
+
+    def run(self, seconds):
+        self.done = max(self.done, self.host) + seconds
+
+    def wait(self):
+        if self.captures is not None:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        self.host = max(self.host, self.done)
+        if self.mode:
+            warnings.warn("called a synchronizing CUDA operation", stacklevel=2)
+
+    # --- what torch.cuda has
+
+    device = stream = staticmethod(lambda given: contextlib.nullcontext())
+    Stream = current_stream = staticmethod(lambda: types.SimpleNamespace(wait_stream=lambda other: None))
+
+    def get_device_properties(self, of):
+        return types.SimpleNamespace(L2_cache_size=5000)
+
+    def synchronize(self):
+        self.host = max(self.host, self.done)
+
+    def get_sync_debug_mode(self):
+        return self.mode
+
+    def set_sync_debug_mode(self, mode):
+        self.mode = {"default": 0, "warn": 1}.get(mode, mode)
+        if self.mode:
+            warnings.warn("Synchronization debug mode is a prototype feature", stacklevel=2)
+
+    def Event(self, enable_timing):
+        queue = self
+
+        class Event:
+            def record(self):
+                self.at = max(queue.done, queue.host)
+
+            def elapsed_time(self, end):
+                return 1e3 * (end.at - self.at)
+
+        return Event()
+
+    def CUDAGraph(self):
+        graph = types.SimpleNamespace(seconds=[])
+        graph.replay = lambda: self.run(sum(graph.seconds))
+        return graph
+
+    @contextlib.contextmanager
+    def graph(self, graph):
+        self.captures = graph.seconds
+        yield
+        self.captures = None
+
+
+@pytest.fixture
+def queue(monkeypatch):
+    """The made-up device in the place of torch.cuda; the host's clock is its clock."""
+    made = Queue()
+    monkeypatch.setattr(torch, "cuda", made)
+    monkeypatch.setattr(time, "perf_counter", lambda: made.host)
+
+    @contextlib.contextmanager
+    def profile(activities):
+        before = len(made.kernels)
+        yield types.SimpleNamespace(
+            events=lambda: (
+                [
+                    types.SimpleNamespace(name=name, device_type=torch.autograd.DeviceType.CUDA)
+                    for name in made.kernels[before:]
+                ]
+                + [types.SimpleNamespace(name="aten::mm", device_type=torch.autograd.DeviceType.CPU)]
+            )
+        )
+
+    monkeypatch.setattr(torch.profiler, "profile", profile)
+    return made
+
+
+def test_the_host_and_the_device_are_timed_apart(queue):
+    queue.run(1.0)  # what was asked for before is no part of it
+    host, on_device = device.seconds(queue.launch, 100)
+    assert host == pytest.approx(HOST)
+    assert on_device == pytest.approx(DEVICE, rel=0.01)
+
+
+def test_a_device_that_waits_for_the_host_does_not_in_a_graph(queue):
+    def slow():
+        queue.host += 1e-3
+        queue.launch()
+
+    host, on_device = device.seconds(slow, 10)
+    assert host == pytest.approx(1e-3, rel=0.01)
+    assert on_device == pytest.approx(1e-3, rel=0.01)
+    assert device.seconds(device.captured(slow, 10))[1] / 10 == pytest.approx(DEVICE)
+
+
+def test_kernels_are_counted_and_copies_are_not(queue):
+    def work():
+        for name in ("gemm", "add", "Memcpy HtoD (Pageable -> Device)", "Memset (Device)"):
+            queue.launch(name)
+
+    assert device.launches(work) == 2
+
+
+def test_waits_are_counted_and_the_mode_is_put_back(queue):
+    assert device.synchronizations(queue.launch) == 0
+
+    def work():
+        queue.wait()
+        queue.wait()
+        warnings.warn("something else", stacklevel=2)
+
+    assert device.synchronizations(work) == 2
+    with pytest.raises(ZeroDivisionError):
+        device.synchronizations(lambda: 1 / 0)
+    assert queue.mode == 0
+
+
+@pytest.fixture
+def made_up(queue, monkeypatch):
+    """Subjects of which one waits, and which launch a kernel for every block on the device."""
+
+    def work(cell, names, on, *, copies):
+        assert copies == device.copies_beyond_cache(cell, on)
+
+        def launch():
+            for _ in range(cell.blocks):
+                queue.launch()
+
+        def waits():
+            queue.launch()
+            queue.wait()
+
+        return {TORCH: launch, AGAIN: launch, "reference": launch, "waits": waits}
+
+    monkeypatch.setattr(device, "subjects", work)
+
+
+def test_what_waits_is_not_captured(made_up):
+    found = device.measure_on_device(Cell("linear", 4, 2), ["reference", "waits"], "cuda")
+    assert found["reference"] == device.OnDevice(
+        pytest.approx(4 * HOST), pytest.approx(4 * DEVICE, rel=0.01), pytest.approx(4 * DEVICE), 4, 0
+    )
+    waits = found["waits"]
+    assert (waits.graph, waits.kernels, waits.waits) == (None, 1, 1)
+    assert waits.host == pytest.approx(HOST + DEVICE, rel=0.01)
+
+
+def test_a_backward_is_not_captured(made_up):
+    found = device.measure_on_device(Cell("linear", 4, 2, BACKWARD), ["reference"], "cuda")
+    assert found["reference"].graph is None
+
+
+def test_the_table_has_them(made_up, capsys):
+    cell = Cell("linear", 4, 2)
+    on_device = device.measure_on_device(cell, ["reference", "waits"], "cuda")
+    times = dict.fromkeys((TORCH, AGAIN, "reference", "waits"), [1e-3] * 3)
+    table.show([table.Measured(cell, times, on_device)], ["reference", "waits"])
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "linear, forward 4 2 plain torch 8 20 20 4 0" in lines
+    assert "reference 8 20 20 4 0" in lines
+    assert "waits 7 7 - 1 1" in lines
+
+
+@pytest.mark.parametrize(("samples", "copies"), [(1, 20), (10, 2), (1000, 1)])
+def test_copies_have_twice_the_size_of_the_cache(queue, samples, copies):
+    cell = Cell("linear", 4, samples)
+    assert sum(block.values.nbytes for block in made_map(cell)) == 512 * samples
+    assert device.copies_beyond_cache(cell, "cuda") == copies
+    assert device.copies_beyond_cache(Cell("linear", 1, 1, features=1), "cuda") == device.MOST_COPIES
+
+
+@pytest.mark.parametrize("name", [TORCH, "reference", "metatensor-torch"])
+def test_inputs_are_copies_by_turns(name):
+    work = subjects(Cell("tanh", 2, 3), [] if name == TORCH else [name], copies=3)[name]
+    given = []
+
+    class Spy(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            if func is torch.tanh:
+                given.append(args[0].data_ptr())
+            return func(*args, **(kwargs or {}))
+
+    with Spy():
+        for _ in range(6):
+            work()
+    turns = [tuple(given[i : i + 2]) for i in range(0, len(given), 2)]
+    assert len(turns) == 6
+    assert len(set(turns)) == 3
+    assert turns[:3] == turns[3:]
