@@ -42,8 +42,13 @@ def python(*arguments, cwd):
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
 
 
-def test_the_example_of_a_module_is_a_test_that_passes(examples, tmp_path):
-    (tmp_path / "test_my_module.py").write_text(examples[0])
+LAST = 'implementation="metatensor-torch",\n'
+
+
+@pytest.mark.parametrize("end", ["        effort=0.1,\n", pytest.param("", marks=pytest.mark.slow)])
+def test_the_example_of_a_module_is_a_test_that_passes(examples, tmp_path, end):
+    assert examples[0].count(LAST) == 1
+    (tmp_path / "test_my_module.py").write_text(examples[0].replace(LAST, LAST + end))
     found = python("-m", "pytest", "-q", "-rP", "-W", "ignore", "test_my_module.py", cwd=tmp_path)
     assert found.returncode == 0, found.stdout
     assert "held but not declared: keeps_components" in found.stdout

@@ -10,7 +10,13 @@ from tmref.bench.work import BACKWARD, FORWARD, TORCH, Cell, subjects
 from tmref.catalog import ROWS
 from tmref.implementations import UnknownImplementation
 
-NAMES = (TORCH, "reference", "batched", "metatensor-learn", "metatensor-torch")
+NAMES = (
+    "reference",
+    *(
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in (TORCH, "batched", "metatensor-learn", "metatensor-torch")
+    ),
+)
 
 
 @pytest.fixture(autouse=True)

@@ -341,7 +341,12 @@ def test_an_error_is_caught(laws, rows, row, dtype, seed):
     assert " apart would do" in verdict.message
 
 
-@pytest.mark.parametrize("row", ["tanh", "silu", "module_map_mlp", "sequential_tanh"])
+SLOW = (
+    pytest.param(row, marks=pytest.mark.slow) for row in ("silu", "module_map_mlp", "sequential_tanh")
+)
+
+
+@pytest.mark.parametrize("row", ["tanh", *SLOW])
 def test_the_last_bit_is_not(laws, rows, row):
     floating = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
     noise = {dtype: torch.finfo(dtype).eps for dtype in floating}
