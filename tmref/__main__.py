@@ -194,8 +194,8 @@ def bench(options: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     console = Console(stderr=True)
     progress = track(cells, "measuring", console=console, disable=not console.is_terminal)
-    measured = [measure(cell, names, options.device) for cell in progress]
-    show(measured, names)
+    measured = measure(progress, names, options.device)
+    show(measured, names, options.device)
     if options.plot:
         plot(measured, names, options.plot)
     return GOOD

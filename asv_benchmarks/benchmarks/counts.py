@@ -5,34 +5,45 @@ from __future__ import annotations
 import os
 
 from tmref.bench import counts
-from tmref.bench.work import BACKWARD, EXPANSION, FORWARD, Cell
+from tmref.bench.work import BACKWARD, EQUAL, EXPANSION, FORWARD, Cell
 
-from .common import SUBJECTS, work_of
+from .common import SUBJECTS, version_of, work_of
 
 ROWS = ("linear", "layer_norm", "sequential_mlp", "equivariant_mlp")
 
+version = version_of(__file__)
+
 
 class Counts:
-    """Of a pass on 36 blocks like a spherical expansion's."""
+    """Of a pass on 36 blocks like a spherical expansion's, three of each shape, and on 64 equal ones."""
 
-    params = (SUBJECTS, ROWS, (FORWARD, BACKWARD))
-    param_names = ("implementation", "row", "pass")
+    params = (SUBJECTS, ROWS, (FORWARD, BACKWARD), (EXPANSION, EQUAL))
+    param_names = ("implementation", "row", "pass", "blocks")
 
-    def setup(self, name: str, row: str, mode: str) -> None:
-        self.run = work_of(Cell(row, 36, 20, mode, form=EXPANSION), name)
+    def setup(self, name: str, row: str, mode: str, form: str) -> None:
+        blocks, samples = (36, 20) if form == EXPANSION else (64, 10)
+        self.run = work_of(Cell(row, blocks, samples, mode, form=form), name)
 
-    def track_operators(self, name: str, row: str, mode: str) -> int:
+    def track_operators(self, name: str, row: str, mode: str, form: str) -> int:
         return counts.operators(self.run).total()
 
-    def track_waits(self, name: str, row: str, mode: str) -> int:
+    def track_waits(self, name: str, row: str, mode: str, form: str) -> int:
         return counts.waits(self.run).total()
 
-    def track_peak_bytes(self, name: str, row: str, mode: str) -> int:
+    def track_allocations(self, name: str, row: str, mode: str, form: str) -> int:
+        return counts.allocations(self.run)
+
+    def track_peak_bytes(self, name: str, row: str, mode: str, form: str) -> int:
         return counts.peak_bytes(self.run)
 
 
-Counts.track_operators.unit = Counts.track_waits.unit = "calls"  # type: ignore[attr-defined]
-Counts.track_peak_bytes.unit = "bytes"  # type: ignore[attr-defined]
+for _track, _unit in (
+    (Counts.track_operators, "calls"),
+    (Counts.track_waits, "calls"),
+    (Counts.track_allocations, "allocations"),
+    (Counts.track_peak_bytes, "bytes"),
+):
+    _track.unit = _unit  # type: ignore[attr-defined]
 
 
 class Instructions:

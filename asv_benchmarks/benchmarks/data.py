@@ -9,37 +9,28 @@ from pathlib import Path
 import torch
 
 import tmref
-from tmref.bench.work import EXPANSION, Cell, made_map
-from tmref.implementations import UnknownImplementation, load
 
-IMPLEMENTATIONS = ("reference", "metatensor-learn", "metatensor-torch")
+from .common import expansion, implementation, version_of
+
+version = version_of(__file__)
 
 
 class Data:
-    """The types of an implementation; metatensor's core flavour moves keys of numpy's values only."""
+    """The types of an implementation."""
 
-    params = IMPLEMENTATIONS
+    params = ("reference", "metatensor-learn", "metatensor-torch")
     param_names = ("implementation",)
 
     def setup(self, name: str) -> None:
-        torch.set_num_threads(1)
-        torch.manual_seed(0)
-        try:
-            self.of = load(name)
-        except UnknownImplementation as error:
-            raise NotImplementedError(str(error)) from error
+        self.of, self.tensor = implementation(name), expansion(name)
         rows = torch.stack([torch.arange(10000) // 10, torch.arange(10000) % 10], dim=1)
         self.array = self.of.array(rows.to(torch.int32))
         self.labels = self.of.Labels(["system", "atom"], self.array)
         self.entries = [(i % 1000, i % 10) for i in range(0, 10000, 7)]
-        x = made_map(Cell("linear", 36, 20, form=EXPANSION))
-        self.encoded = self.of.encode(x)
         self.parts = [
             (b.values, b.samples, b.components, b.properties)
-            for b in (self.encoded.block_by_id(i) for i in range(len(x)))
+            for b in (self.tensor.block_by_id(i) for i in range(len(self.tensor.keys)))
         ]
-        self.blocks = [self.of.TensorBlock(*part) for part in self.parts]
-        self.to_move = self.of.encode(x)
 
     def time_labels(self, name: str) -> None:
         self.of.Labels(["system", "atom"], self.array)
@@ -49,27 +40,24 @@ class Data:
             self.labels.position(entry)
 
     def time_blocks(self, name: str) -> None:
-        for part in self.parts:
-            self.of.TensorBlock(*part)
+        self._blocks()
 
-    def time_map(self, name: str) -> None:
-        # metatensor takes the blocks away from who gives them
-        self.of.TensorMap(self.encoded.keys, [block.copy() for block in self.blocks])
+    def time_blocks_and_map(self, name: str) -> None:
+        # metatensor takes the blocks away from who gives them: they are made anew
+        self.of.TensorMap(self.tensor.keys, self._blocks())
+
+    def _blocks(self) -> list[object]:
+        return [self.of.TensorBlock(*part) for part in self.parts]
 
 
 class Moves:
-    """Keys to samples and to properties, for what has 36 blocks of a spherical expansion."""
+    """Keys to samples and to properties; metatensor's core flavour moves keys of numpy's values only."""
 
-    params = (("reference", "metatensor-torch"),)
+    params = ("reference", "metatensor-torch")
     param_names = ("implementation",)
 
     def setup(self, name: str) -> None:
-        torch.set_num_threads(1)
-        torch.manual_seed(0)
-        try:
-            self.tensor = load(name).encode(made_map(Cell("linear", 36, 20, form=EXPANSION)))
-        except UnknownImplementation as error:
-            raise NotImplementedError(str(error)) from error
+        self.tensor = expansion(name)
 
     def time_keys_to_samples(self, name: str) -> None:
         self.tensor.keys_to_samples("types")
@@ -81,16 +69,11 @@ class Moves:
 class Files:
     """A map of 36 blocks, to a file and back."""
 
-    params = (("reference", "metatensor-torch"),)
+    params = ("reference", "metatensor-torch")
     param_names = ("implementation",)
 
     def setup(self, name: str) -> None:
-        torch.set_num_threads(1)
-        torch.manual_seed(0)
-        try:
-            self.tensor = load(name).encode(made_map(Cell("linear", 36, 20, form=EXPANSION)))
-        except UnknownImplementation as error:
-            raise NotImplementedError(str(error)) from error
+        self.tensor = expansion(name)
         self.module = tmref if name == "reference" else importlib.import_module("metatensor.torch")
         self.folder = tempfile.TemporaryDirectory()
         self.path = str(Path(self.folder.name) / "map.mts")

@@ -19,7 +19,9 @@ from tmref.bench.work import (
     subjects,
 )
 
-from .common import IMPLEMENTATIONS, SUBJECTS, installed, work_of
+from .common import IMPLEMENTATIONS, SUBJECTS, installed, version_of, work_of
+
+version = version_of(__file__)
 
 
 class Linear:

@@ -46,8 +46,13 @@ class Queue:
     device = stream = staticmethod(lambda given: contextlib.nullcontext())
     Stream = current_stream = staticmethod(lambda: types.SimpleNamespace(wait_stream=lambda other: None))
 
+    cache = 5000
+
     def get_device_properties(self, of):
-        return types.SimpleNamespace(L2_cache_size=5000)
+        return types.SimpleNamespace(L2_cache_size=self.cache)
+
+    def get_device_name(self, of):
+        return "A made-up GPU"
 
     def synchronize(self):
         self.host = max(self.host, self.done)
@@ -80,8 +85,10 @@ class Queue:
     @contextlib.contextmanager
     def graph(self, graph):
         self.captures = graph.seconds
-        yield
-        self.captures = None
+        try:
+            yield
+        finally:
+            self.captures = None
 
 
 @pytest.fixture
@@ -91,17 +98,16 @@ def queue(monkeypatch):
     monkeypatch.setattr(torch, "cuda", made)
     monkeypatch.setattr(time, "perf_counter", lambda: made.host)
 
+    def event(name, device):
+        of = getattr(torch.autograd.DeviceType, device)
+        return types.SimpleNamespace(name=name, device_type=of, is_user_annotation=name == "a region")
+
     @contextlib.contextmanager
     def profile(activities):
         before = len(made.kernels)
+        on_host = event("aten::mm", "CPU")
         yield types.SimpleNamespace(
-            events=lambda: (
-                [
-                    types.SimpleNamespace(name=name, device_type=torch.autograd.DeviceType.CUDA)
-                    for name in made.kernels[before:]
-                ]
-                + [types.SimpleNamespace(name="aten::mm", device_type=torch.autograd.DeviceType.CPU)]
-            )
+            events=lambda: [on_host, *(event(name, "CUDA") for name in made.kernels[before:])]
         )
 
     monkeypatch.setattr(torch.profiler, "profile", profile)
@@ -128,10 +134,12 @@ def test_a_device_that_waits_for_the_host_does_not_in_a_graph(queue):
 
 def test_kernels_are_counted_and_copies_are_not(queue):
     def work():
-        for name in ("gemm", "add", "Memcpy HtoD (Pageable -> Device)", "Memset (Device)"):
+        for name in ("gemm", "add", "Memcpy HtoD (Pageable -> Device)", "Memset (Device)", "a region"):
             queue.launch(name)
 
     assert device.launches(work) == 2
+    with pytest.raises(RuntimeError, match="recorded nothing of the device"):
+        device.launches(lambda: None)
 
 
 def test_waits_are_counted_and_the_mode_is_put_back(queue):
@@ -148,13 +156,22 @@ def test_waits_are_counted_and_the_mode_is_put_back(queue):
     assert queue.mode == 0
 
 
+def test_what_can_not_be_captured_is_none(queue):
+    def work():
+        queue.launch()
+        queue.wait()
+
+    assert device.captured(work, 2) is None
+    assert queue.captures is None
+    assert device.captured(queue.launch, 2) is not None
+
+
 @pytest.fixture
 def made_up(queue, monkeypatch):
-    """Subjects of which one waits, and which launch a kernel for every block on the device."""
+    """Subjects that launch a kernel for every block, but for one that waits; another waits, too, where
+    torch doesn't say so."""
 
-    def work(cell, names, on, *, copies):
-        assert copies == device.copies_beyond_cache(cell, on)
-
+    def work(cell, names, on, *, copies=1):
         def launch():
             for _ in range(cell.blocks):
                 queue.launch()
@@ -163,19 +180,34 @@ def made_up(queue, monkeypatch):
             queue.launch()
             queue.wait()
 
-        return {TORCH: launch, AGAIN: launch, "reference": launch, "waits": waits}
+        def hides():
+            queue.launch()
+            if queue.captures is not None:
+                queue.wait()
+
+        return {TORCH: launch, AGAIN: launch, "reference": launch, "waits": waits, "hides": hides}
 
     monkeypatch.setattr(device, "subjects", work)
 
 
-def test_what_waits_is_not_captured(made_up):
-    found = device.measure_on_device(Cell("linear", 4, 2), ["reference", "waits"], "cuda")
-    assert found["reference"] == device.OnDevice(
-        pytest.approx(4 * HOST), pytest.approx(4 * DEVICE, rel=0.01), pytest.approx(4 * DEVICE), 4, 0
+def test_what_waits_is_not_captured(made_up, queue, monkeypatch):
+    captured, in_graphs = device.captured, []
+    monkeypatch.setattr(
+        device, "captured", lambda do, calls: (in_graphs.append(calls), captured(do, calls))[1]
     )
+    found = device.measure_on_device(Cell("linear", 4, 2), ["reference", "waits", "hides"], "cuda")
+    host, on_device = pytest.approx(4 * HOST), pytest.approx(4 * DEVICE, rel=0.02)
+    assert found["reference"] == device.OnDevice(host, on_device, pytest.approx(4 * DEVICE), 0)
     waits = found["waits"]
-    assert (waits.graph, waits.kernels, waits.waits) == (None, 1, 1)
+    assert (waits.graph, waits.waits) == (None, 1)
     assert waits.host == pytest.approx(HOST + DEVICE, rel=0.01)
+    assert (found["hides"].graph, found["hides"].waits) == (None, 0)
+    # a millisecond of the host, and all copies
+    assert in_graphs == [125, 125, 125, 500]
+    queue.cache = 10**9
+    in_graphs.clear()
+    device.measure_on_device(Cell("linear", 2000, 2), ["reference"], "cuda")
+    assert in_graphs[0] == device.MOST_COPIES
 
 
 def test_a_backward_is_not_captured(made_up):
@@ -183,13 +215,26 @@ def test_a_backward_is_not_captured(made_up):
     assert found["reference"].graph is None
 
 
-def test_the_table_has_them(made_up, capsys):
+def test_the_table_has_them(made_up, monkeypatch, capsys):
     cell = Cell("linear", 4, 2)
-    on_device = device.measure_on_device(cell, ["reference", "waits"], "cuda")
-    times = dict.fromkeys((TORCH, AGAIN, "reference", "waits"), [1e-3] * 3)
-    table.show([table.Measured(cell, times, on_device)], ["reference", "waits"])
+    names = ["reference", "waits"]
+    done = []
+
+    def rounds(work, device):
+        done.append("rounds")
+        return dict.fromkeys((TORCH, AGAIN, *names), [1e-3] * 3)
+
+    kernels = table.kernels
+    monkeypatch.setattr(table, "subjects", lambda *_: None)
+    monkeypatch.setattr(table, "rounds", rounds)
+    monkeypatch.setattr(table, "kernels", lambda *of: (done.append("kernels"), kernels(*of))[1])
+    measured = table.measure([cell, cell], names, "cuda")
+    assert done == ["rounds", "rounds", "kernels", "kernels"]
+    table.show(measured, names, "cuda")
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "A made-up GPU" in lines[0]
     assert "linear, forward 4 2 plain torch 8 20 20 4 0" in lines
+    assert "plain torch again 8 20 20 4 0" in lines
     assert "reference 8 20 20 4 0" in lines
     assert "waits 7 7 - 1 1" in lines
 

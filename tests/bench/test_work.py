@@ -1,9 +1,12 @@
 """The work that is timed: all subjects compute the same, on maps of the sizes asked for."""
 
+import itertools
+
 import pytest
 import torch
 
 import tmref
+from tmref.bench.counts import operators
 from tmref.bench.work import (
     AGAIN,
     BACKWARD,
@@ -44,7 +47,7 @@ def test_all_subjects_compute_the_same(row):
 @pytest.mark.parametrize("mode", [FORWARD, INFERENCE, BACKWARD])
 @pytest.mark.parametrize("row", ["linear", "relu", "invariant_layer_norm", "equivariant_mlp"])
 def test_work_may_be_done_again_and_again(row, mode):
-    work = subjects(Cell(row, 8, 2, mode, features=4), NAMES)
+    work = subjects(Cell(row, 64, 2, mode, features=4), NAMES)
     assert list(work) == [TORCH, AGAIN, *NAMES]
     for do in work.values():
         do()
@@ -52,11 +55,12 @@ def test_work_may_be_done_again_and_again(row, mode):
 
 
 def test_modes_are_what_they_say():
-    recorded = {}
-    for mode in (FORWARD, INFERENCE):
-        y = subjects(Cell("linear", 2, 3, mode), ["reference"])["reference"]()
-        recorded[mode] = y is not None and y.block(0).values.requires_grad
-    assert recorded == {FORWARD: True, INFERENCE: False}
+    for name, recorded in itertools.product(("reference", TORCH), (True, False)):
+        work = subjects(Cell("linear", 2, 3, FORWARD if recorded else INFERENCE), ["reference"])
+        y = work[name]()
+        values = y[0] if name == TORCH else y.block(0).values
+        assert values.requires_grad == recorded
+        assert values.is_inference() != recorded
 
 
 @pytest.mark.parametrize("row", ["linear", "relu"])
@@ -68,15 +72,24 @@ def test_backward_differentiates_all_blocks(row, monkeypatch):
     assert [y.requires_grad for y in differentiated] == [True, True]
 
 
+def test_a_backward_does_the_same_for_the_first_and_for_others():
+    work = subjects(Cell("relu", 2, 3, BACKWARD), ["reference"], copies=2)
+    called = [operators(do) for do in (work["reference"], work[TORCH], work["reference"])]
+    assert called[0]["aten.add_.Tensor"] == 2
+    assert called[0] == called[1] == called[2]
+
+
 @pytest.mark.slow
 # torch loads decompositions by torch.jit, which it has deprecated
 @pytest.mark.filterwarnings(r"ignore:`torch\.jit\.script_method` is deprecated:DeprecationWarning")
 def test_compiled_work_is_compiled():
-    work = subjects(Cell("linear", 2, 3, COMPILED), ["reference"])
-    before = torch._dynamo.utils.counters["stats"]["calls_captured"]
-    for do in work.values():
+    counters = torch._dynamo.utils.counters
+    for name, do in subjects(Cell("linear", 2, 3, COMPILED), ["reference", "batched"]).items():
+        counters.clear()
         do()
-    assert torch._dynamo.utils.counters["stats"]["calls_captured"] > before
+        # what plain torch has compiled already is there again
+        assert counters["stats"]["unique_graphs"] == (name != AGAIN), name
+        assert not counters["graph_break"], name
 
 
 def test_maps_have_the_sizes_asked_for():

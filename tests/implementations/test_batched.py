@@ -140,6 +140,43 @@ def mlp():
     return torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.SiLU(), torch.nn.Linear(4, 4))
 
 
+@pytest.mark.parametrize("covariant", [False, True])
+@pytest.mark.parametrize("order", ["laba", "aal", "ala", "la(a)"])
+def test_a_module_that_is_there_twice_is_run_twice(covariant, order):
+    def repeated():
+        linear, act = torch.nn.Linear(4, 4), torch.nn.SiLU()
+        of = {"l": linear, "b": torch.nn.Linear(4, 4), "a": act, "(": torch.nn.Sequential(act, linear)}
+        return torch.nn.Sequential(*(of[letter] for letter in order if letter != ")"))
+
+    torch.manual_seed(2)
+    k, x = keys(LEAST_BLOCKS), of_equal_shape(shape=(3, 5, 4))
+    modules = [repeated() for _ in k]
+    reference = nn.EquivariantTransformation(modules, k, 4) if covariant else nn.ModuleMap(k, modules)
+    module = batched(reference)
+    assert_like(module, reference, x)
+    assert products(module, x) == sum(letter in "lb(" for letter in order)
+
+
+def test_a_child_that_was_taken_away_is_left_to_the_loop():
+    modules = [mlp() for _ in range(LEAST_BLOCKS)]
+    for module in modules:
+        module.register_module("1", None)
+    reference = nn.ModuleMap(keys(LEAST_BLOCKS), modules)
+    with pytest.raises(TypeError, match="'NoneType' object is not callable"):
+        batched(reference)(of_equal_shape())
+
+
+def test_errors_are_those_of_the_loop():
+    reference = nn.EquivariantTransformation([mlp() for _ in keys(LEAST_BLOCKS)], keys(LEAST_BLOCKS), 4)
+    for shape in ((3, 4), (3, 5, 5)):
+        said = []
+        for module in (reference, batched(reference)):
+            with pytest.raises((ValueError, RuntimeError)) as error:
+                module(of_equal_shape(shape=shape))
+            said.append(str(error.value))
+        assert said[0] == said[1]
+
+
 def test_groups_are_of_equal_shapes_and_kinds_in_any_order():
     shapes = [(3, 4), (5, 4), (2, 4)] * LEAST_BLOCKS
     shapes[2::3] = [(6 + i, 4) for i in range(LEAST_BLOCKS)]  # none like another
@@ -350,6 +387,10 @@ def test_outputs_may_be_changed_in_place_where_those_of_the_loop_may(linear):
         block.values.mul_(2)
     sum(block.values.sum() for block in y).backward()
     torch.testing.assert_close(parts(module)[0].bias.grad, torch.full((2,), 6.0))
+    covariant = nn.EquivariantTransformation([torch.nn.Tanh()] * LEAST_BLOCKS, keys(LEAST_BLOCKS), 4)
+    values = [torch.ones(3, 5, 4, requires_grad=True) for _ in range(LEAST_BLOCKS)]
+    y = batched(covariant)(TensorMap(keys(LEAST_BLOCKS), [block_from_array(v) for v in values]))
+    y.block(0).values.mul_(2)
     # the loop's backward raises here, since autograd keeps what tanh returns
     tanh = batched(nn.Tanh(keys(LEAST_BLOCKS)))
     x = TensorMap(

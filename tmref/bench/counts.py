@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import sys
@@ -29,31 +30,30 @@ class _Operators(TorchDispatchMode):
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         self.counts[str(func)] += 1
-        self.waits[str(func)] += _waits(func, pytree.tree_leaves((args, kwargs)), result)
+        self.waits[str(func)] += _waits(func, args, pytree.tree_leaves((args, kwargs)), result)
         return result
 
 
 #: Operators whose result, or its shape, depends on values, by torch's own account.
 _DEPENDENT = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
-#: Of these, those for which that is so with a mask only.
+#: Those for which that is so where one of the indices, the second argument, is a mask.
 _INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_"}
 _MASKS = (torch.bool, torch.uint8)
 
 
-def _waits(func: Any, given: Sequence[Any], result: Any) -> bool:
+def _waits(func: Any, args: Sequence[Any], given: Sequence[Any], result: Any) -> bool:
     """Whether the host needs values that are on a device to go on."""
-    tensors = [value for value in given if isinstance(value, torch.Tensor)]
     if func.overloadpacket.__name__ in _INDEXING:
-        return any(tensor.dtype in _MASKS for tensor in tensors[1:])
+        return any(index is not None and index.dtype in _MASKS for index in args[1])
     to_host = isinstance(result, torch.Tensor) and result.device.type == "cpu"
-    from_device = any(tensor.device.type != "cpu" for tensor in tensors)
+    from_device = any(isinstance(x, torch.Tensor) and x.device.type != "cpu" for x in given)
     return bool(_DEPENDENT & set(func.tags)) or (to_host and from_device)
 
 
 def operators(work: Work) -> Counter[str]:
     """How often each of torch's operators is called, those of autograd's backward included.
 
-    Whatever implements a module, operators are what it asks of a device: a kernel each, on a GPU.
+    Whatever implements a module, operators are what it asks of a device. Views are operators, too.
     """
     return _called(work).counts
 
@@ -62,8 +62,8 @@ def waits(work: Work) -> Counter[str]:
     """How often an operator is called that makes the host wait for the device, were there one: for the
     value of an element, for a shape that depends on values, for a copy to the host.
 
-    Found by the operators, so it is the same on a machine without a device, but for what is never asked
-    of torch there: reading a tensor of the CPU as a list.
+    Found by the operators, so there need not be a device, except for copies of whole tensors to the host
+    (``.cpu()``, ``.numpy()``, ``.tolist()``): on the CPU they are no operators.
     """
     return +_called(work).waits
 
@@ -80,12 +80,24 @@ def peak_bytes(work: Work) -> int:
 
     Raises RuntimeError where the profiler records no memory.
     """
+    return max(itertools.accumulate(_memory(work)))
+
+
+def allocations(work: Work) -> int:
+    """How often memory is allocated for tensors, by torch's profiler.
+
+    Raises RuntimeError where the profiler records no memory.
+    """
+    return sum(size > 0 for size in _memory(work))
+
+
+def _memory(work: Work) -> list[int]:
+    """The bytes that are allocated, in the order of time; those that are freed are negative."""
     work()
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
     ) as p:
         work()
-    # in the order of time; memory that is freed has a negative size
     changes = sorted(
         (event.start_ns(), event.nbytes())
         for event in p.profiler.kineto_results.events()
@@ -93,17 +105,18 @@ def peak_bytes(work: Work) -> int:
     )
     if not changes:
         raise RuntimeError("torch's profiler recorded no memory")
-    peak = used = 0
-    for _, size in changes:
-        used += size
-        peak = max(peak, used)
-    return peak
+    return [size for _, size in changes]
 
 
 #: The lines that make the work of a cell in another process, for :func:`instructions`.
 _SETUP = """
-import torch
+import importlib.util, sys, torch, tmref
 torch.set_num_threads(1)
+# this one, whichever tmref is installed
+spec = importlib.util.spec_from_file_location(
+    "tmref.bench", {bench!r} + "/__init__.py", submodule_search_locations=[{bench!r}]
+)
+sys.modules["tmref.bench"] = tmref.bench = importlib.util.module_from_spec(spec)
 from tmref.bench.work import Cell, subjects
 work = subjects({cell!r}, {names!r})[{name!r}]
 work()
@@ -118,8 +131,8 @@ def instructions(cell: Cell, name: str, number: int = 10, repeats: int = 1) -> l
 
     if shutil.which("valgrind") is None:
         raise NotImplementedError("instructions are counted by valgrind, which is not installed")
-    names = [] if name in (TORCH, AGAIN) else [name]
-    timer: Any = Timer("work()", setup=_SETUP.format(cell=cell, names=names, name=name))
+    names, bench = [] if name in (TORCH, AGAIN) else [name], str(Path(__file__).parent)
+    timer: Any = Timer("work()", setup=_SETUP.format(bench=bench, cell=cell, names=names, name=name))
     with _this_python():
         found = timer.collect_callgrind(number=number, repeats=repeats, collect_baseline=False)
     return [round(stats.counts(denoise=True) / number) for stats in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
 from collections.abc import Sequence
@@ -10,28 +11,26 @@ from statistics import median
 
 import torch
 
-from .timing import ROUNDS
+from .timing import ROUNDS, TIMING
 from .work import FORWARD, INFERENCE, Cell, Work, made_map, subjects
 
 #: How often work is done before it is timed, and the most copies of a map that are made.
 WARM_UP, MOST_COPIES = 3, 64
-#: The queue of a device takes about a thousand kernels: a timing asks for no more than this.
-_MOST_KERNELS = 500
 
 
 @dataclass(frozen=True)
 class OnDevice:
-    """What a call takes: medians of seconds over rounds, kernels launched, and waits of the host.
+    """What a call takes: medians of seconds over rounds, and how often the host waits in it.
 
-    ``host`` passes until all is asked for; ``device`` from the start of the first kernel to the end of
-    the last one, the time that it waits for the host included; ``graph`` without that, replayed as a
-    captured graph: None for what isn't captured.
+    ``host`` passes until all is asked for. ``device`` passes on the device from then on when the host
+    begins, until all is done: where the host is the slower one, that is its time. ``graph`` is the same
+    for calls that were captured before and are replayed as one graph, where the host has nothing to do
+    but to start it; None for what isn't captured.
     """
 
     host: float
     device: float
     graph: float | None
-    kernels: int
     waits: int
 
 
@@ -41,27 +40,30 @@ def measure_on_device(
     """What the work of a cell takes each subject on a CUDA device, timed by its events, by turns.
 
     The inputs are copies of one map, one after the other, so many that the device's cache doesn't hold
-    them, 64 at most. Forwards are captured as graphs, except where the host waits in them.
+    them, 64 at most. Forwards are captured as graphs, where they can be: the host may not wait in them.
     """
     with torch.cuda.device(device):
-        work = subjects(cell, names, device, copies=copies_beyond_cache(cell, device))
-        watched = {name: _Watched(do, cell.mode in (FORWARD, INFERENCE)) for name, do in work.items()}
+        copies = copies_beyond_cache(cell, device)
+        work = subjects(cell, names, device, copies=copies)
+        capture = cell.mode in (FORWARD, INFERENCE)
+        timers = {name: _Timer(do, copies if capture else 0) for name, do in work.items()}
         for _ in range(ROUNDS):
-            for subject in watched.values():
-                subject.time()
-        return {name: subject.result() for name, subject in watched.items()}
+            for timer in timers.values():
+                timer.time()
+        return {name: timer.result() for name, timer in timers.items()}
 
 
-class _Watched:
-    """A work, with what was found of it."""
+class _Timer:
+    """The times of a work; with so many copies in its graph, or no graph for none."""
 
-    def __init__(self, do: Work, capture: bool) -> None:
+    def __init__(self, do: Work, copies: int) -> None:
         for _ in range(WARM_UP):
             do()
-        self.do = do
-        self.kernels, self.waits = launches(do), synchronizations(do)
-        self.calls = max(1, _MOST_KERNELS // max(1, self.kernels))
-        self.replay = captured(do, self.calls) if capture and not self.waits else None
+        self.do, self.waits = do, synchronizations(do)
+        # of the host's time: to launch a kernel takes it microseconds, and the queue holds a thousand
+        self.calls = max(1, round(TIMING / seconds(do)[0]))
+        self.in_graph = max(self.calls, copies)
+        self.replay = captured(do, self.in_graph) if copies and not self.waits else None
         self.times: list[tuple[float, float]] = []
         self.of_graph: list[float] = []
 
@@ -69,12 +71,11 @@ class _Watched:
         """Another round."""
         self.times.append(seconds(self.do, self.calls))
         if self.replay:
-            self.of_graph.append(seconds(self.replay)[1] / self.calls)
+            self.of_graph.append(seconds(self.replay)[1] / self.in_graph)
 
     def result(self) -> OnDevice:
         host, device = (median(times) for times in zip(*self.times, strict=True))
-        graph = median(self.of_graph) if self.of_graph else None
-        return OnDevice(host, device, graph, self.kernels, self.waits)
+        return OnDevice(host, device, median(self.of_graph) if self.of_graph else None, self.waits)
 
 
 def copies_beyond_cache(cell: Cell, device: torch.device | str) -> int:
@@ -98,9 +99,9 @@ def seconds(do: Work, calls: int = 1) -> tuple[float, float]:
     return host / calls, start.elapsed_time(end) / 1e3 / calls
 
 
-def captured(do: Work, calls: int) -> Work:
-    """So many calls as one graph, to be replayed."""
-    # torch asks for calls on another stream than the usual one before, and while they are captured
+def captured(do: Work, calls: int) -> Work | None:
+    """So many calls as one graph, to be replayed; None where torch can't capture them."""
+    # torch wants them to have run on another stream than the usual one before
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):
@@ -108,19 +109,43 @@ def captured(do: Work, calls: int) -> Work:
             do()
     torch.cuda.current_stream().wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        for _ in range(calls):
-            do()
-    return graph.replay
+    # a capture that fails doesn't leave its stream by itself
+    with contextlib.suppress(RuntimeError), torch.cuda.stream(torch.cuda.current_stream()):
+        with torch.cuda.graph(graph):
+            for _ in range(calls):
+                do()
+        return graph.replay
+    return None
+
+
+def kernels(cell: Cell, names: Sequence[str], device: torch.device | str) -> dict[str, int]:
+    """How many kernels the work of a cell launches for each subject.
+
+    What is timed after this may be slower: the profiler that counts them stays attached to the device.
+    """
+    with torch.cuda.device(device):
+        return {name: launches(do) for name, do in subjects(cell, names, device).items()}
 
 
 def launches(do: Work) -> int:
-    """How many kernels a call launches, by torch's profiler: copies and fills of memory are none."""
+    """How many kernels a call launches, by torch's profiler: copies and fills of memory are none.
+
+    Raises RuntimeError where the profiler records nothing of the device.
+    """
+    for _ in range(WARM_UP):
+        do()
+    torch.cuda.synchronize()
     activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=activities) as profile:
         do()
         torch.cuda.synchronize()
-    on_device = [e for e in profile.events() or [] if e.device_type.name == "CUDA"]
+    on_device = [
+        event
+        for event in profile.events() or []
+        if event.device_type.name == "CUDA" and not event.is_user_annotation
+    ]
+    if not on_device:
+        raise RuntimeError("torch's profiler recorded nothing of the device")
     return sum(not event.name.startswith(("Memcpy", "Memset")) for event in on_device)
 
 

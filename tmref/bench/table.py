@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from .device import OnDevice, measure_on_device
+from .device import OnDevice, kernels, measure_on_device
 from .timing import Ratio, machine, rounds
 from .work import AGAIN, TORCH, Cell, subjects
 
@@ -25,6 +25,7 @@ class Measured:
     cell: Cell
     times: Mapping[str, Sequence[float]]
     on_device: Mapping[str, OnDevice] = field(default_factory=dict)
+    kernels: Mapping[str, int] = field(default_factory=dict)
 
     def seconds(self, name: str) -> float:
         """The median."""
@@ -37,10 +38,20 @@ class Measured:
         return Ratio.of(self.times[name], self.times[other])
 
 
-def measure(cell: Cell, names: Sequence[str], device: torch.device | str = "cpu") -> Measured:
-    """Time the work of a cell by plain torch and by the implementations of these names."""
-    on_device = {} if torch.device(device).type != "cuda" else measure_on_device(cell, names, device)
-    return Measured(cell, rounds(subjects(cell, names, device), device=device), on_device)
+def measure(cells: Iterable[Cell], names: Sequence[str], device: str = "cpu") -> list[Measured]:
+    """Time the work of each cell by plain torch and by the implementations of these names."""
+    if torch.device(device).type != "cuda":
+        return [Measured(cell, rounds(subjects(cell, names, device), device=device)) for cell in cells]
+    timed = [
+        Measured(
+            cell,
+            rounds(subjects(cell, names, device), device=device),
+            measure_on_device(cell, names, device),
+        )
+        for cell in cells
+    ]
+    # after all that is timed: the profiler slows down what comes after it
+    return [replace(of_cell, kernels=kernels(of_cell.cell, names, device)) for of_cell in timed]
 
 
 def table(measured: Sequence[Measured], names: Sequence[str]) -> Table:
@@ -94,11 +105,12 @@ def device_table(measured: Sequence[Measured], names: Sequence[str]) -> Table:
         found.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     for of_cell in measured:
         cell = of_cell.cell
-        for i, name in enumerate((TORCH, *names)):
+        for i, name in enumerate((TORCH, AGAIN, *names)):
             first = [f"{cell.row}, {cell.mode}", str(cell.blocks), str(cell.samples)]
             of = of_cell.on_device[name]
             times = ("-" if t is None else f"{1e6 * t:.0f}" for t in (of.host, of.device, of.graph))
-            found.add_row(*(first if i == 0 else [""] * 3), name, *times, str(of.kernels), str(of.waits))
+            counted = (str(of_cell.kernels[name]), str(of.waits))
+            found.add_row(*(first if i == 0 else [""] * 3), name, *times, *counted)
     return found
 
 
@@ -111,11 +123,11 @@ def _short(number: float) -> str:
     return f"{number:.0f}{unit}" if number >= 9.95 else f"{number:.1f}{unit}"
 
 
-def show(measured: Sequence[Measured], names: Sequence[str]) -> None:
+def show(measured: Sequence[Measured], names: Sequence[str], device: str = "cpu") -> None:
     """Print the table."""
     console = Console(highlight=False)
     console.width = max(console.width, 150)
-    console.print(machine(), soft_wrap=True)
+    console.print(machine(device), soft_wrap=True)
     console.print(table(measured, names))
     if any(of_cell.on_device for of_cell in measured):
         console.print(device_table(measured, names))

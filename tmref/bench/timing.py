@@ -111,11 +111,12 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     return first, median, third
 
 
-def machine() -> str:
-    """The processor, the version of torch and the number of threads, in a line."""
+def machine(device: torch.device | str = "cpu") -> str:
+    """The processor, the GPU where it is on one, the version of torch and the number of threads."""
     threads = torch.get_num_threads()
     on = "one thread" if threads == 1 else f"{threads} threads"
-    return f"{_processor()}, torch {torch.__version__}, {on}"
+    gpu = [torch.cuda.get_device_name(device)] if torch.device(device).type == "cuda" else []
+    return ", ".join([_processor(), *gpu, f"torch {torch.__version__}", on])
 
 
 def _processor() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,8 +167,8 @@ def subjects(
     names, all on the same values with the same parameters: on one of so many copies after the other.
 
     ``forward`` records for autograd, as training does, ``inference`` doesn't; ``forward + backward``
-    differentiates the sum of all outputs by the parameters, and by the values where a block has none;
-    ``compiled`` is a forward compiled by torch.compile. Raises UnknownImplementation for a name that
+    differentiates the sum of all outputs by the parameters, and by all values where a block has none;
+    ``compiled`` is an inference compiled by torch.compile. Raises UnknownImplementation for a name that
     there isn't.
     """
     torch.manual_seed(0)
@@ -177,49 +177,47 @@ def subjects(
     assert made.twins is not None
     plain = [plain_module(twin).to(device) for twin in made.twins]
     maps = [x, *(x.copy() for _ in range(copies - 1))]
-    values = itertools.cycle([[block.values for block in copied] for copied in maps])
+    values = [[block.values for block in copied] for copied in maps]
 
-    def loop() -> list[torch.Tensor]:
-        return [module(v) for module, v in zip(plain, next(values), strict=True)]
+    def loop(of_blocks: list[torch.Tensor]) -> list[torch.Tensor]:
+        return [module(v) for module, v in zip(plain, of_blocks, strict=True)]
 
-    ones = [torch.ones_like(y) for y in loop()]
-    if cell.mode == BACKWARD and not all(y.requires_grad for y in loop()):
-        for block in itertools.chain.from_iterable(maps):
-            block.values.requires_grad_()
-    found = {TORCH: _in_mode(cell.mode, loop, loop, ones), AGAIN: _in_mode(cell.mode, loop, loop, ones)}
+    ones = [torch.ones_like(y) for y in loop([v.clone() for v in values[0]])]
+    if cell.mode == BACKWARD and not all(y.requires_grad for y in loop(values[0])):
+        for value in itertools.chain.from_iterable(values):
+            value.requires_grad_()
+            # all subjects accumulate on it, whoever is the first
+            value.grad = torch.zeros_like(value)
+    found = {name: _in_mode(cell.mode, loop, values, list, ones) for name in (TORCH, AGAIN)}
     for name in names:
         implementation = load(name)
         module, encoded = implementation.build(made).to(device), [*map(implementation.encode, maps)]
-        found[name] = _of_module(cell.mode, module, itertools.cycle(encoded), ones)
+        found[name] = _in_mode(cell.mode, module, encoded, _values, ones)
     return found
 
 
-def _of_module(mode: str, module: Any, maps: Iterator[Any], ones: list[torch.Tensor]) -> Work:
-    def values() -> list[torch.Tensor]:
-        return [block.values for block in module(next(maps))]
-
-    called = torch.compile(module) if mode == COMPILED else module
-    return _in_mode(mode, lambda: called(next(maps)), values, ones, lambda: called(next(maps)))
+def _values(x: Any) -> list[torch.Tensor]:
+    return [block.values for block in x]
 
 
 def _in_mode(
     mode: str,
-    forward: Work,
-    values: Callable[[], list[torch.Tensor]],
+    call: Callable[[Any], Any],
+    inputs: Sequence[Any],
+    values: Callable[[Any], list[torch.Tensor]],
     ones: list[torch.Tensor],
-    compiled: Work | None = None,
 ) -> Work:
-    """The work of a forward in a mode; ``compiled`` is what it is in that mode, where it isn't
-    ``forward`` itself that is compiled."""
+    """The work of a call in a mode, on one input after the other; ``values`` are its output's."""
+    given = itertools.cycle(inputs)
     if mode == BACKWARD:
-        return lambda: torch.autograd.backward(values(), ones)
+        return lambda: torch.autograd.backward(values(call(next(given))), ones)
     if mode == FORWARD:
-        return forward
-    run = forward if mode == INFERENCE else compiled or torch.compile(forward)
+        return lambda: call(next(given))
+    run = torch.compile(call) if mode == COMPILED else call
 
-    def without_recording() -> None:
+    def without_recording() -> Any:
         with torch.inference_mode():
-            run()
+            return run(next(given))
 
     return without_recording
 

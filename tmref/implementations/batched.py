@@ -152,7 +152,7 @@ class _Kinds:
 def _kind(module: torch.nn.Module) -> Any:
     """What two modules have in common that are run as one, or None where it is run by itself."""
     kind = type(module)
-    children = [_kind(child) for child in module.children()]
+    children = [None if child is None else _kind(child) for child in module._modules.values()]
     if kind not in _ATTRIBUTES or None in children or "forward" in module.__dict__:
         return None
     if any(getattr(module, hooks) for hooks in _HOOKS) or getattr(module, "inplace", False):
@@ -199,7 +199,8 @@ class _Plan:
         self, modules: list[torch.nn.Module], values: list[torch.Tensor], function: _Function | None
     ) -> Sequence[Any]:
         if function is not None and not _has_any_global_hook():
-            with contextlib.suppress(KeyError, RuntimeError):  # the modules say themselves what is wrong
+            # the modules say themselves what is wrong
+            with contextlib.suppress(KeyError, RuntimeError, ValueError):
                 return function(values)
         return [module(x) for module, x in zip(modules, values, strict=True)]
 
@@ -210,13 +211,13 @@ _OnAll = Callable[[torch.Tensor], torch.Tensor]
 
 def _split_after(modules: list[torch.nn.Module]) -> _Function | None:
     """The function of the values of modules of one kind; None where it is the identity."""
-    parts = [part for part in modules[0].modules() if type(part) not in _TRANSPARENT]
-    if not parts:
+    steps = _steps(modules[0])
+    if not steps:
         return None
     on_all = _on_all(modules)
     # What is split safely can't be changed in place afterwards. Where autograd keeps the result itself,
     # as torch does for these, nobody may change it; elsewhere it is anybody's.
-    split = torch.split if type(parts[-1]) in (torch.nn.ReLU, torch.nn.Tanh) else torch.unsafe_split
+    split = torch.split if type(steps[-1]) in (torch.nn.ReLU, torch.nn.Tanh) else torch.unsafe_split
 
     def function(values: list[torch.Tensor]) -> Sequence[torch.Tensor]:
         return split(on_all(torch.cat(values)), len(values[0]))
@@ -224,23 +225,27 @@ def _split_after(modules: list[torch.nn.Module]) -> _Function | None:
     return function
 
 
-#: Modules that do nothing themselves.
-_TRANSPARENT = (torch.nn.Identity, torch.nn.Sequential)
+def _steps(module: Any) -> list[Any]:
+    """The modules that it calls one after the other; one that it has twice, twice."""
+    if isinstance(module, torch.nn.Sequential):
+        return [step for child in module._modules.values() for step in _steps(child)]
+    return [] if isinstance(module, torch.nn.Identity) else [module]
 
 
 def _on_all(modules: list[torch.nn.Module]) -> _OnAll:
     """What modules of one kind do to equally many samples each, which stand below each other."""
+    functions = [_step_on_all(list(step)) for step in zip(*map(_steps, modules), strict=True)]
+
+    def one_after_the_other(x: torch.Tensor) -> torch.Tensor:
+        for function in functions:
+            x = function(x)
+        return x
+
+    return one_after_the_other
+
+
+def _step_on_all(modules: list[torch.nn.Module]) -> _OnAll:
     first = modules[0]
-    if isinstance(first, torch.nn.Sequential):
-        layers = zip(*(module.children() for module in modules), strict=True)
-        functions = [_on_all(list(layer)) for layer in layers]
-
-        def one_after_the_other(x: torch.Tensor) -> torch.Tensor:
-            for function in functions:
-                x = function(x)
-            return x
-
-        return one_after_the_other
     if isinstance(first, CovariantTransform):
         of_norms = [next(module.children()) for module in modules]
         return CovariantTransform(_Calls(_on_all(of_norms)))
