@@ -612,6 +612,22 @@ class CallsForward(nn.ModuleMap):
     forward = with_forwards
 
 
+@module_map("modules_may_stand_in_several_places")
+class EachPartOnce(nn.ModuleMap):
+    """What torch lists as children has a module once."""
+
+    def forward(self, tensor):
+        given = list(self.module_list)
+        for i, module in enumerate(given):
+            if isinstance(module, torch.nn.Sequential):
+                self.module_list[i] = torch.nn.Sequential(*module.children())
+        try:
+            return super().forward(tensor)
+        finally:
+            for i, module in enumerate(given):
+                self.module_list[i] = module
+
+
 @module_map(hooks)
 class FirstOneIsCalledTwice(nn.ModuleMap):
     def forward(self, tensor):

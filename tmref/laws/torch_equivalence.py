@@ -526,6 +526,23 @@ def hooks_of_modules_are_called(f: Data, x: Any, draw: Any) -> Any:
 
 
 @data_law("any_module_map", maps=_FULL, examples=20)
+def modules_may_stand_in_several_places(f: Data, x: Any, draw: Any) -> Any:
+    """A module that stands in several places, for one block or for many, is called in each of them.
+    [torch] Sequential chains its modules in the order they are given, the same one as often as it is
+    given; a module may be a child of several others."""
+    f.run("torch.manual_seed(0)", keys=x.keys, x=x)
+    square = [Call("torch.nn.Linear", (len(b.properties),) * 2, {"dtype": b.dtype}) for b in x]
+    f.run("relu = torch.nn.ReLU()", modules=square)
+    # of small integers, so that products are exact
+    f.run("for one in modules:\n    for p in one.parameters():\n        p.data = p.data.mul_(3).round()")
+    f.run("modules = [torch.nn.Sequential(one, relu, one, relu) for one in modules]")
+    f.run("module = nn.ModuleMap(keys, modules)")
+    twins = f.plain("modules")
+    y = f.run("y = module(x)")
+    return y, with_values(y, [twin(block.values) for twin, block in zip(twins, x, strict=True)])
+
+
+@data_law("any_module_map", maps=_FULL, examples=20)
 def parametrizations_of_modules_are_used(f: Data, x: Any, draw: Any) -> Any:
     """A parametrized weight is computed anew, and once, in every forward. [torch] parametrizations
     make an attribute a function of parameters; spectral_norm's state takes a step for each use."""
