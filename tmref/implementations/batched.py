@@ -23,8 +23,9 @@ from tmref.nn.layer_norm import _LayerNorm
 from .reference import Reference
 
 #: From so many blocks on they are run as one, up to so many values in a block, with products and
-#: without, half of that in the fewest blocks, and up to so many numbers in a parameter: what is saved is
-#: the cost of calls, and what is paid is a copy of values and parameters. Chosen on a CPU, by ``make speed``.
+#: without, half of that in the fewest blocks, and up to so many numbers in a parameter: what is saved
+#: is the cost of calls, what is paid is a copy of values and parameters. Chosen on a CPU, by
+#: ``make speed``.
 LEAST_BLOCKS, MOST_VALUES, MOST_VALUES_WITHOUT_PRODUCTS, MOST_IN_A_PARAMETER = 16, 2**12, 2**10, 2**13
 
 _Module = TypeVar("_Module", bound=torch.nn.Module)
