@@ -177,6 +177,10 @@ def test_errors_are_those_of_the_loop():
         assert said[0] == said[1]
 
 
+def two_layers(keys, features):
+    return nn.Sequential(keys, nn.Linear(keys, features, 4), nn.Tanh(keys))
+
+
 def test_groups_are_of_equal_shapes_and_kinds_in_any_order():
     shapes = [(3, 4), (5, 4), (2, 4)] * LEAST_BLOCKS
     shapes[2::3] = [(6 + i, 4) for i in range(LEAST_BLOCKS)]  # none like another
@@ -208,6 +212,8 @@ def test_other_shapes_and_fewer_blocks_than_before(linear):
         (LEAST_BLOCKS - 1, 1, 4, nn.Linear, False),
         (LEAST_BLOCKS, MOST_VALUES // 8, 4, nn.Linear, True),
         (LEAST_BLOCKS, MOST_VALUES // 8 + 1, 4, nn.Linear, False),
+        (LEAST_BLOCKS, MOST_VALUES // 4, 4, two_layers, True),
+        (LEAST_BLOCKS, MOST_VALUES // 4 + 1, 4, two_layers, False),
         (2 * LEAST_BLOCKS, MOST_VALUES // 4, 4, nn.Linear, True),
         (2 * LEAST_BLOCKS, MOST_VALUES // 4 + 1, 4, nn.Linear, False),
         (LEAST_BLOCKS, 1, MOST_IN_A_PARAMETER // 4, nn.Linear, True),

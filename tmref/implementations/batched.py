@@ -23,9 +23,9 @@ from tmref.nn.layer_norm import _LayerNorm
 from .reference import Reference
 
 #: From so many blocks on they are run as one, up to so many values in a block, with products and
-#: without, half of that in the fewest blocks, and up to so many numbers in a parameter: what is saved
-#: is the cost of calls, what is paid is a copy of values and parameters. Chosen on a CPU, by
-#: ``make speed``.
+#: without, half of that in the fewest blocks with a single layer, and up to so many numbers in a
+#: parameter: what is saved is the cost of calls, what is paid is a copy of values and parameters.
+#: Chosen on a CPU, by ``make speed``.
 LEAST_BLOCKS, MOST_VALUES, MOST_VALUES_WITHOUT_PRODUCTS, MOST_IN_A_PARAMETER = 16, 2**12, 2**10, 2**13
 
 _Module = TypeVar("_Module", bound=torch.nn.Module)
@@ -73,10 +73,11 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
         products = (torch.nn.Linear, CovariantTransform)
         has_products = any(isinstance(part, products) for part in module.modules())
         most = MOST_VALUES if has_products else MOST_VALUES_WITHOUT_PRODUCTS
-        # the fewer blocks, the less is saved that the memory of the copies may cost
+        # the fewer calls are saved, the less the memory of the copies may cost
+        calls = blocks * len(_steps(module))
         return (
             blocks >= cls.least_blocks
-            and shape.numel() <= min(most, most * blocks // (2 * cls.least_blocks))
+            and shape.numel() <= min(most, most * calls // (2 * cls.least_blocks))
             and all(parameter.numel() <= MOST_IN_A_PARAMETER for parameter in module.parameters())
         )
 
