@@ -281,7 +281,6 @@ def test_what_is_changed_after_a_forward_is_noticed(linear, change):
     loop = [part(block.values) for part, block in zip(parts(module), of_equal_shape(), strict=True)]
     for block, expected in zip(module(of_equal_shape()), loop, strict=True):
         torch.testing.assert_close(block.values, expected)
-    change(nn.Linear(Labels.single(), 4, 2).module_map.module_list[0])  # one alone raises nothing
 
 
 @pytest.mark.parametrize(
@@ -407,6 +406,68 @@ def test_outputs_may_be_changed_in_place_where_those_of_the_loop_may(linear):
     )
     with pytest.raises(RuntimeError, match="modified inplace"):
         tanh(x).block(0).values.mul_(2)
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.SiLU, nn.Tanh])
+def test_outputs_that_autograd_does_not_keep_may_be_changed_in_place(activation):
+    module = batched(activation(keys(LEAST_BLOCKS)))
+    factor = torch.tensor(2.0, requires_grad=True)
+    x = of_equal_shape()
+    with torch.no_grad():
+        outputs = [module(x)]
+    for y in (*outputs, module(x)):
+        y.block(0).values.mul_(factor)
+        assert y.block(0).values.requires_grad
+
+
+def test_several_blocks_are_one_for_autograd_as_is_documented(linear):
+    reference, module = linear
+    for block in reference(of_equal_shape()):
+        block.values.sum().backward()
+    y = module(of_equal_shape())
+    y.block(0).values.sum().backward(retain_graph=True)
+    y.block(1).values.sum().backward()
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        y.block(2).values.sum().backward()
+    module.zero_grad()
+    module(of_equal_shape()).block(0).values.sum().backward()
+    assert parts(module)[0].bias.grad.tolist() == [3, 3]
+    assert parts(module)[1].bias.grad.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("which", ["weight", "bias", "values"])
+def test_where_only_some_require_gradients_it_is_a_loop(linear, which):
+    reference, module = linear
+    x = of_equal_shape()
+    if which == "values":
+        module.requires_grad_(False)
+        x.block(0).values.requires_grad_()
+    else:
+        getattr(parts(module)[0], which).requires_grad_(False)
+    assert products(module, x) == LEAST_BLOCKS
+    needed = [block.values.requires_grad for block in module(x)]
+    assert needed == [block.values.requires_grad for block in reference(x)]
+    with torch.no_grad():
+        assert products(module, x) == 1
+
+
+def test_what_is_run_as_one_is_made_once_for_maps_of_any_samples(monkeypatch):
+    made = []
+    split_after = batched_module._split_after
+    monkeypatch.setattr(
+        batched_module, "_split_after", lambda m: (made.append(len(m)), split_after(m))[1]
+    )
+    monkeypatch.setattr(batched_module, "_MOST_FOUND", 2)
+    n = LEAST_BLOCKS
+    reference = nn.Linear(keys(n + 2), 4, 2)
+    module = batched(reference)
+    for samples in (3, 4, 3, 5):
+        assert_like(module, reference, of_equal_shape(n + 2, shape=(samples, 4)))
+    assert made == [n + 2]
+    some = [tensor(*[(2, 4)] * i, *[(3, 4)] * n, *[(2, 4)] * (2 - i)) for i in (0, 1, 2)]
+    for x in (*some, *some):
+        assert_like(module, reference, x)
+    assert made == [n + 2, n, n, n, n, n, n]
 
 
 def test_copies_and_pickles_have_no_plan_and_work(linear):

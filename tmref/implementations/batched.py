@@ -7,6 +7,7 @@ import copy
 import functools
 import itertools
 import operator
+import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -36,8 +37,10 @@ _Function = Callable[[list[torch.Tensor]], Sequence[torch.Tensor]]
 def batched(module: _Module) -> _Module:
     """The same module with the same parameters, which runs blocks of equal shape as one.
 
-    Every ModuleMap in it becomes a :class:`BatchedModuleMap`. Parameters and buffers are shared with
-    ``module``, not copied: training one trains the other, and state dicts are the same.
+    Every ModuleMap in it becomes a :class:`BatchedModuleMap`; subclasses of yours stay what they are.
+    Parameters and buffers are shared with ``module``, not copied: training one trains the other, and
+    state dicts are the same. It is for the whole: a tmref.nn.Sequential makes a plain ModuleMap of the
+    layers that it is given, batched or not.
     """
     shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
     return _batch(copy.deepcopy(module, shared), BatchedModuleMap)
@@ -57,29 +60,33 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
     The samples of such blocks are put below each other, the parameters beside each other; a product of
     each block is one batched product. Linear, the layer norms and activations of tmref, and what
     torch.nn.Sequential and EquivariantTransformation make of them are run so, in float32 and float64,
-    where it pays: for many small blocks (:meth:`pays`). What has hooks, changes its input in place, or
-    is any other module is called block by block, and so is everything under autocast.
+    where it pays: for many small blocks (:meth:`most_values`). What has hooks, changes its input in
+    place, or is any other module is called block by block, and so is everything under autocast.
 
     Arguments, shapes and errors are :class:`tmref.nn.ModuleMap`'s. Values are the same up to rounding;
     blocks of the output may share memory with each other, never with the input.
+
+    For autograd, what is run as one is one: a backward from one block and then another needs
+    ``retain_graph=True``, and parameters of blocks that a loss does not depend on get gradients of zero,
+    not None; an optimizer with weight decay tells these apart. Where only some of the blocks, or of the
+    modules, require gradients, they are called block by block.
     """
 
     least_blocks: ClassVar[int] = LEAST_BLOCKS
 
     @classmethod
-    def pays(cls, blocks: int, shape: torch.Size, module: torch.nn.Module) -> bool:
-        """Whether so many blocks of this shape are run as one sooner than one after the other, where
-        their modules are like ``module``."""
+    def most_values(cls, blocks: int, module: torch.nn.Module) -> int:
+        """Up to how many values each of so many blocks are run as one sooner than one after the other,
+        where their modules are like ``module``."""
+        is_large = any(parameter.numel() > MOST_IN_A_PARAMETER for parameter in module.parameters())
+        if blocks < cls.least_blocks or is_large:
+            return 0
         products = (torch.nn.Linear, CovariantTransform)
         has_products = any(isinstance(part, products) for part in module.modules())
         most = MOST_VALUES if has_products else MOST_VALUES_WITHOUT_PRODUCTS
         # the fewer calls are saved, the less the memory of the copies may cost
         calls = blocks * len(_steps(module))
-        return (
-            blocks >= cls.least_blocks
-            and shape.numel() <= min(most, most * calls // (2 * cls.least_blocks))
-            and all(parameter.numel() <= MOST_IN_A_PARAMETER for parameter in module.parameters())
-        )
+        return min(most, most * calls // (2 * cls.least_blocks))
 
     def _outputs(self, modules: Collection[Any], blocks: Sequence[TensorBlock]) -> Sequence[Any]:
         if len(blocks) < self.least_blocks:
@@ -90,9 +97,11 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
             return super()._outputs(modules, blocks)
         modules, shapes = list(modules), [value.shape for value in values]
         plan: _Plan | None = self.__dict__.get("_plan")
-        kinds = plan.kinds if plan and plan.kinds.still_of(modules) else _Kinds(modules)
+        kinds = (
+            plan.kinds if plan and plan.kinds.still_of(modules) else _Kinds(modules, self.most_values)
+        )
         if plan is None or plan.kinds is not kinds or plan.shapes != shapes:
-            plan = _Plan.of(kinds, shapes, self.pays)
+            plan = _Plan.of(kinds, shapes)
             if not torch.compiler.is_compiling():
                 self.__dict__["_plan"] = plan
         return plan(values)
@@ -113,14 +122,18 @@ _ATTRIBUTES: dict[type[torch.nn.Module], tuple[str, ...]] = {
     _LayerNorm: ("in_features", "eps", "mean"),
 }
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+#: So many groups of modules are remembered; there are many where keys come and go.
+_MOST_FOUND = 128
 
 
 class _Kinds:
     """Which of some modules can be run as one: those of equal kinds that are not None."""
 
-    def __init__(self, modules: list[torch.nn.Module]) -> None:
+    def __init__(self, modules: list[torch.nn.Module], most_values: Callable[..., int]) -> None:
         self.modules = modules
         self.kinds = list(map(_kind, modules))
+        self._most_values = most_values
+        self._found: dict[tuple[int, ...], tuple[int, _Function | None]] = {}
         #: what the kinds depend on
         self._parts = [
             part
@@ -134,6 +147,19 @@ class _Kinds:
         ]
         self._parents = [part._modules for part in self._parts if part._modules]
         self._facts = self._as_they_are()
+
+    def as_one(self, *positions: int) -> tuple[int, _Function | None]:
+        """Up to how many values a block the modules there, of one kind, are run as one, and how.
+
+        It is kept: the samples of maps differ from batch to batch, the modules don't.
+        """
+        if positions not in self._found:
+            if len(self._found) == _MOST_FOUND:
+                self._found.clear()
+            modules = [self.modules[i] for i in positions]
+            most = self._most_values(len(modules), modules[0])
+            self._found[positions] = most, _split_after(modules) if most else None
+        return self._found[positions]
 
     def _as_they_are(self) -> Any:
         return (
@@ -176,15 +202,14 @@ class _Plan:
     groups: list[tuple[list[int], _Function | None]]
 
     @classmethod
-    def of(cls, kinds: _Kinds, shapes: list[torch.Size], pays: Callable[..., bool]) -> _Plan:
+    def of(cls, kinds: _Kinds, shapes: list[torch.Size]) -> _Plan:
         found: dict[Any, list[int]] = {}
         for i, of_block in enumerate(zip(kinds.kinds, shapes, strict=True)):
             found.setdefault(of_block, []).append(i)
         groups: list[tuple[list[int], _Function | None]] = []
         for (kind, shape), positions in found.items():
-            of_group = [kinds.modules[i] for i in positions]
-            as_one = kind and shape.numel() and pays(len(of_group), shape, of_group[0])
-            groups.append((positions, _split_after(of_group) if as_one else None))
+            most, function = kinds.as_one(*positions) if kind else (0, None)
+            groups.append((positions, function if 0 < shape.numel() <= most else None))
         return cls(kinds, shapes, groups)
 
     def __call__(self, values: list[torch.Tensor]) -> Sequence[Any]:
@@ -217,13 +242,14 @@ def _split_after(modules: list[torch.nn.Module]) -> _Function | None:
     steps = _steps(modules[0])
     if not steps:
         return None
-    on_all = _on_all(modules)
-    # What is split safely can't be changed in place afterwards. Where autograd keeps the result itself,
-    # as torch does for these, nobody may change it; elsewhere it is anybody's.
-    split = torch.split if type(steps[-1]) in (torch.nn.ReLU, torch.nn.Tanh) else torch.unsafe_split
+    on_all, keeps_result = _on_all(modules), type(steps[-1]) in (torch.nn.ReLU, torch.nn.Tanh)
 
     def function(values: list[torch.Tensor]) -> Sequence[torch.Tensor]:
-        return split(on_all(torch.cat(values)), len(values[0]))
+        y = on_all(_put_together(torch.cat, values))
+        # What is split safely can't be changed in place afterwards. Where autograd keeps the result
+        # itself, as torch does for these, nobody may change it; elsewhere it is anybody's.
+        split = torch.split if keeps_result and y.requires_grad else torch.unsafe_split
+        return split(y, len(values[0]))
 
     return function
 
@@ -273,16 +299,23 @@ class _Parameters:
 
     def __call__(self, name: str, x: torch.Tensor) -> Any:
         """Those of a name for the values ``x``, beside each other; None where there are none."""
-        tensors = [parameters[name] for parameters in self._of_modules]
-        present: list[torch.Tensor] = [tensor for tensor in tensors if tensor is not None]
-        if not present:
+        tensors: list[Any] = [parameters[name] for parameters in self._of_modules]
+        if all(tensor is None for tensor in tensors):
             return None
-        stacked = torch.stack(present)
+        dtypes = [None if tensor is None else tensor.dtype for tensor in tensors]
         # torch promotes the dtypes that it stacks, and empty products of two devices it makes somewhere
-        is_of_values = stacked.device == x.device and {tensor.dtype for tensor in present} == {x.dtype}
-        if len(present) < len(tensors) or not is_of_values:
+        if dtypes.count(x.dtype) < len(dtypes) or tensors[0].device != x.device:
             raise RuntimeError("the modules differ, or their parameters do not go with the values")
-        return stacked
+        return _put_together(torch.stack, tensors)
+
+
+def _put_together(put: Callable[..., torch.Tensor], tensors: list[torch.Tensor]) -> torch.Tensor:
+    """What torch.stack or torch.cat makes of them. Raises RuntimeError where it requires gradients, and
+    only some of them do."""
+    together = put(tensors)
+    if together.requires_grad and not all(tensor.requires_grad for tensor in tensors):
+        raise RuntimeError("only some require gradients")
+    return together
 
 
 class _Linears:
@@ -325,8 +358,8 @@ class _AlwaysBatchedModuleMap(BatchedModuleMap):
     least_blocks = 1
 
     @classmethod
-    def pays(cls, blocks: int, shape: torch.Size, module: torch.nn.Module) -> bool:
-        return True
+    def most_values(cls, blocks: int, module: torch.nn.Module) -> int:
+        return sys.maxsize
 
 
 def _namespace(kind: type[BatchedModuleMap]) -> SimpleNamespace:
