@@ -12,8 +12,8 @@ in ten of them, of all cells together, stay below. A cell is called slower, or f
 by more than 2.7 Q / √n, with n children in each group, and by 8 % at least. (For normal noise the
 deviation of a change is 0.66 Q / √n: the threshold is four of them.)
 
-Operators are counted, not timed: one more is one too many. The exit status is 1 where a cell got slower
-or calls more operators, 0 where none does, 2 for what can't be compared.
+Operators of the reference and of batched are counted: one more is one too many. The exit status is 1
+where a cell got slower or calls more operators, 0 where none does, 2 for what can't be compared.
 
 With --planted the head is the base with a slow-down in the forward of one module (measure_commit.py),
 for each percentage given, and what is found of it is counted.
@@ -203,9 +203,9 @@ class Comparison:
 
     @property
     def more(self) -> dict[str, int]:
-        """How many operators more are called, by the cells where that is so."""
-        sums = {cell: sum(of_cell.values()) for cell, of_cell in self.operators.items()}
-        return {cell: more for cell, more in sums.items() if more > 0}
+        """How many operators more are called, by what calls them in a cell, where that is so."""
+        sums = {what: sum(changed.values()) for what, changed in self.operators.items()}
+        return {what: more for what, more in sums.items() if more > 0}
 
 
 def compared(
@@ -245,12 +245,14 @@ def _comparison(
         return {cell: [child[cell]["log_ratio"] for child in children] for cell in there}
 
     groups = {BASE: numbers(base), AGAIN: numbers(again), HEAD: numbers(head)}
-    operators = {
-        cell: more_operators(base[0][cell]["operators"], head[0][cell]["operators"]) for cell in there
-    }
+    operators = {}
+    for cell in there:
+        of_base, of_head = base[0][cell]["operators"], head[0][cell]["operators"]
+        for name in of_base.keys() & of_head.keys():
+            operators[f"{name}, {cell}"] = more_operators(of_base[name], of_head[name])
     return Comparison(
         changes(*groups.values()),
-        {cell: changed for cell, changed in operators.items() if changed},
+        {what: changed for what, changed in operators.items() if changed},
         [cell for cell in base[0] if cell not in there],
         [cell for cell in there if head[0][cell]["planted"]],
         groups,
@@ -273,14 +275,14 @@ def table(comparison: Comparison) -> Table:
 def show(comparison: Comparison, console: Console) -> None:
     """Print the table, changes in operators, and what both come to."""
     console.print(table(comparison))
-    for cell, changed in comparison.operators.items():
+    for what, changed in comparison.operators.items():
         words = ", ".join(f"{more:+} {name}" for name, more in changed.items())
-        console.print(f"operators in {cell}: {words}", soft_wrap=True)
+        console.print(f"operators of {what}: {words}", soft_wrap=True)
     for cell in comparison.missing:
         console.print(f"not on both sides: {cell}")
     slower, more = len(comparison.cells("slower")), len(comparison.more)
     of = f"of {len(comparison.changes)} cells"
-    console.print(f"{slower} {of} slower, {more} with more operators")
+    console.print(f"{slower} {of} slower, more operators in {more}")
 
 
 def _as_json(comparison: Comparison) -> dict[str, Any]:

@@ -11,12 +11,13 @@ compare_commits.py starts this once for each of its children, with what to do as
              at most
 
 The last line printed is JSON: for every label the median over the rounds of the logarithms of the
-ratios reference / plain torch, whether the planted slow-down was in it, and the operators called; None
-for a row that this tmref doesn't have.
+ratios reference / plain torch, whether the planted slow-down was in it, and the operators that the
+reference and batched call; None for a row that this tmref doesn't have.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib.util
 import json
@@ -133,14 +134,19 @@ def measured(
     return found
 
 
-def counted(cells: list[list[Any]]) -> dict[str, dict[str, int]]:
-    """The operators of each cell."""
+def counted(cells: list[list[Any]]) -> dict[str, dict[str, dict[str, int]]]:
+    """The operators of each cell, by implementations, where there are these."""
     from tmref.bench import counts, work
+    from tmref.implementations import UnknownImplementation, load
 
+    names = []
+    for name in ("reference", "batched"):
+        with contextlib.suppress(UnknownImplementation):
+            names.append(load(name).name)
     found = {}
     for label, row, blocks, samples, mode in cells:
-        do = work.subjects(work.Cell(row, blocks, samples, mode), ["reference"])["reference"]
-        found[label] = dict(counts.operators(do))
+        of_names = work.subjects(work.Cell(row, blocks, samples, mode), names)
+        found[label] = {name: dict(counts.operators(of_names[name])) for name in names}
     return found
 
 

@@ -6,12 +6,14 @@ import math
 import shutil
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 import torch
 
 import tmref
+from tmref import implementations
 from tmref.bench import timing, work
 
 CELLS = [f"cell {i}" for i in range(17)]
@@ -132,10 +134,10 @@ FORWARD_1, FORWARD_10 = "linear, forward, n = 1", "linear, forward, n = 10"
 
 @pytest.fixture
 def fake(script, monkeypatch):
-    """Children that find what the test says: ratios and operators of the head, those of the base being
-    1 and three; None for a cell that isn't there, by side."""
+    """Children that find what the test says: ratios and operators of the head and of its batched, those
+    of the base being 1, three and one; None for a cell that isn't there, by side."""
 
-    def set_up(ratio, operators=3, missing=("", "")):
+    def set_up(ratio, operators=3, batched=1, missing=("", "")):
         asked = []
 
         def measured(of_commit, cells, planted, count):
@@ -145,8 +147,14 @@ def fake(script, monkeypatch):
             found = {
                 "log_ratio": math.log(ratio if head else 1.0),
                 "planted": bool(planted),
-                **({"operators": {"aten.addmm.default": operators if head else 3}} if count else {}),
             }
+            if count:
+                of_both = (
+                    {"reference": operators, "batched": batched}
+                    if head
+                    else {"reference": 3, "batched": 1}
+                )
+                found["operators"] = {n: {"aten.addmm.default": more} for n, more in of_both.items()}
             return {name: None if (of_commit, name) == missing else found for name in names}
 
         monkeypatch.setattr(script, "commit", lambda name: name.lower())
@@ -157,8 +165,14 @@ def fake(script, monkeypatch):
 
 
 def test_the_exit_status_says_whether_something_got_worse(script, fake, capsys, tmp_path):
-    for ratio, operators, status in ((1.0, 3, 0), (0.5, 2, 0), (1.3, 3, 1), (1.0, 4, 1)):
-        fake(ratio, operators)
+    for *head, status in (
+        (1.0, 3, 1, 0),
+        (0.5, 2, 1, 0),
+        (1.3, 3, 1, 1),
+        (1.0, 4, 1, 1),
+        (1.0, 3, 16, 1),
+    ):
+        fake(*head)
         assert script.main(["base", "--only", "linear", "n = 1"]) == status
     asked = fake(1.3, 4)
     file = tmp_path / "numbers.json"
@@ -168,13 +182,13 @@ def test_the_exit_status_says_whether_something_got_worse(script, fake, capsys, 
     assert [count for _, _, count in asked] == [True, True, True, False, False, False]
     out = capsys.readouterr().out
     assert "linear, forward, n = 10   1.00  1.30  +30.0%       8.0%  slower" in out
-    assert "operators in linear, forward, n = 10: +1 aten.addmm.default" in out
-    assert "3 of 3 cells slower, 3 with more operators" in out
+    assert "operators of reference, linear, forward, n = 10: +1 aten.addmm.default" in out
+    assert "3 of 3 cells slower, more operators in 3" in out
     numbers = json.loads(file.read_text())
     assert numbers["base"] == "base"
     assert numbers["head"] == "head"
     assert numbers["cells"][FORWARD_1]["verdict"] == "slower"
-    assert numbers["operators"][FORWARD_1] == {"aten.addmm.default": 1}
+    assert numbers["operators"][f"reference, {FORWARD_1}"] == {"aten.addmm.default": 1}
     assert numbers["children"]["B"][FORWARD_1] == [pytest.approx(math.log(1.3))] * 2
 
 
@@ -291,13 +305,31 @@ def test_a_planted_slow_down_is_a_share_of_the_forward(child, monkeypatch):
     assert planted == ["short", "two of them"]
 
 
-def test_operators_are_those_of_the_reference(child, monkeypatch):
-    cell = ["a", "linear", 3, 1, work.FORWARD]
-    assert child.counted([cell])["a"]["aten.addmm.default"] == 3
+def test_operators_are_those_of_the_reference_and_of_batched(child, monkeypatch):
+    cell = ["a", "linear", 16, 1, work.FORWARD]
+    found = child.counted([cell])["a"]
+    assert found["reference"]["aten.addmm.default"] == 16
+    assert found["batched"]["aten.baddbmm.default"] == 1
     x = torch.ones(1)
     of_two = {work.TORCH: lambda: x + x, "reference": lambda: x * x}
     monkeypatch.setattr(work, "subjects", lambda cell, names: of_two)
-    assert child.counted([cell]) == {"a": {"aten.mul.Tensor": 1}}
+
+    def load(name):
+        if name == "batched":
+            raise implementations.UnknownImplementation(name)
+        return types.SimpleNamespace(name=name)
+
+    monkeypatch.setattr(implementations, "load", load)  # as in a commit that is older than batched
+    assert child.counted([cell]) == {"a": {"reference": {"aten.mul.Tensor": 1}}}
+
+
+def test_operators_of_what_only_one_side_has_are_not_compared(script):
+    of_both = {"log_ratio": 0.0, "planted": False}
+    base = {"a": {**of_both, "operators": {"reference": {"aten.mm.default": 1}}}}
+    operators = {"reference": {"aten.mm.default": 2}, "batched": {"aten.bmm.default": 1}}
+    head = {"a": {**of_both, "operators": operators}}
+    found = script._comparison([base], [base], [head])
+    assert found.operators == {"reference, a": {"aten.mm.default": 1}}
 
 
 @pytest.mark.slow
@@ -321,8 +353,8 @@ def test_both_commits_are_what_is_timed(script, git, repository, capsys):
     shutil.copytree(repository / "tmref" / "bench", bench)
     assert script.main(["HEAD~1", "--only", "linear, forward, n = 100", "--children", "1"]) == 1
     out = capsys.readouterr().out
-    assert "operators in linear, forward, n = 100: +16 aten.mul.Tensor" in out
-    assert "1 with more operators" in out
+    assert "operators of reference, linear, forward, n = 100: +16 aten.mul.Tensor" in out
+    assert "more operators in 1" in out
     homes = {script.commit(name) for name in ("HEAD", "HEAD~1")}
     assert {path.name for path in script.FOLDER.iterdir()} == homes
 
