@@ -16,6 +16,8 @@ RUN := $(VENV)/bin/python -m
 space := $() $()
 CONSTRAINTS := 'file://$(subst $(space),%20,$(CURDIR))/constraints.txt'
 ASV := PIP_CONSTRAINT=$(CONSTRAINTS) $(RUN) asv --config asv_benchmarks/asv.conf.json
+# Without the kernel's release: results are shown apart for each system.
+MACHINE := $(ASV) machine --yes && $(ASV) machine --yes --os $(shell uname -s)
 
 help: ## list the targets (this is the default)
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 17
@@ -42,13 +44,13 @@ format: $(READY) ## bring the code into shape
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
 
-bench: $(READY) ## time the commit that is checked out, by asv (what is not committed does not count)
-	$(ASV) machine --yes
-	$(ASV) run --show-stderr $(ARGS) 'HEAD^!'
+bench: $(READY) ## time the commit that is checked out, by asv (ARGS=--show-stderr says why a part fails)
+	$(MACHINE)
+	$(ASV) run $(ARGS) 'HEAD^!'
 
 bench-history: $(READY) ## time a range of commits, RANGE=v0.1.0..HEAD, and make the pages in .asv/html
-	$(ASV) machine --yes
-	$(ASV) run --show-stderr --skip-existing-successful $(ARGS) '$(RANGE)'
+	$(MACHINE)
+	$(ASV) run --skip-existing-successful $(ARGS) '$(RANGE)'
 	$(ASV) publish
 
 bench-rows: $(READY) ## time every row by pytest-benchmark; ARGS=--benchmark-autosave, later =--benchmark-compare
@@ -59,6 +61,9 @@ bench-compare: $(READY) ## tell whether a commit (HEAD=..., default HEAD) is slo
 
 speed: $(READY) ## compare the reference with plain torch and metatensor, as ratios of CPU time
 	$(VENV)/bin/python asv_benchmarks/speed.py $(ARGS)
+
+tables: $(READY) ## make the README's tables of benchmarks anew (ARGS="tmref bench": that one alone)
+	$(VENV)/bin/python asv_benchmarks/tables.py $(ARGS)
 
 teeth: $(READY) ## see whether the laws notice small changes of the sources
 	$(VENV)/bin/python tests/teeth $(ARGS)
