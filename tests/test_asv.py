@@ -1,12 +1,14 @@
 """The suite of asv: how many cells it times, that all of it runs, whose measuring it is."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 
 import pytest
+from asv.util import load_json
 
 # in a process of its own: the suite puts the checkout's tmref.bench in the place of the installed one
 COUNT = """
@@ -69,12 +71,67 @@ def test_the_measuring_is_that_of_the_checkout(repository, tmp_path):
     assert timing == str(repository / "tmref" / "bench" / "timing.py")
 
 
+def _said_by(repository, code):
+    """What code prints beside the suite."""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    folder = repository / "asv_benchmarks"
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def test_what_is_timed_was_done_before(repository):
+    """asv calls setup before every call: it may make nothing anew."""
+    code = """
+import torch
+from benchmarks import modules
+
+of = modules.Linear()
+of.setup("batched", 16, 1)
+run, number = of.run, of.number
+(linear,) = [c.cell_contents for c in run.__closure__ if isinstance(c.cell_contents, torch.nn.Module)]
+print("_plan" in linear.module_map.__dict__, number > 1)
+of.setup("batched", 16, 1)
+print(of.run is run, of.number == number)
+of.setup("batched", 16, 100)
+print(of.run is run)
+"""
+    assert _said_by(repository, code).split() == ["True", "True", "True", "True", "False"]
+
+
+def test_results_are_dropped_for_other_code_and_not_for_other_words(repository, tmp_path):
+    texts = (
+        '''"""One."""\n\ndef f():\n    """Two."""\n    return 1  # three\n''',
+        '''"""Another."""\n\ndef f():\n    """Of it."""\n\n    return 1\n''',
+        '''"""One."""\n\ndef f():\n    """Two."""\n    return 2  # three\n''',
+    )
+    for i, text in enumerate(texts):
+        (tmp_path / f"{i}.py").write_text(text)
+    code = f"""
+from benchmarks.common import version_of
+
+for i in range(3):
+    print(version_of("{tmp_path}/" + str(i) + ".py", "work"))
+print(version_of("{tmp_path}/0.py", "work", "timing"))
+"""
+    first, other_words, other_code, other_modules = _said_by(repository, code).split()
+    assert first == other_words
+    assert len({first, other_code, other_modules}) == 3
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_asv_runs_it(repository, tmp_path):
     """A part of each kind, once, in this environment: nothing fails, and nothing is skipped."""
-    which = "Moves|Files|Data.time_labels|Counts.track|Rows.peakmem|timeraw_import$|Ratios.track_ratio"
-    asv = (sys.executable, "-m", "asv", "--config", "asv_benchmarks/asv.conf.json")
+    # asv writes what it knows of the machine and the suite beside the results
+    folder = repository / "asv_benchmarks"
+    config = load_json(folder / "asv.conf.json", js_comments=True)
+    for name in ("repo", "benchmark_dir", "env_dir", "html_dir"):
+        config[name] = str(folder / config[name])
+    config["results_dir"] = str(tmp_path / "results")
+    (tmp_path / "asv.conf.json").write_text(json.dumps(config))
+    counts = r"Counts.track_\w+\('(reference|batched)', 'linear', 'forward'"
+    parts = "Moves|Files|time_labels|peakmem|timeraw_import$"
+    which = rf"{parts}|{counts}|time_forward\('batched', 16, 1\)|track_ratio\('(tanh|layer_norm)"
+    asv = (sys.executable, "-m", "asv", "--config", str(tmp_path / "asv.conf.json"))
     options = {
         "cwd": repository,
         "env": {**os.environ, "HOME": str(tmp_path)},  # asv keeps what it knows of the machine there
@@ -82,28 +139,42 @@ def test_asv_runs_it(repository, tmp_path):
         "text": True,
     }
     subprocess.run([*asv, "machine", "--yes"], check=True, **options)
-    run = ("run", "--python=same", "--quick", "--dry-run", "--bench", which)
+    run = ("run", "--python=same", "--quick", "--dry-run", "--show-stderr", "--bench", which)
     found = subprocess.run([*asv, *run], check=False, **options)
     said = found.stdout + found.stderr
     assert found.returncode == 0, said
-    for word in ("failed", "skipped", "n/a"):
+    for word in ("failed", "skipped"):
         assert word not in said, said
-    for name in ("time_keys_to_samples", "track_waits", "peakmem", "timeraw_import", "track_ratio"):
+    for name in (
+        "time_keys_to_samples",
+        "time_forward",
+        "track_waits",
+        "peakmem",
+        "timeraw_import",
+        "track_ratio",
+    ):
         assert name in said
 
 
 ON_A_GPU = """
-import json, math
+import json
 from benchmarks import device
-from tmref.bench.device import OnDevice
+from tmref.bench.device import OnDevice, Profile
 from tmref.bench.work import AGAIN, TORCH, Cell
 
 cell = Cell("linear", 1, 1)
 device.timing.rounds = lambda work, device: {TORCH: [1.0, 1.0], AGAIN: [1.0, 1.0], "batched": [2.0, 2.0]}
-device.subjects = lambda *_: None
+device.working = lambda *_: (dict.fromkeys((TORCH, AGAIN, "batched")), {"reference": ValueError()})
 of = {TORCH: OnDevice(1, 2, 3, 0), "batched": OnDevice(5, 6, None, 8)}
 device.device.measure_on_device = lambda *_: of
-device.device.kernels = lambda *_: {TORCH: 4, "batched": 7}
+may_profile = True
+
+def profiles(*_):
+    if not may_profile:
+        raise RuntimeError("not here")
+    return {TORCH: Profile(4, 5), "batched": Profile(7, 9)}
+
+device.device.profiles = profiles
 device.CELLS = {"a": cell}
 benchmark = device.OnDevice()
 skipped = []
@@ -116,7 +187,9 @@ for cuda, name in ((False, "batched"), (True, "batched"), (True, "reference")):
         skipped.append(str(error))
 cache = benchmark.setup_cache()
 found = {what: getattr(benchmark, "track_" + what)(cache, "a", "batched") for what in device.UNITS}
-found["graph"] = math.isnan(found["graph"])
+may_profile = False
+cache = benchmark.setup_cache()
+found["busy"] = [found["busy"], benchmark.track_busy(cache, "a", "batched")]
 print(json.dumps([skipped, found]))
 """
 
@@ -131,13 +204,15 @@ def test_on_a_gpu_each_number_is_tracked(repository):
     )
     assert done.returncode == 0, done.stderr
     skipped, found = json.loads(done.stdout)
-    assert skipped == ["torch finds no CUDA device", "reference is not installed"]
+    assert skipped == ["torch finds no CUDA device", "reference is not installed, or can't do it"]
+    nan = pytest.approx(math.nan, nan_ok=True)
     assert found == {
         "ratio": 2.0,
         "spread": 0.0,
         "host": 5,
-        "device": 6,
-        "graph": True,
-        "kernels": 7,
+        "elapsed": 6,
+        "graph": nan,
+        "busy": [7, nan],
+        "kernels": 9,
         "waits": 8,
     }

@@ -198,7 +198,7 @@ def bench(options: argparse.Namespace) -> int:
     show(measured, names, options.device)
     if options.plot:
         plot(measured, names, options.plot)
-    return GOOD
+    return BAD if any(of_cell.missing for of_cell in measured) else GOOD
 
 
 def report(options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from .common import SUBJECTS, version_of, work_of
 
 ROWS = ("linear", "layer_norm", "sequential_mlp", "equivariant_mlp")
 
-version = version_of(__file__)
+version = version_of(__file__, "counts", "work")
 
 
 class Counts:

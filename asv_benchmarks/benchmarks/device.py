@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Callable
 
 import torch
 
 from tmref.bench import device, timing
-from tmref.bench.work import BACKWARD, EXPANSION, FORWARD, TORCH, Cell, subjects
+from tmref.bench.work import BACKWARD, EXPANSION, FORWARD, TORCH, Cell, working
 
 from .common import SUBJECTS, installed, version_of
 
-version = version_of(__file__)
+version = version_of(__file__, "device", "timing", "work")
 
 CELLS = {
     str(cell): cell
@@ -28,8 +30,9 @@ UNITS = {
     "ratio": "times plain torch's",
     "spread": "of the ratio",
     "host": "seconds",
-    "device": "seconds",
+    "elapsed": "seconds",
     "graph": "seconds",
+    "busy": "seconds",
     "kernels": "kernels",
     "waits": "calls",
 }
@@ -51,30 +54,35 @@ class OnDevice:
         found = {text: _timed(cell, names) for text, cell in CELLS.items()}
         # after all that is timed: the profiler slows down what comes after it
         for text, cell in CELLS.items():
-            for name, count in device.kernels(cell, names, "cuda").items():
-                found[text][name]["kernels"] = count
+            there = [name for name in names if name in found[text]]
+            with contextlib.suppress(RuntimeError):  # where nobody may profile, the rest is kept
+                for name, profile in device.profiles(cell, there, "cuda").items():
+                    found[text][name] |= vars(profile)
         return found
 
     def setup(self, cache: Cache, cell: str, name: str) -> None:
         if not cache:
             raise NotImplementedError("torch finds no CUDA device")
         if name not in cache[cell]:
-            raise NotImplementedError(f"{name} is not installed")
+            raise NotImplementedError(f"{name} is not installed, or can't do it")
 
 
 def _timed(cell: Cell, names: list[str]) -> dict[str, dict[str, float]]:
-    times = timing.rounds(subjects(cell, names, "cuda"), device="cuda")
+    work, _ = working(cell, names, "cuda")
+    times = timing.rounds(work, device="cuda")
     found = {}
-    for name, of in device.measure_on_device(cell, names, "cuda").items():
+    there = [name for name in names if name in work]
+    for name, of in device.measure_on_device(cell, there, "cuda").items():
         ratio = timing.Ratio.of(times[name], times[TORCH])
-        of_name = {"ratio": ratio.median, "spread": ratio.spread, **vars(of)}
-        found[name] = {w: float("nan") if number is None else number for w, number in of_name.items()}
+        graph = math.nan if of.graph is None else of.graph
+        of_name = {"host": of.host, "elapsed": of.elapsed, "graph": graph, "waits": of.waits}
+        found[name] = {"ratio": ratio.median, "spread": ratio.spread, **of_name}
     return found
 
 
 def _track(what: str, unit: str) -> Callable[[OnDevice, Cache, str, str], float]:
     def track(self: OnDevice, cache: Cache, cell: str, name: str) -> float:
-        return cache[cell][name][what]
+        return cache[cell][name].get(what, math.nan)
 
     track.unit = unit  # type: ignore[attr-defined]
     return track

@@ -16,12 +16,12 @@ from tmref.bench.work import (
     INFERENCE,
     TORCH,
     Cell,
-    subjects,
+    working,
 )
 
-from .common import IMPLEMENTATIONS, SUBJECTS, installed, version_of, work_of
+from .common import IMPLEMENTATIONS, SUBJECTS, installed, version_of, warm, work_of
 
-version = version_of(__file__)
+version = version_of(__file__, "timing", "work")
 
 
 class Linear:
@@ -31,7 +31,7 @@ class Linear:
     param_names = ("implementation", "blocks", "samples")
 
     def setup(self, name: str, blocks: int, samples: int) -> None:
-        self.run = work_of(Cell("linear", blocks, samples), name)
+        self.run, self.number = warm(Cell("linear", blocks, samples), name)
 
     def time_forward(self, name: str, blocks: int, samples: int) -> None:
         self.run()
@@ -46,7 +46,7 @@ class Passes:
     def setup(self, name: str, mode: str, samples: int) -> None:
         if mode == COMPILED and name == "metatensor-learn":
             raise NotImplementedError("torch.compile does not take its maps")
-        self.run = work_of(Cell("sequential_mlp", 16, samples, mode), name)
+        self.run, self.number = warm(Cell("sequential_mlp", 16, samples, mode), name)
 
     def time_sequential(self, name: str, mode: str, samples: int) -> None:
         self.run()
@@ -59,10 +59,21 @@ class Rows:
     param_names = ("implementation", "row")
 
     def setup(self, name: str, row: str) -> None:
-        self.run = work_of(Cell(row, 36, 20, BACKWARD, form=EXPANSION), name)
+        self.run, self.number = warm(Cell(row, 36, 20, BACKWARD, form=EXPANSION), name)
 
     def time_forward_and_backward(self, name: str, row: str) -> None:
         self.run()
+
+
+class Memory:
+    """A process that passes forward and backward through 16 blocks of 2.6 MB each, import of torch
+    included."""
+
+    params = (SUBJECTS, ("layer_norm", "sequential_mlp"))
+    param_names = ("implementation", "row")
+
+    def setup(self, name: str, row: str) -> None:
+        self.run = work_of(Cell(row, 16, 20000, BACKWARD), name)
 
     def peakmem_forward_and_backward(self, name: str, row: str) -> None:
         self.run()
@@ -99,13 +110,13 @@ class Ratios:
     def setup_cache(self) -> Cache:
         found, names = {}, installed()
         for text, cell in CELLS.items():
-            times = timing.rounds(subjects(cell, names))
+            times = timing.rounds(working(cell, names)[0])
             found[text] = {name: timing.Ratio.of(times[name], times[TORCH]) for name in times}
         return found
 
     def setup(self, cache: Cache, cell: str, name: str) -> None:
         if name not in cache[cell]:
-            raise NotImplementedError(f"{name} is not installed")
+            raise NotImplementedError(f"{name} is not installed, or can't do it")
 
     def track_ratio(self, cache: Cache, cell: str, name: str) -> float:
         return cache[cell][name].median

@@ -56,6 +56,18 @@ def test_without_valgrind_instructions_are_not_counted(monkeypatch):
         counts.instructions(Cell("linear", 1, 1), TORCH)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
+def test_ten_counts_of_instructions_differ_by_less_than_a_percent():
+    cell = Cell("linear", 16, 10)
+    counted = {name: counts.instructions(cell, name, repeats=10) for name in ("reference", "batched")}
+    for found in counted.values():
+        assert len(found) == 10
+        assert max(found) < 1.01 * min(found)
+    assert max(counted["batched"]) < 0.9 * min(counted["reference"])
+
+
 def test_the_python_under_valgrind_is_this_one(monkeypatch):
     import os
     import sys

@@ -22,10 +22,12 @@ class Queue:
         self.host = self.done = 0.0
         self.captures, self.mode = None, 0
         self.kernels = []
+        self.streams, self.calls_on = ["usual"], []
 
     def launch(self, name="kernel", seconds=DEVICE):
         self.host += HOST
-        self.kernels.append(name)
+        self.kernels.append((name, seconds))
+        self.calls_on.append(self.streams[-1])
         if self.captures is not None:
             self.captures.append(seconds)
         else:
@@ -43,10 +45,25 @@ class Queue:
 
     # --- what torch.cuda has
 
-    device = stream = staticmethod(lambda given: contextlib.nullcontext())
-    Stream = current_stream = staticmethod(lambda: types.SimpleNamespace(wait_stream=lambda other: None))
-
     cache = 5000
+
+    def device(self, given):
+        return contextlib.nullcontext()
+
+    def Stream(self):
+        return types.SimpleNamespace(name="another", wait_stream=lambda other: None)
+
+    def current_stream(self):
+        return types.SimpleNamespace(name=self.streams[-1], wait_stream=lambda other: None)
+
+    @contextlib.contextmanager
+    def stream(self, stream):
+        before = list(self.streams)
+        self.streams.append(stream.name)
+        try:
+            yield
+        finally:
+            self.streams = before
 
     def get_device_properties(self, of):
         return types.SimpleNamespace(L2_cache_size=self.cache)
@@ -84,11 +101,16 @@ class Queue:
 
     @contextlib.contextmanager
     def graph(self, graph):
+        """As torch's: it captures on a stream of its own, and does not leave it where that fails."""
+        self.streams.append("capturing")
         self.captures = graph.seconds
         try:
             yield
+        except RuntimeError:
+            raise RuntimeError("operation failed due to a previous error during capture") from None
         finally:
             self.captures = None
+        self.streams.pop()
 
 
 @pytest.fixture
@@ -98,16 +120,20 @@ def queue(monkeypatch):
     monkeypatch.setattr(torch, "cuda", made)
     monkeypatch.setattr(time, "perf_counter", lambda: made.host)
 
-    def event(name, device):
+    def event(name, seconds, device):
         of = getattr(torch.autograd.DeviceType, device)
-        return types.SimpleNamespace(name=name, device_type=of, is_user_annotation=name == "a region")
+        took = types.SimpleNamespace(elapsed_us=lambda: 1e6 * seconds)
+        is_region = name == "a region"
+        return types.SimpleNamespace(
+            name=name, device_type=of, is_user_annotation=is_region, time_range=took
+        )
 
     @contextlib.contextmanager
     def profile(activities):
         before = len(made.kernels)
-        on_host = event("aten::mm", "CPU")
+        on_host = event("aten::mm", 1.0, "CPU")
         yield types.SimpleNamespace(
-            events=lambda: [on_host, *(event(name, "CUDA") for name in made.kernels[before:])]
+            events=lambda: [on_host, *(event(*launched, "CUDA") for launched in made.kernels[before:])]
         )
 
     monkeypatch.setattr(torch.profiler, "profile", profile)
@@ -137,9 +163,19 @@ def test_kernels_are_counted_and_copies_are_not(queue):
         for name in ("gemm", "add", "Memcpy HtoD (Pageable -> Device)", "Memset (Device)", "a region"):
             queue.launch(name)
 
-    assert device.launches(work) == 2
+    profile = device.profiled(work)
+    assert profile.kernels == 2
+    assert profile.busy == pytest.approx(4 * DEVICE)
     with pytest.raises(RuntimeError, match="recorded nothing of the device"):
-        device.launches(lambda: None)
+        device.profiled(lambda: None)
+
+
+def test_a_device_that_waits_for_the_host_is_not_busy(queue):
+    def slow():
+        queue.host += 1e-3
+        queue.launch()
+
+    assert device.profiled(slow).busy == pytest.approx(DEVICE)
 
 
 def test_waits_are_counted_and_the_mode_is_put_back(queue):
@@ -156,14 +192,20 @@ def test_waits_are_counted_and_the_mode_is_put_back(queue):
     assert queue.mode == 0
 
 
-def test_what_can_not_be_captured_is_none(queue):
+def test_what_can_not_be_captured_raises_and_the_stream_is_left(queue):
     def work():
         queue.launch()
         queue.wait()
 
-    assert device.captured(work, 2) is None
-    assert queue.captures is None
-    assert device.captured(queue.launch, 2) is not None
+    with pytest.raises(RuntimeError, match="previous error during capture"):
+        device.captured(work, 2)
+    assert (queue.captures, queue.streams) == (None, ["usual"])
+
+
+def test_before_it_is_captured_work_runs_on_another_stream(queue):
+    device.captured(queue.launch, 2)
+    assert queue.calls_on == ["another"] * device.WARM_UP + ["capturing"] * 2
+    assert queue.streams == ["usual"]
 
 
 @pytest.fixture
@@ -192,16 +234,21 @@ def made_up(queue, monkeypatch):
 
 def test_what_waits_is_not_captured(made_up, queue, monkeypatch):
     captured, in_graphs = device.captured, []
-    monkeypatch.setattr(
-        device, "captured", lambda do, calls: (in_graphs.append(calls), captured(do, calls))[1]
-    )
+
+    def noted(do, calls):
+        in_graphs.append(calls)
+        return captured(do, calls)
+
+    monkeypatch.setattr(device, "captured", noted)
     found = device.measure_on_device(Cell("linear", 4, 2), ["reference", "waits", "hides"], "cuda")
     host, on_device = pytest.approx(4 * HOST), pytest.approx(4 * DEVICE, rel=0.02)
     assert found["reference"] == device.OnDevice(host, on_device, pytest.approx(4 * DEVICE), 0)
     waits = found["waits"]
-    assert (waits.graph, waits.waits) == (None, 1)
+    assert (waits.graph, waits.waits, waits.no_graph) == (None, 1, "the host waits in it")
     assert waits.host == pytest.approx(HOST + DEVICE, rel=0.01)
-    assert (found["hides"].graph, found["hides"].waits) == (None, 0)
+    hides = found["hides"]
+    assert (hides.graph, hides.waits) == (None, 0)
+    assert hides.no_graph == "RuntimeError: operation failed due to a previous error during capture"
     # a millisecond of the host, and all copies
     assert in_graphs == [125, 125, 125, 500]
     queue.cache = 10**9
@@ -212,7 +259,7 @@ def test_what_waits_is_not_captured(made_up, queue, monkeypatch):
 
 def test_a_backward_is_not_captured(made_up):
     found = device.measure_on_device(Cell("linear", 4, 2, BACKWARD), ["reference"], "cuda")
-    assert found["reference"].graph is None
+    assert (found["reference"].graph, found["reference"].no_graph) == (None, "")
 
 
 def test_the_table_has_them(made_up, monkeypatch, capsys):
@@ -222,21 +269,32 @@ def test_the_table_has_them(made_up, monkeypatch, capsys):
 
     def rounds(work, device):
         done.append("rounds")
-        return dict.fromkeys((TORCH, AGAIN, *names), [1e-3] * 3)
+        return dict.fromkeys(work, [1e-3] * 3)
 
-    kernels = table.kernels
-    monkeypatch.setattr(table, "subjects", lambda *_: None)
+    def profiles(cell, names, on):
+        done.append("profiles")
+        if len(done) == 4:
+            raise RuntimeError("nobody may profile here\nbut root")
+        return device.profiles(cell, (TORCH, AGAIN, *names), on)
+
+    monkeypatch.setattr(
+        table, "working", lambda cell, names, on: (dict.fromkeys((TORCH, AGAIN, *names)), {})
+    )
     monkeypatch.setattr(table, "rounds", rounds)
-    monkeypatch.setattr(table, "kernels", lambda *of: (done.append("kernels"), kernels(*of))[1])
+    monkeypatch.setattr(table, "profiles", profiles)
     measured = table.measure([cell, cell], names, "cuda")
-    assert done == ["rounds", "rounds", "kernels", "kernels"]
+    assert done == ["rounds", "rounds", "profiles", "profiles"]
     table.show(measured, names, "cuda")
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "A made-up GPU" in lines[0]
-    assert "linear, forward 4 2 plain torch 8 20 20 4 0" in lines
-    assert "plain torch again 8 20 20 4 0" in lines
-    assert "reference 8 20 20 4 0" in lines
-    assert "waits 7 7 - 1 1" in lines
+    assert "linear, forward 4 2 plain torch 8 20 20 20 4 0" in lines
+    assert "plain torch again 8 20 20 20 4 0" in lines
+    assert "reference 8 20 20 20 4 0" in lines
+    assert "waits 7 7 - 5 1 1" in lines
+    assert "waits 7 7 - - - 1" in lines
+    assert "- graph of waits, linear, forward, 4 blocks × 2 samples: the host waits in it" in lines
+    why = "RuntimeError: nobody may profile here"
+    assert lines[-1] == f"- kernels, linear, forward, 4 blocks × 2 samples: {why}"
 
 
 @pytest.mark.parametrize(("samples", "copies"), [(1, 20), (10, 2), (1000, 1)])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tmref.__main__ import GOOD, UNUSABLE, main
+from tmref.__main__ import BAD, GOOD, UNUSABLE, main
 from tmref.bench import table
 from tmref.bench.table import Measured
 from tmref.bench.work import AGAIN, TORCH, Cell
@@ -29,11 +29,27 @@ def test_ratios_and_throughput_are_those_of_the_times(capsys):
     assert second == "batched 0.50 (0.50–0.50) 0.25 (0.25–0.25) 32 k 320 k"
 
 
-def test_without_the_reference_nothing_is_compared_with_it(capsys):
-    only = Measured(Cell("linear", 1, 1), {TORCH: [1.0], AGAIN: [1.0], "batched": [2.0]})
-    table.show([only], ["batched"])
-    assert "2.00 (2.00–2.00)" in capsys.readouterr().out
-    assert only.ratio("batched", "reference") is None
+def test_the_reference_is_timed_where_it_is_not_named():
+    (found,) = table.measure([Cell("tanh", 1, 1)], ["batched"])
+    assert list(found.times) == [TORCH, AGAIN, "batched", "reference"]
+    assert found.ratio("batched", "reference") is not None
+
+
+def test_what_can_not_be_timed_is_a_dash_with_the_reason(monkeypatch, capsys, tmp_path):
+    from tmref.implementations.batched import Batched
+
+    def build(self, recipe):
+        raise ValueError("not today\nnor tomorrow")
+
+    monkeypatch.setattr(Batched, "build", build)
+    few = ["--rows", "tanh", "--blocks", "1", "--samples", "1", "--passes", "inference"]
+    path = tmp_path / "plot.png"
+    assert main(["bench", "reference", "batched", *few, "--plot", str(path)]) == BAD
+    _, _, reference, batched, why = capsys.readouterr().out.splitlines()
+    assert " ".join(reference.split()).startswith("tanh, inference 1 1 reference")
+    assert batched.split() == ["batched", "-", "-", "-", "-"]
+    assert why == "- batched, tanh, inference, 1 blocks × 1 samples: ValueError: not today"
+    assert path.exists()
 
 
 @pytest.mark.parametrize(

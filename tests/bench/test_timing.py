@@ -2,6 +2,7 @@
 
 import gc
 import time
+import types
 
 import pytest
 import torch
@@ -73,3 +74,12 @@ def test_the_collector_of_garbage_is_put_back(clock):
 def test_the_machine_is_named():
     assert f"torch {torch.__version__}" in timing.machine()
     assert "thread" in timing.machine()
+
+
+@pytest.mark.parametrize(("device", "waits_for"), [("mps", []), ("cuda", []), ("cuda:1", ["cuda:1"])])
+def test_on_a_device_the_clock_waits_until_it_is_done(device, waits_for, monkeypatch):
+    waited = []
+    module = types.SimpleNamespace(synchronize=lambda *on: waited.append([str(d) for d in on]))
+    monkeypatch.setattr(torch, "get_device_module", lambda device: module)
+    timing.rounds({"work": lambda: waited.append("work")}, most=1, least=1, timing=0.0, device=device)
+    assert waited[-3:] == [waits_for, "work", waits_for]

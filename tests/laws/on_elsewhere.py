@@ -280,7 +280,8 @@ def waits(monkeypatch):
 @pytest.mark.parametrize("name", ["reference", "batched"])
 @pytest.mark.parametrize("row", [row.name for row in ROWS if "pure" in row.traits])
 def test_labels_are_looked_up_without_waiting_for_the_device(row, name, waits):
-    assert waits(subjects(Cell(row, 8, 3, features=4), [name], elsewhere.NAME)[name]) == 0
+    # 16 of each shape, which are run as one
+    assert waits(subjects(Cell(row, 64, 3, features=4), [name], elsewhere.NAME)[name]) == 0
 
 
 def test_what_waits_is_noticed(waits):
@@ -290,8 +291,16 @@ def test_what_waits_is_noticed(waits):
         lambda: x.keys.position(x.keys.values[0]),
         lambda: [block.samples.values.to("cpu") for block in x],
         lambda: x.block(0).values[0, 0].item(),
+        lambda: torch.ones(3).to(elsewhere.NAME),
+        lambda: x.block(0).values.copy_(torch.ones(32)),
     ):
         assert waits(waiting) > 0
+    for going_on in (
+        lambda: torch.ones(3).to(elsewhere.NAME, non_blocking=True),
+        lambda: x.block(0).values.copy_(torch.ones(32), non_blocking=True),
+        lambda: x.block(0).values.copy_(x.block(1).values),
+    ):
+        assert waits(going_on) == 0
 
 
 # --- modules of one's own

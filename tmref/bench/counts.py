@@ -28,9 +28,10 @@ class _Operators(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        result = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
         self.counts[str(func)] += 1
-        self.waits[str(func)] += _waits(func, args, pytree.tree_leaves((args, kwargs)), result)
+        self.waits[str(func)] += _waits(func, args, kwargs, result)
         return result
 
 
@@ -39,15 +40,22 @@ _DEPENDENT = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 #: Those for which that is so where one of the indices, the second argument, is a mask.
 _INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_"}
 _MASKS = (torch.bool, torch.uint8)
+#: Those that take tensors of two devices; the host waits in them unless they are not to block.
+_COPIES = {"_to_copy", "copy_"}
 
 
-def _waits(func: Any, args: Sequence[Any], given: Sequence[Any], result: Any) -> bool:
-    """Whether the host needs values that are on a device to go on."""
-    if func.overloadpacket.__name__ in _INDEXING:
+def _waits(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> bool:
+    """Whether the host waits for a device to go on, or to have taken what it copies there."""
+    name = func.overloadpacket.__name__
+    if name in _INDEXING:
         return any(index is not None and index.dtype in _MASKS for index in args[1])
-    to_host = isinstance(result, torch.Tensor) and result.device.type == "cpu"
-    from_device = any(isinstance(x, torch.Tensor) and x.device.type != "cpu" for x in given)
-    return bool(_DEPENDENT & set(func.tags)) or (to_host and from_device)
+    given = [x for x in pytree.tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+    were_on_device = {x.device.type != "cpu" for x in given}
+    is_on_device = isinstance(result, torch.Tensor) and result.device.type != "cpu"
+    if name in _COPIES and is_on_device and False in were_on_device:
+        return not (kwargs.get("non_blocking") or True in args[2:])
+    to_host = isinstance(result, torch.Tensor) and not is_on_device and True in were_on_device
+    return bool(_DEPENDENT & set(func.tags)) or to_host
 
 
 def operators(work: Work) -> Counter[str]:
@@ -60,7 +68,8 @@ def operators(work: Work) -> Counter[str]:
 
 def waits(work: Work) -> Counter[str]:
     """How often an operator is called that makes the host wait for the device, were there one: for the
-    value of an element, for a shape that depends on values, for a copy to the host.
+    value of an element, for a shape that depends on values, for a copy to the host, for a copy from it
+    without ``non_blocking``.
 
     Found by the operators, so there need not be a device, except for copies of whole tensors to the host
     (``.cpu()``, ``.numpy()``, ``.tolist()``): on the CPU they are no operators.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import warnings
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from statistics import median
 import torch
 
 from .timing import ROUNDS, TIMING
-from .work import FORWARD, INFERENCE, Cell, Work, made_map, subjects
+from .work import FORWARD, INFERENCE, Cell, Work, first_line, made_map, subjects
 
 #: How often work is done before it is timed, and the most copies of a map that are made.
 WARM_UP, MOST_COPIES = 3, 64
@@ -22,16 +21,26 @@ WARM_UP, MOST_COPIES = 3, 64
 class OnDevice:
     """What a call takes: medians of seconds over rounds, and how often the host waits in it.
 
-    ``host`` passes until all is asked for. ``device`` passes on the device from then on when the host
+    ``host`` passes until all is asked for. ``elapsed`` passes on the device from then on when the host
     begins, until all is done: where the host is the slower one, that is its time. ``graph`` is the same
     for calls that were captured before and are replayed as one graph, where the host has nothing to do
-    but to start it; None for what isn't captured.
+    but to start it. For what isn't captured it is None; where it can't be, ``no_graph`` says why.
     """
 
     host: float
-    device: float
+    elapsed: float
     graph: float | None
     waits: int
+    no_graph: str = ""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What torch's profiler finds of a call: seconds that the device is ``busy`` with it, and how many
+    ``kernels`` are launched; copies and fills of memory are none."""
+
+    busy: float
+    kernels: int
 
 
 def measure_on_device(
@@ -45,37 +54,58 @@ def measure_on_device(
     with torch.cuda.device(device):
         copies = copies_beyond_cache(cell, device)
         work = subjects(cell, names, device, copies=copies)
-        capture = cell.mode in (FORWARD, INFERENCE)
-        timers = {name: _Timer(do, copies if capture else 0) for name, do in work.items()}
+        timers = {name: _Timer(do) for name, do in work.items()}
         for _ in range(ROUNDS):
             for timer in timers.values():
                 timer.time()
+        if cell.mode in (FORWARD, INFERENCE):
+            # after all that is timed without: a capture that fails may leave memory behind
+            for timer in timers.values():
+                timer.capture(copies)
+            for _ in range(ROUNDS):
+                for timer in timers.values():
+                    timer.time_graph()
         return {name: timer.result() for name, timer in timers.items()}
 
 
 class _Timer:
-    """The times of a work; with so many copies in its graph, or no graph for none."""
+    """The times of a work."""
 
-    def __init__(self, do: Work, copies: int) -> None:
+    def __init__(self, do: Work) -> None:
         for _ in range(WARM_UP):
             do()
         self.do, self.waits = do, synchronizations(do)
         # of the host's time: to launch a kernel takes it microseconds, and the queue holds a thousand
         self.calls = max(1, round(TIMING / seconds(do)[0]))
-        self.in_graph = max(self.calls, copies)
-        self.replay = captured(do, self.in_graph) if copies and not self.waits else None
         self.times: list[tuple[float, float]] = []
+        self.replay: Work | None = None
+        self.no_graph = ""
         self.of_graph: list[float] = []
 
     def time(self) -> None:
         """Another round."""
         self.times.append(seconds(self.do, self.calls))
+
+    def capture(self, copies: int) -> None:
+        """Make a graph of so many calls at least, where that can be."""
+        self.in_graph = max(self.calls, copies)
+        if self.waits:
+            self.no_graph = "the host waits in it"
+            return
+        try:
+            self.replay = captured(self.do, self.in_graph)
+        except RuntimeError as error:
+            self.no_graph = first_line(error)
+
+    def time_graph(self) -> None:
+        """Another round of the graph, if there is one."""
         if self.replay:
             self.of_graph.append(seconds(self.replay)[1] / self.in_graph)
 
     def result(self) -> OnDevice:
-        host, device = (median(times) for times in zip(*self.times, strict=True))
-        return OnDevice(host, device, median(self.of_graph) if self.of_graph else None, self.waits)
+        host, elapsed = (median(times) for times in zip(*self.times, strict=True))
+        graph = median(self.of_graph) if self.of_graph else None
+        return OnDevice(host, elapsed, graph, self.waits, self.no_graph)
 
 
 def copies_beyond_cache(cell: Cell, device: torch.device | str) -> int:
@@ -99,8 +129,8 @@ def seconds(do: Work, calls: int = 1) -> tuple[float, float]:
     return host / calls, start.elapsed_time(end) / 1e3 / calls
 
 
-def captured(do: Work, calls: int) -> Work | None:
-    """So many calls as one graph, to be replayed; None where torch can't capture them."""
+def captured(do: Work, calls: int) -> Work:
+    """So many calls as one graph, to be replayed. Raises RuntimeError where torch can't capture them."""
     # torch wants them to have run on another stream than the usual one before
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
@@ -110,27 +140,27 @@ def captured(do: Work, calls: int) -> Work | None:
     torch.cuda.current_stream().wait_stream(aside)
     graph = torch.cuda.CUDAGraph()
     # a capture that fails doesn't leave its stream by itself
-    with contextlib.suppress(RuntimeError), torch.cuda.stream(torch.cuda.current_stream()):
-        with torch.cuda.graph(graph):
-            for _ in range(calls):
-                do()
-        return graph.replay
-    return None
+    with torch.cuda.stream(torch.cuda.current_stream()), torch.cuda.graph(graph):
+        for _ in range(calls):
+            do()
+    replay: Work = graph.replay
+    return replay
 
 
-def kernels(cell: Cell, names: Sequence[str], device: torch.device | str) -> dict[str, int]:
-    """How many kernels the work of a cell launches for each subject.
+def profiles(cell: Cell, names: Sequence[str], device: torch.device | str) -> dict[str, Profile]:
+    """What the profiler finds of the work of a cell for each subject.
 
-    What is timed after this may be slower: the profiler that counts them stays attached to the device.
+    What is timed after this may be slower: the profiler stays attached to the device. Raises as
+    :func:`profiled` does.
     """
     with torch.cuda.device(device):
-        return {name: launches(do) for name, do in subjects(cell, names, device).items()}
+        return {name: profiled(do) for name, do in subjects(cell, names, device).items()}
 
 
-def launches(do: Work) -> int:
-    """How many kernels a call launches, by torch's profiler: copies and fills of memory are none.
+def profiled(do: Work) -> Profile:
+    """What torch's profiler finds of a call.
 
-    Raises RuntimeError where the profiler records nothing of the device.
+    Raises RuntimeError where it records nothing of the device; many machines let only root do that.
     """
     for _ in range(WARM_UP):
         do()
@@ -146,7 +176,8 @@ def launches(do: Work) -> int:
     ]
     if not on_device:
         raise RuntimeError("torch's profiler recorded nothing of the device")
-    return sum(not event.name.startswith(("Memcpy", "Memset")) for event in on_device)
+    launched = [event for event in on_device if not event.name.startswith(("Memcpy", "Memset"))]
+    return Profile(sum(event.time_range.elapsed_us() for event in on_device) / 1e6, len(launched))
 
 
 def synchronizations(do: Work) -> int:

@@ -11,21 +11,25 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from .device import OnDevice, kernels, measure_on_device
+from .device import OnDevice, Profile, measure_on_device, profiles
 from .timing import Ratio, machine, rounds
-from .work import AGAIN, TORCH, Cell, subjects
+from .work import AGAIN, TORCH, Cell, first_line, working
 
 REFERENCE = "reference"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The seconds that the work of a cell took each subject, one number a round, and of a GPU."""
+    """The seconds that the work of a cell took each subject, one number a round, and of a GPU.
+
+    ``missing`` says of what there are no numbers, and why.
+    """
 
     cell: Cell
     times: Mapping[str, Sequence[float]]
     on_device: Mapping[str, OnDevice] = field(default_factory=dict)
-    kernels: Mapping[str, int] = field(default_factory=dict)
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    missing: Sequence[str] = ()
 
     def seconds(self, name: str) -> float:
         """The median."""
@@ -39,23 +43,44 @@ class Measured:
 
 
 def measure(cells: Iterable[Cell], names: Sequence[str], device: str = "cpu") -> list[Measured]:
-    """Time the work of each cell by plain torch and by the implementations of these names."""
+    """Time the work of each cell by plain torch, by the reference and by the implementations of these
+    names."""
+    names = list(dict.fromkeys([*names, REFERENCE]))
+    timed = [_timed(cell, names, device) for cell in cells]
     if torch.device(device).type != "cuda":
-        return [Measured(cell, rounds(subjects(cell, names, device), device=device)) for cell in cells]
-    timed = [
-        Measured(
-            cell,
-            rounds(subjects(cell, names, device), device=device),
-            measure_on_device(cell, names, device),
-        )
-        for cell in cells
-    ]
+        return timed
     # after all that is timed: the profiler slows down what comes after it
-    return [replace(of_cell, kernels=kernels(of_cell.cell, names, device)) for of_cell in timed]
+    return [_profiled(of_cell, device) for of_cell in timed]
+
+
+def _timed(cell: Cell, names: Sequence[str], device: str) -> Measured:
+    work, failed = working(cell, names, device)
+    found = Measured(
+        cell,
+        rounds(work, device=device),
+        missing=[f"{name}, {cell}: {first_line(error)}" for name, error in failed.items()],
+    )
+    if torch.device(device).type != "cuda":
+        return found
+    on_device = measure_on_device(cell, [name for name in names if name in work], device)
+    no_graph = [
+        f"graph of {name}, {cell}: {of.no_graph}" for name, of in on_device.items() if of.no_graph
+    ]
+    return replace(found, on_device=on_device, missing=[*found.missing, *no_graph])
+
+
+def _profiled(of_cell: Measured, device: str) -> Measured:
+    names = [name for name in of_cell.times if name not in (TORCH, AGAIN)]
+    try:
+        return replace(of_cell, profiles=profiles(of_cell.cell, names, device))
+    except RuntimeError as error:
+        why = f"kernels, {of_cell.cell}: {first_line(error)}"
+        return replace(of_cell, missing=[*of_cell.missing, why])
 
 
 def table(measured: Sequence[Measured], names: Sequence[str]) -> Table:
-    """A line for every cell and implementation: ratios with their quartiles, and throughput."""
+    """A line for every cell and implementation: ratios with their quartiles, and throughput; a dash for
+    what there is no number of."""
     found = Table(box=None, header_style="", pad_edge=False)
     found.add_column("row, pass", no_wrap=True)
     for heading in (
@@ -74,21 +99,25 @@ def table(measured: Sequence[Measured], names: Sequence[str]) -> Table:
         cell = of_cell.cell
         for i, name in enumerate(names):
             first = [f"{cell.row}, {cell.mode}", str(cell.blocks), str(cell.samples)]
-            seconds = of_cell.seconds(name)
+            ratios = [str(of_cell.ratio(name, other) or "-") for other in (TORCH, REFERENCE)]
+            throughput = ["-", "-"]
+            if name in of_cell.times:
+                calls = 1 / of_cell.seconds(name)
+                throughput = [_short(calls * n) for n in (cell.blocks, cell.blocks * cell.samples)]
             found.add_row(
                 *(first if i == 0 else ["", "", ""]),
                 name,
-                str(of_cell.ratio(name, TORCH)),
-                "" if name == REFERENCE else str(of_cell.ratio(name, REFERENCE) or ""),
-                _short(cell.blocks / seconds),
-                _short(cell.blocks * cell.samples / seconds),
+                ratios[0],
+                "" if name == REFERENCE else ratios[1],
+                *throughput,
                 "" if i else str(of_cell.ratio(AGAIN, TORCH)),
             )
     return found
 
 
 def device_table(measured: Sequence[Measured], names: Sequence[str]) -> Table:
-    """A line for every cell and subject: microseconds of the host and the device, kernels, and waits."""
+    """A line for every cell and subject: microseconds of the host and the device, kernels, and waits; a
+    dash for what there is no number of."""
     found = Table(box=None, header_style="", pad_edge=False)
     found.add_column("row, pass", no_wrap=True)
     for heading in (
@@ -96,8 +125,9 @@ def device_table(measured: Sequence[Measured], names: Sequence[str]) -> Table:
         "samples",
         "subject",
         "host µs",
-        "device µs",
+        "elapsed µs",
         "graph µs",
+        "busy µs",
         "kernels",
         "waits",
     ):
@@ -107,10 +137,16 @@ def device_table(measured: Sequence[Measured], names: Sequence[str]) -> Table:
         cell = of_cell.cell
         for i, name in enumerate((TORCH, AGAIN, *names)):
             first = [f"{cell.row}, {cell.mode}", str(cell.blocks), str(cell.samples)]
-            of = of_cell.on_device[name]
-            times = ("-" if t is None else f"{1e6 * t:.0f}" for t in (of.host, of.device, of.graph))
-            counted = (str(of_cell.kernels[name]), str(of.waits))
-            found.add_row(*(first if i == 0 else [""] * 3), name, *times, *counted)
+            of, profile = of_cell.on_device.get(name), of_cell.profiles.get(name)
+            times = (of.host, of.elapsed, of.graph) if of else (None, None, None)
+            seconds = [*times, profile.busy if profile else None]
+            counted = [profile.kernels if profile else None, of.waits if of else None]
+            found.add_row(
+                *(first if i == 0 else [""] * 3),
+                name,
+                *("-" if t is None else f"{1e6 * t:.0f}" for t in seconds),
+                *("-" if n is None else str(n) for n in counted),
+            )
     return found
 
 
@@ -131,6 +167,9 @@ def show(measured: Sequence[Measured], names: Sequence[str], device: str = "cpu"
     console.print(table(measured, names))
     if any(of_cell.on_device for of_cell in measured):
         console.print(device_table(measured, names))
+    for of_cell in measured:
+        for what in of_cell.missing:
+            console.print(f"- {what}", soft_wrap=True, markup=False)
 
 
 def plot(measured: Sequence[Measured], names: Sequence[str], path: Path) -> None:
@@ -151,9 +190,10 @@ def plot(measured: Sequence[Measured], names: Sequence[str], path: Path) -> None
             (right, "samples", "blocks", max),
         ):
             value = choose(getattr(m.cell, fixed) for m in cells)
-            shown = [m for m in cells if getattr(m.cell, fixed) == value]
-            shown.sort(key=lambda m, over=over: getattr(m.cell, over))  # type: ignore[misc]
+            line = [m for m in cells if getattr(m.cell, fixed) == value]
+            line.sort(key=lambda m, over=over: getattr(m.cell, over))  # type: ignore[misc]
             for name in (TORCH, *names):
+                shown = [m for m in line if name in m.times]
                 panel.plot(
                     [getattr(m.cell, over) for m in shown],
                     [1e6 * m.seconds(name) / m.cell.blocks for m in shown],

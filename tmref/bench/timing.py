@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -35,7 +36,7 @@ def rounds(
     once before where that is more than once. CPU time; on another device wall time until it is done.
     """
     clock = _Clock(torch.device(device))
-    loops = {name: _loops(do, timing, clock) for name, do in work.items()}
+    often = {name: loops(do, timing, device) for name, do in work.items()}
     order, times = list(work), {name: list[float]() for name in work}
     draw = random.Random(0)
     gc.collect()
@@ -45,9 +46,9 @@ def rounds(
     try:
         for done in range(most):
             for name in draw.sample(order, len(order)):
-                if loops[name] > 1:
+                if often[name] > 1:
                     work[name]()  # what ran before has left the caches to itself
-                times[name].append(clock.seconds(work[name], loops[name]))
+                times[name].append(clock.seconds(work[name], often[name]))
             if done + 1 >= least and time.perf_counter() - started > budget:
                 break
     finally:
@@ -63,7 +64,9 @@ class _Clock:
     def now(self) -> float:
         if self.device.type == "cpu":
             return time.process_time()
-        torch.get_device_module(self.device).synchronize(self.device)
+        module: Any = torch.get_device_module(self.device)
+        # that of mps takes no device, since there is one only
+        module.synchronize(*[self.device] if self.device.index is not None else [])
         return time.perf_counter()
 
     def seconds(self, do: Work, loops: int) -> float:
@@ -74,10 +77,10 @@ class _Clock:
         return (self.now() - started) / loops
 
 
-def _loops(do: Work, timing: float, clock: _Clock) -> int:
-    """How often the work is done in a timing; this warms it up, too."""
+def loops(do: Work, seconds: float, device: torch.device | str = "cpu") -> int:
+    """How often the work is done in so many seconds, once at least; this warms it up, too."""
     do()
-    return max(1, round(timing / max(clock.seconds(do, 1), 1e-9)))
+    return max(1, round(seconds / max(_Clock(torch.device(device)).seconds(do, 1), 1e-9)))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -194,6 +195,38 @@ def subjects(
         module, encoded = implementation.build(made).to(device), [*map(implementation.encode, maps)]
         found[name] = _in_mode(cell.mode, module, encoded, _values, ones)
     return found
+
+
+def working(
+    cell: Cell, names: Sequence[str], device: torch.device | str = "cpu"
+) -> tuple[dict[str, Work], dict[str, Exception]]:
+    """The work of :func:`subjects`, done once, and what was raised by that of some of the names instead.
+
+    Raises what plain torch raises, and UnknownImplementation.
+    """
+
+    def done(of: Sequence[str]) -> dict[str, Work]:
+        work = subjects(cell, of, device)
+        for do in work.values():
+            do()
+        return work
+
+    for name in names:
+        load(name)
+    with contextlib.suppress(Exception):
+        return done(names), {}
+    failed: dict[str, Exception] = {}
+    for name in names:
+        try:
+            done([name])
+        except Exception as error:
+            failed[name] = error
+    return done([name for name in names if name not in failed]), failed
+
+
+def first_line(error: Exception) -> str:
+    """What was raised, shortly."""
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 def _values(x: Any) -> list[torch.Tensor]:
