@@ -296,7 +296,7 @@ def test_what_is_changed_in_one_module_is_noticed(linear, change, which):
 
 
 def parts(module):
-    return list(module.module_map.module_list)
+    return list(getattr(module, "module_map", module).module_list)
 
 
 def test_replaced_children_and_attributes_are_noticed():
@@ -307,12 +307,37 @@ def test_replaced_children_and_attributes_are_noticed():
         parts(module)[1][0] = torch.nn.Linear(4, 4)
 
     def change_all(module):
-        module.module_map.module_list[2] = torch.nn.Identity()
+        module.module_list[2] = torch.nn.Identity()
+
+    def take_weights(module):
+        for part in parts(module):
+            part[1].weight = None
+
+    def take_weights_and_biases(module):
+        for part in parts(module):
+            part[1].weight = part[1].bias = None
+
+    def fill_what_is_empty(module):
+        for part in parts(module):
+            part[2].append(torch.nn.Tanh())
 
     x = of_equal_shape()
-    for change in (change_eps, change_child, change_all):
-        reference = nn.Sequential(x.keys, nn.Linear(x.keys, 4, 4), nn.LayerNorm(x.keys, 4))
-        module = batched(reference)
+    changes = (
+        change_eps,
+        change_child,
+        change_all,
+        take_weights,
+        take_weights_and_biases,
+        fill_what_is_empty,
+    )
+    for change in changes:
+        modules = [
+            torch.nn.Sequential(torch.nn.Linear(4, 4), norm, torch.nn.Sequential())
+            for norm in nn.LayerNorm(x.keys, 4).module_map.module_list
+        ]
+        for part in modules:
+            torch.nn.init.normal_(part[1].bias)
+        module = batched(nn.ModuleMap(x.keys, modules))
         module(x)
         change(module)
         loop = [part(block.values) for part, block in zip(parts(module), x, strict=True)]
@@ -487,6 +512,22 @@ def test_it_compiles_in_one_graph_and_exports(linear):
     exported = torch.export.export(batched(reference), (x,))
     assert_like(exported.module(), reference, x)
     assert sum("baddbmm" in str(node.target) for node in exported.graph.nodes) == 1
+
+
+def test_what_is_compiled_does_not_depend_on_calls_before(linear):
+    _, module = linear
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    compiled, x = torch.compile(module, fullgraph=True, backend=backend, dynamic=False), of_equal_shape()
+    for samples in (4, 5, 6):
+        module(of_equal_shape(shape=(samples, 4)))
+        compiled(x)
+    assert len(graphs) == 1
 
 
 def test_the_constructors_make_batched_modules():

@@ -96,7 +96,8 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
         if not is_wide or torch._C._is_any_autocast_enabled():
             return super()._outputs(modules, blocks)
         modules, shapes = list(modules), [value.shape for value in values]
-        plan: _Plan | None = self.__dict__.get("_plan")
+        # what is compiled depends on no call before
+        plan: _Plan | None = None if torch.compiler.is_compiling() else self.__dict__.get("_plan")
         kinds = (
             plan.kinds if plan and plan.kinds.still_of(modules) else _Kinds(modules, self.most_values)
         )
@@ -145,7 +146,8 @@ class _Kinds:
         self._attributes = [
             (part.__dict__, name) for part in self._parts for name in _ATTRIBUTES[type(part)]
         ]
-        self._parents = [part._modules for part in self._parts if part._modules]
+        may_have_children = (torch.nn.Sequential, CovariantTransform)
+        self._parents = [part._modules for part in self._parts if isinstance(part, may_have_children)]
         self._facts = self._as_they_are()
 
     def as_one(self, *positions: int) -> tuple[int, _Function | None]:
@@ -310,12 +312,11 @@ class _Parameters:
 
 
 def _put_together(put: Callable[..., torch.Tensor], tensors: list[torch.Tensor]) -> torch.Tensor:
-    """What torch.stack or torch.cat makes of them. Raises RuntimeError where it requires gradients, and
-    only some of them do."""
-    together = put(tensors)
-    if together.requires_grad and not all(tensor.requires_grad for tensor in tensors):
+    """What torch.stack or torch.cat makes of them. Raises RuntimeError where autograd records, and only
+    some of them require gradients: together, all would."""
+    if torch.is_grad_enabled() and len({tensor.requires_grad for tensor in tensors}) > 1:
         raise RuntimeError("only some require gradients")
-    return together
+    return put(tensors)
 
 
 class _Linears:
@@ -344,6 +345,8 @@ class _LayerNorms:
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         weight, bias = (self._parameters(name, x) for name in ("weight", "bias"))
         y = self._normalised(x)
+        if weight is None and bias is not None:
+            raise RuntimeError("a layer norm has a bias and no weight")
         if weight is None:
             return y
         y = y.reshape(self._count, x.shape[:-1].numel() // self._count, x.shape[-1])
