@@ -14,7 +14,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,25 +28,31 @@ _BLOCK = re.compile(
 )
 
 
-def renewed(text: str, words: Sequence[str], run: Callable[[list[str]], str]) -> str:
-    """The text with what ``run`` returns for the command of each block. Raises ValueError where no block
-    has all the words."""
-    found = 0
-
-    def block(match: re.Match[str]) -> str:
-        nonlocal found
-        if not all(word in match["command"] for word in words):
-            return match[0]
-        found += 1
-        lines = run([*COMMANDS[match["what"]], *shlex.split(match["arguments"])]).splitlines()
-        return "\n".join([f"    $ {match['command']}", *(f"    {line}".rstrip() for line in lines), ""])
-
-    text = _BLOCK.sub(block, text)
+def outputs(text: str, words: Sequence[str], run: Callable[[list[str]], str]) -> dict[str, str]:
+    """What ``run`` returns for the command of each block that has all the words, by first lines. Raises
+    ValueError where none has."""
+    found = {
+        match["command"]: run([*COMMANDS[match["what"]], *shlex.split(match["arguments"])])
+        for match in _BLOCK.finditer(text)
+        if all(word in match["command"] for word in words)
+    }
     if not found:
         raise ValueError(
             f"no block of {' or '.join(COMMANDS)} has all of {list(words)} in its first line"
         )
-    return text
+    return found
+
+
+def renewed(text: str, printed: Mapping[str, str]) -> str:
+    """The text with what the commands printed, but for empty lines, which would end a block."""
+
+    def block(match: re.Match[str]) -> str:
+        if match["command"] not in printed:
+            return match[0]
+        lines = [f"$ {match['command']}", *printed[match["command"]].splitlines()]
+        return "".join(f"    {line.rstrip()}\n" for line in lines if line.strip())
+
+    return _BLOCK.sub(block, text)
 
 
 def _run(command: list[str]) -> str:
@@ -56,10 +62,12 @@ def _run(command: list[str]) -> str:
 def main(words: list[str]) -> int:
     readme = ROOT / "README.md"
     try:
-        readme.write_text(renewed(readme.read_text(), words, _run))
+        printed = outputs(readme.read_text(), words, _run)
     except (ValueError, subprocess.CalledProcessError) as error:
         print(f"{Path(__file__).name}: {error}", file=sys.stderr)
         return 1
+    # read again: the commands take long, and somebody may have written to it
+    readme.write_text(renewed(readme.read_text(), printed))
     return 0
 
 

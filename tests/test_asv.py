@@ -101,6 +101,7 @@ def test_results_are_dropped_for_other_code_and_not_for_other_words(repository, 
     texts = (
         '''"""One."""\n\ndef f():\n    """Two."""\n    return 1  # three\n''',
         '''"""Another."""\n\ndef f():\n    """Of it."""\n\n    return 1\n''',
+        "def f():\n    return 1\n",
         '''"""One."""\n\ndef f():\n    """Two."""\n    return 2  # three\n''',
     )
     for i, text in enumerate(texts):
@@ -108,12 +109,12 @@ def test_results_are_dropped_for_other_code_and_not_for_other_words(repository, 
     code = f"""
 from benchmarks.common import version_of
 
-for i in range(3):
+for i in range(4):
     print(version_of("{tmp_path}/" + str(i) + ".py", "work"))
 print(version_of("{tmp_path}/0.py", "work", "timing"))
 """
-    first, other_words, other_code, other_modules = _said_by(repository, code).split()
-    assert first == other_words
+    first, other_words, no_words, other_code, other_modules = _said_by(repository, code).split()
+    assert first == other_words == no_words
     assert len({first, other_code, other_modules}) == 3
 
 
@@ -164,7 +165,7 @@ from tmref.bench.work import AGAIN, TORCH, Cell
 
 cell = Cell("linear", 1, 1)
 device.timing.rounds = lambda work, device: {TORCH: [1.0, 1.0], AGAIN: [1.0, 1.0], "batched": [2.0, 2.0]}
-device.working = lambda *_: (dict.fromkeys((TORCH, AGAIN, "batched")), {"reference": ValueError()})
+device.working = lambda *_: (dict.fromkeys((TORCH, AGAIN, "batched")), {"reference": ValueError("no")})
 of = {TORCH: OnDevice(1, 2, 3, 0), "batched": OnDevice(5, 6, None, 8)}
 device.device.measure_on_device = lambda *_: of
 may_profile = True
@@ -178,17 +179,19 @@ device.device.profiles = profiles
 device.CELLS = {"a": cell}
 benchmark = device.OnDevice()
 skipped = []
-for cuda, name in ((False, "batched"), (True, "batched"), (True, "reference")):
+for cuda, name in ((False, "batched"), (True, "batched"), (True, "reference"), (True, "nosuch")):
     device.torch.cuda.is_available = lambda: cuda
     cache = benchmark.setup_cache()
     try:
         benchmark.setup(cache, "a", name)
-    except NotImplementedError as error:
-        skipped.append(str(error))
+    except (NotImplementedError, RuntimeError) as error:
+        skipped.append(repr(error))
 cache = benchmark.setup_cache()
+benchmark.setup(cache, "a", "batched")
 found = {what: getattr(benchmark, "track_" + what)(cache, "a", "batched") for what in device.UNITS}
 may_profile = False
 cache = benchmark.setup_cache()
+benchmark.setup(cache, "a", "batched")
 found["busy"] = [found["busy"], benchmark.track_busy(cache, "a", "batched")]
 print(json.dumps([skipped, found]))
 """
@@ -204,7 +207,11 @@ def test_on_a_gpu_each_number_is_tracked(repository):
     )
     assert done.returncode == 0, done.stderr
     skipped, found = json.loads(done.stdout)
-    assert skipped == ["torch finds no CUDA device", "reference is not installed, or can't do it"]
+    assert skipped == [
+        "NotImplementedError('torch finds no CUDA device')",
+        "RuntimeError('ValueError: no')",
+        "NotImplementedError('nosuch is not installed')",
+    ]
     nan = pytest.approx(math.nan, nan_ok=True)
     assert found == {
         "ratio": 2.0,

@@ -35,34 +35,40 @@ def tables(repository, tmp_path, monkeypatch):
 
 def test_blocks_have_what_is_printed_now(tables):
     asked = []
-    found = tables.renewed(TEXT, [], lambda command: (asked.append(command), "new  \n\n  end\n")[1])
+    printed = tables.outputs(TEXT, [], lambda command: (asked.append(command), "new  \n\n  end\n")[1])
     bench, speed = asked
     assert bench[1:] == ["-m", "tmref", "bench", "batched", "--rows", "a b"]
     assert speed[1].endswith("speed.py")
-    block = "    new\n\n      end\n"
-    expected = TEXT.replace("    old\n        lines\n", block).replace("    old\n", block)
-    assert found == expected
+    found = tables.renewed(TEXT, printed)
+    block = "    new\n      end\n"
+    assert found == TEXT.replace("    old\n        lines\n", block).replace("    old\n", block)
+    assert tables.renewed(found, printed) == found
 
 
 def test_blocks_are_chosen_by_words(tables):
-    found = tables.renewed(TEXT, ["make"], lambda command: "new\n")
-    assert found == TEXT.replace("speed\n    old\n", "speed\n    new\n")
+    printed = tables.outputs(TEXT, ["make"], lambda command: "new\n")
+    assert tables.renewed(TEXT, printed) == TEXT.replace("speed\n    old\n", "speed\n    new\n")
     with pytest.raises(
         ValueError, match=r"no block of tmref bench or make speed has all of \['nosuch'\]"
     ):
-        tables.renewed(TEXT, ["nosuch"], lambda command: "new\n")
+        tables.outputs(TEXT, ["nosuch"], lambda command: "new\n")
 
 
-def test_where_a_command_fails_everything_stays(tables, tmp_path, capsys, monkeypatch):
+def test_where_a_command_fails_everything_stays(tables, tmp_path, capsys):
     assert tables.main(["bench", "a b"]) == 1  # there is no row of that name
     assert "returned non-zero exit status 2" in capsys.readouterr().err
     assert (tmp_path / "README.md").read_text() == TEXT
-    monkeypatch.setitem(tables.COMMANDS, "make speed", ["echo", "new"])
+
+
+def test_what_is_written_meanwhile_stays(tables, tmp_path, monkeypatch):
+    readme = tmp_path / "README.md"
+    command = f"echo More. >> {readme}; echo new"
+    monkeypatch.setitem(tables.COMMANDS, "make speed", ["sh", "-c", command])
     assert tables.main(["make"]) == 0
-    assert (tmp_path / "README.md").read_text() == TEXT.replace("speed\n    old\n", "speed\n    new\n")
+    assert readme.read_text() == TEXT.replace("speed\n    old\n", "speed\n    new\n") + "More.\n"
 
 
 def test_the_readme_has_such_blocks(tables, repository):
     asked = []
-    tables.renewed((repository / "README.md").read_text(), [], lambda c: (asked.append(c[1:]), "")[1])
+    tables.outputs((repository / "README.md").read_text(), [], lambda c: (asked.append(c[1:]), "")[1])
     assert [command[-1].endswith("speed.py") for command in asked] == [False, True]

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import torch
 
 from tmref.bench import device, timing
-from tmref.bench.work import BACKWARD, EXPANSION, FORWARD, TORCH, Cell, working
+from tmref.bench.work import BACKWARD, EXPANSION, FORWARD, TORCH, Cell, first_line, working
 
-from .common import SUBJECTS, installed, version_of
+from .common import SUBJECTS, installed, measured, version_of
 
 version = version_of(__file__, "device", "timing", "work")
 
@@ -37,7 +37,8 @@ UNITS = {
     "waits": "calls",
 }
 
-Cache = dict[str, dict[str, dict[str, float]]]
+#: By cells and subjects; of what can't be timed the reason.
+Cache = dict[str, dict[str, dict[str, float] | str]]
 
 
 class OnDevice:
@@ -54,23 +55,23 @@ class OnDevice:
         found = {text: _timed(cell, names) for text, cell in CELLS.items()}
         # after all that is timed: the profiler slows down what comes after it
         for text, cell in CELLS.items():
-            there = [name for name in names if name in found[text]]
+            numbers = {name: of for name, of in found[text].items() if isinstance(of, dict)}
             with contextlib.suppress(RuntimeError):  # where nobody may profile, the rest is kept
+                there = [name for name in names if name in numbers]
                 for name, profile in device.profiles(cell, there, "cuda").items():
-                    found[text][name] |= vars(profile)
+                    numbers[name].update(vars(profile))
         return found
 
     def setup(self, cache: Cache, cell: str, name: str) -> None:
         if not cache:
             raise NotImplementedError("torch finds no CUDA device")
-        if name not in cache[cell]:
-            raise NotImplementedError(f"{name} is not installed, or can't do it")
+        self.numbers: dict[str, float] = measured(cache[cell], name)
 
 
-def _timed(cell: Cell, names: list[str]) -> dict[str, dict[str, float]]:
-    work, _ = working(cell, names, "cuda")
+def _timed(cell: Cell, names: list[str]) -> dict[str, dict[str, float] | str]:
+    work, failed = working(cell, names, "cuda")
     times = timing.rounds(work, device="cuda")
-    found = {}
+    found: dict[str, dict[str, float] | str] = {name: first_line(e) for name, e in failed.items()}
     there = [name for name in names if name in work]
     for name, of in device.measure_on_device(cell, there, "cuda").items():
         ratio = timing.Ratio.of(times[name], times[TORCH])
@@ -82,7 +83,7 @@ def _timed(cell: Cell, names: list[str]) -> dict[str, dict[str, float]]:
 
 def _track(what: str, unit: str) -> Callable[[OnDevice, Cache, str, str], float]:
     def track(self: OnDevice, cache: Cache, cell: str, name: str) -> float:
-        return cache[cell][name].get(what, math.nan)
+        return self.numbers.get(what, math.nan)
 
     track.unit = unit  # type: ignore[attr-defined]
     return track

@@ -16,10 +16,11 @@ from tmref.bench.work import (
     INFERENCE,
     TORCH,
     Cell,
+    first_line,
     working,
 )
 
-from .common import IMPLEMENTATIONS, SUBJECTS, installed, version_of, warm, work_of
+from .common import IMPLEMENTATIONS, SUBJECTS, installed, measured, version_of, warm, work_of
 
 version = version_of(__file__, "timing", "work")
 
@@ -97,7 +98,8 @@ CELLS = {
 }
 
 
-Cache = dict[str, dict[str, timing.Ratio]]
+#: By cells and subjects; of what can't be timed the reason.
+Cache = dict[str, dict[str, timing.Ratio | str]]
 
 
 class Ratios:
@@ -108,22 +110,23 @@ class Ratios:
     timeout = 900
 
     def setup_cache(self) -> Cache:
-        found, names = {}, installed()
+        found: Cache = {}
         for text, cell in CELLS.items():
-            times = timing.rounds(working(cell, names)[0])
+            work, failed = working(cell, installed())
+            times = timing.rounds(work)
             found[text] = {name: timing.Ratio.of(times[name], times[TORCH]) for name in times}
+            found[text] |= {name: first_line(error) for name, error in failed.items()}
         return found
 
     def setup(self, cache: Cache, cell: str, name: str) -> None:
-        if name not in cache[cell]:
-            raise NotImplementedError(f"{name} is not installed, or can't do it")
+        self.ratio: timing.Ratio = measured(cache[cell], name)
 
     def track_ratio(self, cache: Cache, cell: str, name: str) -> float:
-        return cache[cell][name].median
+        return self.ratio.median
 
     def track_spread(self, cache: Cache, cell: str, name: str) -> float:
         """The noise of the ratio beside it."""
-        return cache[cell][name].spread
+        return self.ratio.spread
 
 
 Ratios.track_ratio.unit = "times plain torch's"  # type: ignore[attr-defined]

@@ -106,8 +106,8 @@ class Queue:
         self.captures = graph.seconds
         try:
             yield
-        except RuntimeError:
-            raise RuntimeError("operation failed due to a previous error during capture") from None
+        except RuntimeError as error:
+            raise RuntimeError("operation failed due to a previous error during capture") from error
         finally:
             self.captures = None
         self.streams.pop()
@@ -248,7 +248,7 @@ def test_what_waits_is_not_captured(made_up, queue, monkeypatch):
     assert waits.host == pytest.approx(HOST + DEVICE, rel=0.01)
     hides = found["hides"]
     assert (hides.graph, hides.waits) == (None, 0)
-    assert hides.no_graph == "RuntimeError: operation failed due to a previous error during capture"
+    assert hides.no_graph == "RuntimeError: operation not permitted when stream is capturing"
     # a millisecond of the host, and all copies
     assert in_graphs == [125, 125, 125, 500]
     queue.cache = 10**9

@@ -76,7 +76,9 @@ def test_the_machine_is_named():
     assert "thread" in timing.machine()
 
 
-@pytest.mark.parametrize(("device", "waits_for"), [("mps", []), ("cuda", []), ("cuda:1", ["cuda:1"])])
+@pytest.mark.parametrize(
+    ("device", "waits_for"), [("mps:0", []), ("cuda", ["cuda"]), ("cuda:1", ["cuda:1"])]
+)
 def test_on_a_device_the_clock_waits_until_it_is_done(device, waits_for, monkeypatch):
     waited = []
     module = types.SimpleNamespace(synchronize=lambda *on: waited.append([str(d) for d in on]))

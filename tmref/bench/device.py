@@ -95,7 +95,8 @@ class _Timer:
         try:
             self.replay = captured(self.do, self.in_graph)
         except RuntimeError as error:
-            self.no_graph = first_line(error)
+            # that torch left the capture with an error, too, says nothing
+            self.no_graph = first_line(error.__context__ or error)
 
     def time_graph(self) -> None:
         """Another round of the graph, if there is one."""
@@ -148,13 +149,14 @@ def captured(do: Work, calls: int) -> Work:
 
 
 def profiles(cell: Cell, names: Sequence[str], device: torch.device | str) -> dict[str, Profile]:
-    """What the profiler finds of the work of a cell for each subject.
+    """What the profiler finds of the work of a cell for each subject, on copies as it is timed.
 
     What is timed after this may be slower: the profiler stays attached to the device. Raises as
     :func:`profiled` does.
     """
     with torch.cuda.device(device):
-        return {name: profiled(do) for name, do in subjects(cell, names, device).items()}
+        work = subjects(cell, names, device, copies=copies_beyond_cache(cell, device))
+        return {name: profiled(do) for name, do in work.items()}
 
 
 def profiled(do: Work) -> Profile:

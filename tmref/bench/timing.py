@@ -65,8 +65,8 @@ class _Clock:
         if self.device.type == "cpu":
             return time.process_time()
         module: Any = torch.get_device_module(self.device)
-        # that of mps takes no device, since there is one only
-        module.synchronize(*[self.device] if self.device.index is not None else [])
+        # that of mps takes no device: there is one only
+        module.synchronize(*[self.device] if self.device.type != "mps" else [])
         return time.perf_counter()
 
     def seconds(self, do: Work, loops: int) -> float:

@@ -183,8 +183,10 @@ def subjects(
     def loop(of_blocks: list[torch.Tensor]) -> list[torch.Tensor]:
         return [module(v) for module, v in zip(plain, of_blocks, strict=True)]
 
-    ones = [torch.ones_like(y) for y in loop([v.clone() for v in values[0]])]
-    if cell.mode == BACKWARD and not all(y.requires_grad for y in loop(values[0])):
+    # one block at a time: the work is to be what takes most memory
+    outputs = (module(v.clone()) for module, v in zip(plain, values[0], strict=True))
+    ones, needed = zip(*((torch.ones_like(y), y.requires_grad) for y in outputs), strict=True)
+    if cell.mode == BACKWARD and not all(needed):
         for value in itertools.chain.from_iterable(values):
             value.requires_grad_()
             # all subjects accumulate on it, whoever is the first
@@ -224,7 +226,7 @@ def working(
     return done([name for name in names if name not in failed]), failed
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What was raised, shortly."""
     return f"{type(error).__name__}: {error}".partition("\n")[0]
 
@@ -238,7 +240,7 @@ def _in_mode(
     call: Callable[[Any], Any],
     inputs: Sequence[Any],
     values: Callable[[Any], list[torch.Tensor]],
-    ones: list[torch.Tensor],
+    ones: Sequence[torch.Tensor],
 ) -> Work:
     """The work of a call in a mode, on one input after the other; ``values`` are its output's."""
     given = itertools.cycle(inputs)
