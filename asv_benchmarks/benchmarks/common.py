@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,17 @@ def measured(cache: dict[str, Any], name: str) -> Any:
     if isinstance(cache[name], str):
         raise RuntimeError(cache[name])
     return cache[name]
+
+
+def tracked(what: str, unit: str) -> Callable[..., float]:
+    """A benchmark that reads a number which its setup has found in a cache."""
+
+    def track(self: Any, cache: Any, *params: str) -> float:
+        number: float = self.numbers.get(what, math.nan)
+        return number
+
+    track.unit = unit  # type: ignore[attr-defined]
+    return track
 
 
 def installed() -> list[str]:

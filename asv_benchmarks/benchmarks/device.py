@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
 
 import torch
 
 from tmref.bench import device, timing
 from tmref.bench.work import BACKWARD, EXPANSION, FORWARD, TORCH, Cell, first_line, working
 
-from .common import SUBJECTS, installed, measured, version_of
+from .common import SUBJECTS, installed, measured, tracked, version_of
 
 version = version_of(__file__, "device", "timing", "work")
 
@@ -81,13 +80,5 @@ def _timed(cell: Cell, names: list[str]) -> dict[str, dict[str, float] | str]:
     return found
 
 
-def _track(what: str, unit: str) -> Callable[[OnDevice, Cache, str, str], float]:
-    def track(self: OnDevice, cache: Cache, cell: str, name: str) -> float:
-        return self.numbers.get(what, math.nan)
-
-    track.unit = unit  # type: ignore[attr-defined]
-    return track
-
-
 for _what, _unit in UNITS.items():
-    setattr(OnDevice, f"track_{_what}", _track(_what, _unit))
+    setattr(OnDevice, f"track_{_what}", tracked(_what, _unit))
