@@ -88,13 +88,11 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
         calls = blocks * len(_steps(module))
         return min(most, most * calls // (2 * cls.least_blocks))
 
-    def _outputs(self, modules: Collection[Any], blocks: Sequence[TensorBlock]) -> Sequence[Any]:
-        if len(blocks) < self.least_blocks:
-            return super()._outputs(modules, blocks)
+    def _called(self, modules: Collection[Any], blocks: Sequence[TensorBlock]) -> Sequence[Any]:
         values = [block._values for block in blocks]
-        is_wide = values[0].dtype in (torch.float32, torch.float64)
-        if not is_wide or torch._C._is_any_autocast_enabled():
-            return super()._outputs(modules, blocks)
+        is_wide = values and values[0].dtype in (torch.float32, torch.float64)
+        if len(blocks) < self.least_blocks or not is_wide or torch._C._is_any_autocast_enabled():
+            return [module(x) for module, x in zip(modules, values, strict=True)]
         modules, shapes = list(modules), [value.shape for value in values]
         # what is compiled depends on no call before
         plan: _Plan | None = None if torch.compiler.is_compiling() else self.__dict__.get("_plan")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -37,6 +37,8 @@ class ModuleMap(Module):
 
     _in_keys: Labels
     _out_properties: list[Labels] | None
+    #: What returns the outputs of the modules for their blocks, where they are not called one by one.
+    _called: Callable[[Collection[Any], Sequence[TensorBlock]], Sequence[Any]] | None = None
 
     def __init__(
         self,
@@ -102,7 +104,11 @@ class ModuleMap(Module):
         out: list[TensorBlock] = []
         dtype: object = "of the first block"
         default: Labels | None = None
-        outputs = self._outputs(modules, blocks)
+        outputs: Sequence[Any]
+        if self._called is None:  # here, and not behind another call: a block alone is as short as that
+            outputs = [module(block._values) for module, block in zip(modules, blocks)]  # noqa: B905
+        else:
+            outputs = self._called(modules, blocks)
         for values, block, labels in zip(outputs, blocks, properties):  # noqa: B905, repeat() is endless
             if getattr(values, "dtype", None) is not dtype:
                 dtype = _dtype_of(values, block, keys, out)
@@ -123,10 +129,6 @@ class ModuleMap(Module):
             for module, block, result in zip(modules, blocks, out, strict=True):
                 _push_gradients(module, block, result)
         return TensorMap._unchecked(keys, out)
-
-    def _outputs(self, modules: Collection[Any], blocks: Sequence[TensorBlock]) -> Sequence[Any]:
-        """What the modules return for the values of their blocks."""
-        return [module(block._values) for module, block in zip(modules, blocks, strict=True)]
 
     def _positions(self, keys: Labels, given: str = "the map has a block") -> list[int]:
         """Where every key is in ``in_keys``. Raises ValueError where one isn't, ``given`` as it says."""
