@@ -282,7 +282,7 @@ def show(comparison: Comparison, console: Console) -> None:
         console.print(f"not on both sides: {cell}")
     slower, more = len(comparison.cells("slower")), len(comparison.more)
     of = f"of {len(comparison.changes)} cells"
-    console.print(f"{slower} {of} slower; {more} times more operators, of the reference or of batched")
+    console.print(f"{slower} {of} slower; more operators in {more}, of the reference or of batched")
 
 
 def _as_json(comparison: Comparison) -> dict[str, Any]:
