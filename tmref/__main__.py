@@ -6,10 +6,14 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import __version__
+
+if TYPE_CHECKING:
+    from .verdicts import Results
 
 GOOD, BAD, UNUSABLE = 0, 1, 2
 
@@ -64,9 +68,15 @@ def _parser() -> argparse.ArgumentParser:
     amount.add_argument("--quick", action="store_true", help="a tenth of the examples")
     amount.add_argument("--thorough", action="store_true", help="ten times the examples")
     command.add_argument("--hypothesis-seed", type=int, default=0, metavar="N", help="default: 0")
+    command.add_argument(
+        "-v", "--verbose", action="store_true", help="show all that tmref report shows of the file"
+    )
     command.set_defaults(command=check)
 
-    command = commands.add_parser("report", help="show a file of verdicts")
+    command = commands.add_parser(
+        "report",
+        help="show a file of verdicts: the table of laws and rows, and a script for each failure",
+    )
     command.add_argument("files", nargs="+", type=Path, metavar="FILE")
     command.set_defaults(command=report)
 
@@ -108,6 +118,9 @@ def check(options: argparse.Namespace) -> int:
     """Run the laws by pytest, then show the file of verdicts that it wrote."""
     import pytest
 
+    from .reports.progress import Bar
+    from .reports.terminal import show, show_brief
+
     if not _usable("check", options.device):
         return UNUSABLE
     chosen = _chosen("check", options.names)
@@ -123,17 +136,24 @@ def check(options: argparse.Namespace) -> int:
                 *("-c", os.devnull, "--rootdir", os.getcwd(), "-p", "no:cacheprovider"),
                 *("-p", "no:warnings", "-p", "no:logging", "-p", "no:unraisableexception"),
                 *("-p", "no:threadexception", "-p", "tmref.plugin", "--import-mode=importlib"),
-                *("-q", "--no-header", "--no-summary", "--tb=no", "--timeout=300"),
+                *("-qq", "--no-header", "--no-summary", "--tb=no", "--timeout=300"),
+                *("-o", "console_output_style=classic"),
                 *(f"--tmref-impl={name}" for name in chosen),
                 *(f"--tmref-report={path}", f"--tmref-effort={effort}"),
                 f"--tmref-device={options.device}",
                 f"--hypothesis-seed={options.hypothesis_seed}",
                 *("--pyargs", "tmref.laws", *options.pytest),
-            ]
+            ],
+            plugins=[Bar()],
         )
         if status == pytest.ExitCode.USAGE_ERROR or not path.exists():
             return UNUSABLE
-        return _show([path])
+        if options.verbose:
+            return _show([path], show)
+        status = _show([path], show_brief)
+    print("\nthe table of laws and rows, and a script for each known failure:")
+    print(f"    tmref report {path}" if options.report else "    the same command with --verbose")
+    return status
 
 
 def _usable(command: str, device: str) -> bool:
@@ -203,11 +223,12 @@ def bench(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Show files of verdicts."""
-    return _show(options.files)
-
-
-def _show(paths: Sequence[Path]) -> int:
     from .reports.terminal import show
+
+    return _show(options.files, show)
+
+
+def _show(paths: Sequence[Path], show: Callable[[Results], None]) -> int:
     from .verdicts import read
 
     status = GOOD

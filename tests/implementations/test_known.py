@@ -59,6 +59,9 @@ def test_laws_and_rows_of_known_failures_exist(peer):
     for entry, row in known_cases(peer):
         assert LAW[entry.law].applies_to(ROW[row]), (entry.law, row)
         assert entry.reason.endswith(("[doc]", "[torch]", "[maths]"))
+        kind, colon, _ = entry.reason.partition(": ")
+        assert colon, entry.reason
+        assert len(kind) <= 73, f"{kind!r} is more than a line of what tmref check prints"
 
 
 def test_no_known_failure_stands_twice(peer):

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from tmref.reports.terminal import show
+from tmref.reports.terminal import show, show_brief
 from tmref.verdicts import Results, Verdict
 
 HEADER = {
@@ -22,11 +22,11 @@ def verdict(law, row, kind, **more):
 
 @pytest.fixture
 def shown():
-    def render(verdicts, footer=None, **header):
+    def render(verdicts, footer=None, show=show, **header):
         file = io.StringIO()
         show(
             Results({**HEADER, **header}, verdicts, footer),
-            Console(file=file, width=112, highlight=False),
+            Console(file=file, width=112, highlight=False, soft_wrap=True),
         )
         return [line.rstrip() for line in file.getvalue().splitlines()]
 
@@ -73,12 +73,13 @@ def test_failures_are_shown_with_their_scripts_and_known_ones_once(shown):
     assert any(line.startswith("second on row: fail") for line in lines)
     i = lines.index("mine does not offer it: x")
     assert lines[i + 1] == "laws: third"
-    assert lines[-2] == "mine 1: 0 pass, 2 known failures, 2 not offered, 2 unexpected; 0 examples"
+    assert lines[-2].split() == ["mine", "1", "0", "2", "2", "2", "0"]
 
 
 def test_the_summary_counts_and_says_what_is_missing(shown):
     lines = shown([verdict("first", "row", "pass", examples=3), verdict("first", "other", "error")])
-    assert lines[-2] == "mine 1: 1 pass, 0 known failures, 1 unexpected; 3 examples"
+    assert lines[-3].split() == ["pass", "known", "not", "offered", "unexpected", "examples"]
+    assert lines[-2].split() == ["mine", "1", "1", "0", "0", "1", "3"]
     assert lines[-1] == "the run was cut short: there are verdicts missing"
     assert shown([], {"pass": 0})[-1] == "nothing was selected: no law was tried"
 
@@ -87,9 +88,71 @@ def test_the_summary_counts_and_says_what_is_missing(shown):
 def test_another_device_than_the_cpu_is_named(device, where, shown):
     lines = shown([verdict("first", "row", "pass", examples=3)], {"pass": 1}, device=device)
     assert lines[1].strip() == f"mine 1{where}"
-    assert lines[-1] == f"mine 1{where}: 1 pass, 0 known failures, 0 unexpected; 3 examples"
+    assert lines[-1].split() == f"mine 1{where} 1 0 0 0 3".split()
 
 
 def test_brackets_in_messages_are_no_markup(shown):
     lines = shown([verdict("first", "row", "fail", message="[doc] is [red]")])
     assert "[doc] is [red]" in lines
+
+
+SCRIPT = "this_line_is_longer_than_eighty_columns_and_has_to_stay_what_it_is_to_be_run(1, 2, 3)\n"
+
+
+def test_the_short_form_has_a_line_for_each_kind_of_known_failure(shown):
+    long = "a kind that takes more words than there is room for on a line of eighty columns, cut"
+    known = [
+        verdict("first", "row", "fail", known="a kind: of one block", reproducer="no()"),
+        verdict("second", "row", "fail", known="a kind: of two blocks", reproducer="no()"),
+        verdict("third", "other", "error", known=f"{long}: more", reproducer="no()"),
+        verdict("third", "row", "untested", offered=False, message="not mentioned"),
+    ]
+    theirs = [Verdict("first", "row", "theirs", "2", "fail", known="a kind: of one block")]
+    both = {"mine": "1", "theirs": "2"}
+    lines = shown([*known, *theirs], {"pass": 0}, show=show_brief, implementations=both)
+    assert lines[1:5] == [
+        "known failures of mine 1 and theirs 2, and how many verdicts they are",
+        "    3  a kind",
+        "",
+        "known failures of mine 1, and how many verdicts they are",
+    ]
+    assert lines[5].startswith("    1  a kind that takes more words")
+    assert lines[5].endswith(" …")
+    assert 70 < len(lines[5]) <= 80
+    assert [line.split() for line in lines[-2:]] == [
+        ["mine", "1", "0", "3", "1", "0", "0"],
+        ["theirs", "2", "0", "1", "0", "0", "0"],
+    ]
+    assert not any("no()" in line or "not mentioned" in line for line in lines)
+
+
+def test_the_short_form_shows_one_script_for_each_law_that_is_broken(shown):
+    lines = shown(
+        [
+            verdict("first", "row", "fail", message="m", reproducer=SCRIPT),
+            verdict("first", "other", "fail", message="n", reproducer="not_shown()\n"),
+            verdict("second", "row", "untested", message="the smoke law failed: why"),
+            verdict("third", "row", "untested", message="the smoke law failed: why"),
+            verdict("third", "other", "error", message="crashed"),
+        ],
+        {"pass": 0},
+        show=show_brief,
+    )
+    assert f"    {SCRIPT.strip()}" in lines
+    assert not any("not_shown" in line for line in lines)
+    titles = [line.rstrip(" ─") for line in lines if line.endswith("─")]
+    assert titles == ["fail: first", "untested: second", "error: third"]
+    assert "on row, other of mine 1" in lines
+    assert "laws: second, third; on row of mine 1" in lines
+    assert sum("the smoke law failed: why" in line for line in lines) == 1
+    assert "crashed" in lines
+    assert all(len(line) <= 80 for line in lines if SCRIPT.strip() not in line)
+
+
+def test_many_laws_and_rows_are_named_on_one_line(shown):
+    laws = [f"law_number_{i}" for i in range(20)]
+    verdicts = [verdict(law, "row", "untested", message="why") for law in laws]
+    lines = shown(verdicts, {"pass": 0}, show=show_brief)
+    (line,) = (line for line in lines if line.startswith("laws: "))
+    assert line.endswith("… of mine 1")
+    assert len(line) <= 80

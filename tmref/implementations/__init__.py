@@ -45,7 +45,8 @@ class Known:
     where there is ``draws``, on those where it is true for what the law drew besides, by label.
 
     ``example(row)`` must still break it; the law is searched for other failures everywhere else.
-    ``reason`` says what is wrong with the implementation, and the source that says so.
+    ``reason`` says what is wrong with the implementation: what kind of failure it is, in at most 73
+    characters, then after a colon the rest, and the source that says so.
     """
 
     law: str

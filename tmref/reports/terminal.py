@@ -1,8 +1,9 @@
-"""Verdicts, and the reach of the strategies, as tables on a terminal."""
+"""Verdicts, and the reach of the strategies, on a terminal."""
 
 from __future__ import annotations
 
 import string
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,10 +27,11 @@ _SIGNS = {
     NOT_OFFERED: ("-", "dim"),
 }
 _WIDTH = 120  # of the table; narrower terminals wrap its lines
+_BRIEF_WIDTH = 80  # of all but scripts in the short form
 
 
 def show(results: Results, console: Console | None = None) -> None:
-    """Print the table, and what breaks each broken law, for every implementation."""
+    """Print the table, what breaks each broken law, and the counts, for every implementation."""
     if console is None:
         console = Console(highlight=False, soft_wrap=True)
         console.width = max(console.width, _WIDTH)
@@ -41,9 +43,27 @@ def show(results: Results, console: Console | None = None) -> None:
         console.print(Columns([f"{letter} {row}" for letter, row in pairs], column_first=True))
         console.print(_LEGEND)
         _show_failures(verdicts, console)
-    console.print()
-    for line in _summary(results):
-        console.print(line, markup=False)
+    _show_counts(results, console)
+
+
+def show_brief(results: Results, console: Console | None = None) -> None:
+    """Print every law that is broken and isn't known to be, with a script and the rows; a line for each
+    kind of known failure; and the counts."""
+    console = console or Console(highlight=False, soft_wrap=True)
+    console.width = _BRIEF_WIDTH
+    for verdicts in _by_implementation(results):
+        what = _what(verdicts[0], results.header)
+        for alike in _alike([v for v in verdicts if not v.expected]):
+            _show_alike(alike, what, console)
+    for implementations, kinds in _kinds_of_known(results).items():
+        console.print()
+        title = f"known failures of {' and '.join(implementations)}, and how many verdicts they are"
+        console.print(textwrap.fill(title, _BRIEF_WIDTH), markup=False)
+        for kind, count in kinds.items():
+            line = textwrap.shorten(f"{count} {kind}", _BRIEF_WIDTH - 5, placeholder=" …")
+            number, _, words = line.partition(" ")
+            console.print(f"{number:>5}  {words}", markup=False)
+    _show_counts(results, console)
 
 
 def show_reach(counts: Mapping[Corner, int], examples: int) -> None:
@@ -143,19 +163,60 @@ def _show(verdict: Verdict, console: Console) -> None:
     console.print()
 
 
-def _summary(results: Results) -> list[str]:
-    lines = []
+def _alike(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:
+    """Those that break one law by a script, and those without a script that say the same."""
+    found: dict[tuple[str, str | None], list[Verdict]] = {}
+    for v in verdicts:
+        found.setdefault((v.verdict, v.law if v.reproducer else v.message), []).append(v)
+    return list(found.values())
+
+
+def _show_alike(alike: Sequence[Verdict], what: str, console: Console) -> None:
+    """One of them, and the names of laws and rows of all of them."""
+    laws = list(dict.fromkeys(v.law for v in alike))
+    rows = list(dict.fromkeys(v.row for v in alike))
+    console.print()
+    console.rule(Text(f"{alike[0].verdict}: {laws[0]}", "bold red"), align="left")
+    others = f"laws: {', '.join(laws)}; " if len(laws) > 1 else ""
+    on = f"{others}on {', '.join(rows)}"
+    console.print(textwrap.shorten(on, _BRIEF_WIDTH - len(what) - 4, placeholder=" …") + f" of {what}")
+    _show(alike[0], console)
+
+
+def _kinds_of_known(results: Results) -> dict[tuple[str, ...], dict[str, int]]:
+    """How many verdicts each kind of known failure is, by the implementations that share it. A kind is
+    what a reason says before its first colon."""
+    counts: dict[str, Counter[str]] = {}
+    for verdicts in _by_implementation(results):
+        for v in verdicts:
+            if v.status == "known":
+                kind = (v.known or "").partition(": ")[0]
+                counts.setdefault(kind, Counter())[_what(v, results.header)] += 1
+    found: dict[tuple[str, ...], dict[str, int]] = {}
+    for kind, of_kind in counts.items():
+        found.setdefault(tuple(of_kind), {})[kind] = of_kind.total()
+    return found
+
+
+def _show_counts(results: Results, console: Console) -> None:
+    """What the verdicts are, in numbers, and whether some are missing."""
+    console.print()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("")
+    for column in (PASS, "known", NOT_OFFERED, "unexpected", "examples"):
+        table.add_column(column, justify="right")
     for verdicts in _by_implementation(results):
         counts = Counter(v.status for v in verdicts)
-        not_offered = f"{counts[NOT_OFFERED]} not offered, " if counts[NOT_OFFERED] else ""
         unexpected = sum(not v.expected for v in verdicts)
-        lines.append(
-            f"{_what(verdicts[0], results.header)}: {counts[PASS]} pass, "
-            f"{counts['known']} known failures, {not_offered}{unexpected} unexpected; "
-            f"{sum(v.examples for v in verdicts)} examples"
+        table.add_row(
+            Text(_what(verdicts[0], results.header)),
+            *(str(counts[status]) for status in (PASS, "known", NOT_OFFERED)),
+            Text(str(unexpected), "bold red" if unexpected else ""),
+            str(sum(v.examples for v in verdicts)),
         )
-    if not results.verdicts:
-        lines.append("nothing was selected: no law was tried")
+    if results.verdicts:
+        console.print(table)
+    else:
+        console.print("nothing was selected: no law was tried")
     if results.footer is None:
-        lines.append("the run was cut short: there are verdicts missing")
-    return lines
+        console.print("the run was cut short: there are verdicts missing")

@@ -13,8 +13,8 @@ from .. import Example, Known
 
 _APPENDED = "x.append('new', x.values[:, 0])"
 _MOVES_NO_TENSORS = (
-    "values of the fill value's array have the dtype of the blocks', which numpy does not know where it "
-    "is torch's: a TypeError, where values are tensors that the documents allow [doc]"
+    "moves refuse values that are tensors, which the documents allow: the fill value's array has the "
+    "dtype of the blocks', which numpy does not know where it is torch's, a TypeError [doc]"
 )
 
 

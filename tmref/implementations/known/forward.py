@@ -82,7 +82,7 @@ def _has_values(recipe: Recipe, x: TensorMap) -> bool:
 
 
 _GRADIENTS = (
-    "ModuleMap applies the module itself to explicit gradients, so that biases are added to them and "
+    "ModuleMap applies the module itself to explicit gradients: biases are added to them and "
     "activations applied; a derivative is the Jacobian times the gradient [maths]"
 )
 _IN_PLACE = (
@@ -123,8 +123,8 @@ METATENSOR: tuple[Known, ...] = (
         rows=_LOOKING_FIRST,
         when=lambda recipe, x: len(x) == 0,
         example=_no_blocks,
-        reason="activations and layer norms look for gradients in the first block, and raise an "
-        "IndexError where there is none; nothing is to be done for no blocks [maths]",
+        reason="activations and layer norms raise an IndexError for no blocks: they look for gradients "
+        "in the first block; nothing is to be done for no blocks [maths]",
     ),
     Known(
         law="keys_are_matched_by_the_names_of_their_dimensions",

@@ -72,8 +72,8 @@ def _has_other_features(drawn: dict[str, Any]) -> bool:
 
 
 _BROADCAST = (
-    "LayerNorm is never told the number of features but by its weight, which is broadcast: where one of "
-    "both is 1, it takes values of another number than its in_features [torch]"
+    "LayerNorm takes values of another number than in_features: it is never told that number but by its "
+    "weight, which is broadcast where one of both is 1 [torch]"
 )
 
 METATENSOR: tuple[Known, ...] = (
@@ -98,7 +98,7 @@ METATENSOR: tuple[Known, ...] = (
         when=lambda recipe, x: len(x) > 0,
         draws=lambda drawn: bool({_FEATURES, _NEGATIVE} & set(drawn["kinds"])),
         example=_of_one_feature,
-        reason="without parameters, LayerNorm takes values of any number of features, and in_features "
+        reason="LayerNorm without parameters takes any number of features: so it does, and in_features "
         "of any kind [torch]",
     ),
     Known(
@@ -107,8 +107,8 @@ METATENSOR: tuple[Known, ...] = (
         when=lambda recipe, x: len(x) > 0,
         draws=lambda drawn: _OTHER_SHAPE in drawn["kinds"],
         example=_of_other_shape,
-        reason="EquivariantTransformation multiplies values by what the module makes of the norm: where "
-        "one of both has one feature, it is broadcast, and the shape is no longer preserved [doc]",
+        reason="EquivariantTransformation broadcasts where one side has one feature: it multiplies "
+        "values by what the module makes of the norm, and the shape is no longer preserved [doc]",
     ),
     Known(
         law="values_of_another_dtype_than_the_parameters_are_refused",

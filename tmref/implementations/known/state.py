@@ -113,9 +113,9 @@ def _one_value(dtype: torch.dtype) -> TensorMap:
 
 _ONE = _one_value(torch.float32)
 _POSITIONS = (
-    "load_state_dict gives each position of the module list the parameters of that position, and the "
-    "keys of the other module, also where it then raises since shapes or classes differ: blocks go "
-    "through modules that were made for other keys, or find none [doc]"
+    "load_state_dict goes by position, not by key: each position of the module list gets the parameters "
+    "of that position, and the keys of the other module, also where it then raises since shapes or "
+    "classes differ; blocks go through modules that were made for other keys, or find none [doc]"
 )
 
 METATENSOR: tuple[Known, ...] = (
@@ -148,8 +148,9 @@ METATENSOR: tuple[Known, ...] = (
         rows=tuple(row.name for row in ROWS),
         when=lambda recipe, x: True,
         example=_default_properties_there,
-        reason="a state dict of a module without out_properties has no entry for them, which strict "
-        "loading doesn't notice: the module that it is loaded into keeps its own [torch]",
+        reason="strict loading doesn't notice that out_properties are missing: a state dict of a module "
+        "without them has no entry for them, and the module that it is loaded into keeps its own "
+        "[torch]",
         draws=lambda drawn: drawn["alike"] and drawn["without_properties"],
     ),
     Known(
@@ -157,23 +158,24 @@ METATENSOR: tuple[Known, ...] = (
         rows=("any_module",),
         when=lambda recipe, x: not x.dtype.is_floating_point,
         example=_drawing(_one_value(torch.int64), nest="x", conversion=".double()"),
-        reason="conversions give maps and blocks of integers the floating dtype, too, and make complex "
-        "numbers real; torch's leave buffers that aren't floating alone [torch]",
+        reason="conversions convert integers and complex numbers in data, too: maps and blocks of "
+        "integers get the floating dtype, complex ones become real; torch's leave buffers that aren't "
+        "floating alone [torch]",
     ),
     Known(
         law="moves_keep_the_dtype",
         rows=("any_module",),
         when=lambda recipe, x: x.dtype != torch.float32,
         example=_drawing(_one_value(torch.float64), nest="x", move=".cpu()"),
-        reason="a move gives maps and blocks the dtype of the empty buffer _mts_helper, which is the "
-        "default one: .cpu() makes float64 values float32 [torch]",
+        reason="a move gives maps and blocks the default dtype: that of the empty buffer _mts_helper; "
+        ".cpu() makes float64 values float32 [torch]",
     ),
     Known(
         law="converted_buffers_are_saved_and_loaded",
         rows=("any_module",),
         when=lambda recipe, x: len(x) > 0,
         example=_drawing(_ONE, nest="x", conversion=".bfloat16()"),
-        reason="after .bfloat16(), state_dict() raises where a buffer is a map or a block: "
+        reason="state_dict() raises after .bfloat16(): where a buffer is a map or a block, "
         '"unsupported DLPack dtype" [torch]',
         draws=lambda drawn: (
             drawn["conversion"] == ".bfloat16()" and _WITH_VALUES.search(drawn["nest"]) is not None
@@ -184,8 +186,8 @@ METATENSOR: tuple[Known, ...] = (
         rows=("any_module",),
         when=lambda recipe, x: len(x) > 0,
         example=_drawing(_ONE, nest="x"),
-        reason="maps and blocks in buffers take the dtype of the state dict, whether it assigns or not; "
-        "parameters and tensors keep theirs where it doesn't [torch]",
+        reason="maps and blocks in buffers take the dtype of the state dict: they do whether it assigns "
+        "or not; parameters and tensors keep theirs where it doesn't [torch]",
         draws=lambda drawn: _WITH_VALUES.search(drawn["nest"]) is not None,
     ),
     Known(
@@ -193,23 +195,23 @@ METATENSOR: tuple[Known, ...] = (
         rows=("any_module",),
         when=lambda recipe, x: True,
         example=_drawing(_ONE, nest="x", buffers=["value=value, more=value", "value=value"]),
-        reason="strict loading reports neither missing nor unexpected buffers of metatensor data; "
-        "load_state_dict promises both [torch]",
+        reason="strict loading doesn't notice buffers of metatensor data: it reports neither missing "
+        "nor unexpected ones; load_state_dict promises both [torch]",
     ),
     Known(
         law="other_loading_adds_nothing",
         rows=("any_module",),
         when=lambda recipe, x: True,
         example=_drawing(_ONE, nest="x"),
-        reason="buffers of metatensor data that the module hasn't are set as attributes of it, whatever "
-        "their names; unexpected entries are to be ignored [torch]",
+        reason="loading sets buffers that the module hasn't as attributes of it: those of metatensor "
+        "data, whatever their names; unexpected entries are to be ignored [torch]",
     ),
     Known(
         law="what_is_no_data_is_refused_or_kept",
         rows=("any_module",),
         when=lambda recipe, x: True,
         example=_drawing(_ONE, foreign="3", nest="({}, x)", converted=False),
-        reason="a tuple with data and something else in it is accepted, and what else is in it is None "
+        reason="a tuple with data and something else in it is accepted: what else is in it is None "
         "after saving and loading; lists and dictionaries are refused [doc]",
         draws=lambda drawn: drawn["nest"].startswith("(") and drawn.get("converted") is False,
     ),
@@ -218,7 +220,7 @@ METATENSOR: tuple[Known, ...] = (
         rows=("any_module",),
         when=lambda recipe, x: True,
         example=_drawing(_ONE, nest="({}, x)"),
-        reason="a tuple with data and a tensor in it is accepted, and the tensor neither converted nor "
+        reason="a tuple with data and a tensor in it is accepted: the tensor is neither converted nor "
         "moved; lists and dictionaries are refused [doc]",
         draws=lambda drawn: drawn["nest"].startswith("("),
     ),
@@ -227,15 +229,16 @@ METATENSOR: tuple[Known, ...] = (
         rows=("any_module",),
         when=lambda recipe, x: True,
         example=_drawing(_ONE, nest="x", name="forward"),
-        reason="a buffer of metatensor data takes the place of an attribute or method of its name, and "
-        "names that are empty or have a dot are accepted; torch raises a KeyError [torch]",
+        reason="a buffer of metatensor data may have any name: it takes the place of an attribute or "
+        "method of its name, and names that are empty or have a dot are accepted; torch raises a "
+        "KeyError [torch]",
     ),
     Known(
         law="a_buffer_that_is_deleted_is_gone",
         rows=("any_module",),
         when=lambda recipe, x: True,
         example=_drawing(_ONE, nest="x"),
-        reason="after a buffer of metatensor data was deleted, .to() and state_dict() raise an "
-        "AttributeError: its name stays in the list of buffers [torch]",
+        reason="a buffer of metatensor data can't be deleted: .to() and state_dict() raise an "
+        "AttributeError afterwards, its name stays in the list of buffers [torch]",
     ),
 )

@@ -77,7 +77,7 @@ def _is_of_torch(drawn: dict[str, Any]) -> bool:
 _IN_A_SEQUENTIAL = "explicit_gradients_are_refused_or_right_in_a_sequential"
 _OF_TORCH, _OF_METATENSOR = "torch.nn.Sequential(module)", "nn.Sequential(in_keys, module)"
 _APPLIED_TO_GRADIENTS = (
-    "modules are applied to explicit gradients as to values, which makes no derivatives of them [maths]"
+    "modules are applied to explicit gradients as to values: that makes no derivatives of them [maths]"
 )
 
 METATENSOR: tuple[Known, ...] = (
@@ -86,15 +86,16 @@ METATENSOR: tuple[Known, ...] = (
         rows=_MODULE_MAPS,
         when=lambda recipe, x: True,
         example=_one_block,
-        reason="Sequential raises an AttributeError for a ModuleMap, which it says it takes: it looks "
-        "for the attribute module_map, which only Linear and the others made of one have [doc]",
+        reason="Sequential refuses a ModuleMap, which it says it takes: it raises an AttributeError, "
+        "for it looks for the attribute module_map, which only Linear and the others made of one have "
+        "[doc]",
     ),
     Known(
         law="a_sequential_does_what_the_forward_of_a_layer_does",
         rows=("any_module_map",),
         when=_has_a_positive_value,
         example=_one_positive_block,
-        reason="Sequential never calls its layers, it takes what is in their module_map: a forward of "
+        reason="Sequential never calls its layers: it takes what is in their module_map; a forward of "
         "one's own is left out without a word [doc], [torch]",
     ),
     Known(
@@ -102,8 +103,8 @@ METATENSOR: tuple[Known, ...] = (
         rows=("any_module_map",),
         when=lambda recipe, x: True,
         example=_one_positive_block,
-        reason="Sequential never calls its layers, it takes what is in their module_map: their "
-        "hooks are left out without a word [torch]",
+        reason="Sequential never calls its layers: it takes what is in their module_map; their hooks "
+        "are left out without a word [torch]",
     ),
     Known(
         law=_IN_A_SEQUENTIAL,
@@ -111,8 +112,8 @@ METATENSOR: tuple[Known, ...] = (
         when=_has_gradient_rows,
         draws=_is_of_metatensor,
         example=_in_a_sequential(_OF_METATENSOR),
-        reason="activations and layer norms refuse explicit gradients in their forward, which "
-        f"Sequential doesn't call: {_APPLIED_TO_GRADIENTS}",
+        reason="Sequential applies activations and layer norms to explicit gradients: they refuse these "
+        f"in their forward, which Sequential doesn't call; {_APPLIED_TO_GRADIENTS}",
     ),
     Known(
         law=_IN_A_SEQUENTIAL,

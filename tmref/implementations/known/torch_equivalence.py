@@ -19,9 +19,9 @@ _IN_PLACE = (
     "and what can't be written to, or is needed for derivatives, raises a RuntimeError [torch]"
 )
 _FORWARD = (
-    "ModuleMap calls the forward of its modules and not the modules, which is what runs their hooks; "
-    "torch's forward says: \"the former takes care of running the registered hooks while the latter "
-    'silently ignores them" [torch]'
+    "ModuleMap calls the forward of its modules, not the modules: calling these is what runs their "
+    "hooks; torch's forward says \"the former takes care of running the registered hooks while the "
+    'latter silently ignores them" [torch]'
 )
 
 
@@ -91,7 +91,7 @@ METATENSOR: tuple[Known, ...] = (
         rows=tuple(row.name for row in ROWS if "normalised" in row.traits),
         when=lambda recipe, x: any(block.shape[1:].numel() > 1 for block in x),
         example=_of_float16,
-        reason="LayerNorm rounds the variance to float16, where it is infinite from 65520 on, and all "
+        reason="LayerNorm rounds the variance to float16: there it is infinite from 65520 on, and all "
         "values are the bias then; torch's computes it in float32 [torch]",
     ),
     Known(
@@ -128,6 +128,7 @@ METATENSOR: tuple[Known, ...] = (
         rows=("any_module_map",),
         when=lambda recipe, x: True,
         example=_of_modules(out_features=1),
-        reason="a lazy module gets its parameters by a hook, and " + _FORWARD,
+        reason="a lazy module in a ModuleMap gets no parameters: it gets them by a hook, and "
+        + _FORWARD,
     ),
 )
