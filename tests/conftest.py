@@ -1,5 +1,6 @@
 """Builders that the tests of the reference share."""
 
+import json
 import os
 import re
 import subprocess
@@ -119,6 +120,67 @@ def to_mts(mts):
 def repository():
     """The root of the repository."""
     return Path(__file__).parent.parent
+
+
+@pytest.fixture
+def shared(repository):
+    """The path of a file in ../shared; the test is skipped where it isn't at hand."""
+
+    def path(name):
+        found = repository.parent / "shared" / name
+        if not found.exists():
+            pytest.skip(f"there is no ../shared/{name} beside the repository")
+        return found
+
+    return path
+
+
+@pytest.fixture(scope="session")
+def expansion(repository):
+    """expansion("core-data"): a map of random values, of the shapes in data/expansions.json."""
+    shapes = json.loads((repository / "tests" / "data" / "expansions.json").read_text())
+
+    def build(name):
+        of_name, generator = shapes[name], torch.Generator().manual_seed(0)
+        degrees = range(of_name["max_lambda"] + 1)
+        sizes = [(o3_lambda, *pair) for o3_lambda in degrees for pair in of_name["pairs"]]
+        names = ["o3_lambda", "o3_sigma", "center_type", "neighbor_type"]
+        keys = Labels(names, torch.tensor([[size[0], 1, *size[1:3]] for size in sizes]))
+        return TensorMap(keys, [expanded(of_name, generator, *size) for size in sizes])
+
+    def expanded(of_name, generator, o3_lambda, center, neighbor, n_samples, n_rows):
+        def made(samples, *axes):
+            shape = (len(samples), *map(len, axes), 2 * o3_lambda + 1, of_name["properties"])
+            values = torch.randn(shape, dtype=torch.float64, generator=generator)
+            return TensorBlock(values, samples, [*axes, mu], Labels.range("n", of_name["properties"]))
+
+        mu = Labels(["o3_mu"], torch.arange(-o3_lambda, o3_lambda + 1).reshape(-1, 1))
+        atoms = torch.arange(n_samples)
+        block = made(Labels(["system", "atom"], torch.stack([atoms // 4, atoms % 4], 1)))
+        rows = torch.arange(n_rows)
+        sample = rows % n_samples
+        moved = torch.stack([sample, sample // 4, rows // n_samples], 1)
+        positions = made(Labels(["sample", "system", "atom"], moved), Labels.range("xyz", 3))
+        block.add_gradient("positions", positions)
+        if of_name["strain"]:
+            axes = (Labels.range("xyz_1", 3), Labels.range("xyz_2", 3))
+            block.add_gradient("strain", made(Labels.range("sample", n_samples), *axes))
+        return block
+
+    return build
+
+
+@pytest.fixture
+def written(expansion, to_mts, tmp_path_factory):
+    """The path of a file that metatensor wrote: of a map, or of the expansion of this name."""
+
+    def write(data):
+        path = tmp_path_factory.mktemp("written") / "map.mts"
+        mts_map = to_mts(expansion(data) if isinstance(data, str) else data)
+        mts_map.save(str(path))
+        return path
+
+    return write
 
 
 @pytest.fixture

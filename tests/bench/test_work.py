@@ -5,7 +5,6 @@ import itertools
 import pytest
 import torch
 
-import tmref
 from tmref.bench.counts import operators
 from tmref.bench.work import (
     AGAIN,
@@ -99,9 +98,9 @@ def test_maps_have_the_sizes_asked_for():
     assert [tuple(block.shape) for block in x] == [(3, 2 * i + 1, 7) for i in (0, 1, 2, 3, 0)]
 
 
-def test_a_spherical_expansion_is_like_a_real_one(repository):
-    """As tests/data/core-data.mts has them: 2λ + 1 components, and samples of three sizes."""
-    real = tmref.load(repository / "tests" / "data" / "core-data.mts")
+def test_a_spherical_expansion_is_like_a_real_one(expansion):
+    """As metatensor's core-data.mts has them: 2λ + 1 components, and samples of three sizes."""
+    real = expansion("core-data")
     made = made_map(Cell("linear", 36, 20, form=EXPANSION))
     for x in (real, made):
         for key, block in x.items():

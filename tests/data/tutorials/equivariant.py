@@ -7,8 +7,8 @@ from metatensor.torch.learn.nn import EquivariantLinear, InvariantReLU, Sequenti
 torch.manual_seed(42)
 torch.set_default_dtype(torch.float64)
 
-# features: the density of neighbours around each atom of CO2, by degree o3_lambda
-features = mts.remove_gradients(mts.load("tests/data/spherical-expansion.mts"))
+# features: the density of neighbours around each atom of a molecule, by degree o3_lambda
+features = mts.remove_gradients(mts.load("spherical-expansion.mts"))
 print(features)
 
 # targets: a scalar and a symmetric traceless tensor for the whole molecule
