@@ -64,7 +64,7 @@ bench-compare: $(READY) ## tell whether a commit (HEAD=..., default HEAD) is slo
 speed: $(READY) ## compare the reference with plain torch and metatensor, as ratios of CPU time
 	$(VENV)/bin/python asv_benchmarks/speed.py $(ARGS)
 
-tables: $(READY) ## make the README's tables of benchmarks anew (ARGS="tmref bench": that one alone)
+tables: $(READY) ## make the tables of docs/benchmarks.md anew (ARGS="tmref bench": that one alone)
 	$(VENV)/bin/python asv_benchmarks/tables.py $(ARGS)
 
 teeth: $(READY) ## see whether the laws notice small changes of the sources
@@ -73,7 +73,9 @@ teeth: $(READY) ## see whether the laws notice small changes of the sources
 drawing: $(READY) ## time the strategies: maps drawn per second, and what shrinking takes
 	$(VENV)/bin/python asv_benchmarks/drawing.py $(ARGS)
 
-docs: $(READY) ## write the page of the strategies from their docstrings
+docs: $(READY) ## write the pages of laws, rows and strategies from the code
+	$(RUN) tmref list laws > docs/laws.md
+	$(RUN) tmref list rows > docs/rows.md
 	$(RUN) tmref list strategies > strategies/README.md
 
 clean: ## delete what the other targets made, but not .venv
@@ -93,4 +95,4 @@ $(READY): pyproject.toml constraints.txt
 	@rm -f $(VENV)/.unfinished
 	@touch $(READY)
 
-.PHONY: help check check-all test test-all lint format bench bench-history bench-rows bench-compare speed teeth drawing docs clean
+.PHONY: help check check-all test test-all lint format bench bench-history bench-rows bench-compare speed tables teeth drawing docs clean

@@ -1,7 +1,7 @@
-"""Run the benchmarks whose output the README shows, and put there what they print now.
+"""Run the benchmarks whose output docs/benchmarks.md shows, and put there what they print now.
 
 That is every indented block whose first line is one of COMMANDS, with any arguments. Where one of them
-fails, the README stays as it is, and the exit status is 1.
+fails, the page stays as it is, and the exit status is 1.
 
     python asv_benchmarks/tables.py [WORDS...]
 
@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "benchmarks.md"
 #: What a first line begins with, and what is run for it.
 COMMANDS = {
     "tmref bench": [sys.executable, "-m", "tmref", "bench"],
@@ -60,14 +61,13 @@ def _run(command: list[str]) -> str:
 
 
 def main(words: list[str]) -> int:
-    readme = ROOT / "README.md"
     try:
-        printed = outputs(readme.read_text(), words, _run)
+        printed = outputs(PAGE.read_text(), words, _run)
     except (ValueError, subprocess.CalledProcessError) as error:
         print(f"{Path(__file__).name}: {error}", file=sys.stderr)
         return 1
     # read again: the commands take long, and somebody may have written to it
-    readme.write_text(renewed(readme.read_text(), printed))
+    PAGE.write_text(renewed(PAGE.read_text(), printed))
     return 0
 
 

@@ -247,10 +247,10 @@ def test_without_pytest_the_remedy_is_named():
 
 def test_lists(capsys):
     assert main(["list", "laws"]) == 0
-    shown = capsys.readouterr().out
-    assert all(law.name in shown and law.demand in shown for law in LAWS)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert all(f"### {law.name} " in shown and law.demand in shown for law in LAWS)
     assert main(["list", "rows"]) == 0
-    assert "sequential_mlp: Sequential (Linear, ReLU, Linear)" in capsys.readouterr().out
+    assert "| `sequential_mlp` | Sequential | Linear, ReLU, Linear |" in capsys.readouterr().out
     assert main(["list", "implementations"]) == 0
     assert "reference 0.1.0" in capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""The README's tables, made anew by a command."""
+"""The tables of docs/benchmarks.md, made anew by a command."""
 
 import importlib.util
 
@@ -28,8 +28,8 @@ def tables(repository, tmp_path, monkeypatch):
     spec = importlib.util.spec_from_file_location("tables", repository / "asv_benchmarks" / "tables.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "ROOT", tmp_path)
-    (tmp_path / "README.md").write_text(TEXT)
+    monkeypatch.setattr(module, "PAGE", tmp_path / "page.md")
+    (tmp_path / "page.md").write_text(TEXT)
     return module
 
 
@@ -57,18 +57,19 @@ def test_blocks_are_chosen_by_words(tables):
 def test_where_a_command_fails_everything_stays(tables, tmp_path, capsys):
     assert tables.main(["bench", "a b"]) == 1  # there is no row of that name
     assert "returned non-zero exit status 2" in capsys.readouterr().err
-    assert (tmp_path / "README.md").read_text() == TEXT
+    assert (tmp_path / "page.md").read_text() == TEXT
 
 
 def test_what_is_written_meanwhile_stays(tables, tmp_path, monkeypatch):
-    readme = tmp_path / "README.md"
-    command = f"echo More. >> {readme}; echo new"
+    page = tmp_path / "page.md"
+    command = f"echo More. >> {page}; echo new"
     monkeypatch.setitem(tables.COMMANDS, "make speed", ["sh", "-c", command])
     assert tables.main(["make"]) == 0
-    assert readme.read_text() == TEXT.replace("speed\n    old\n", "speed\n    new\n") + "More.\n"
+    assert page.read_text() == TEXT.replace("speed\n    old\n", "speed\n    new\n") + "More.\n"
 
 
-def test_the_readme_has_such_blocks(tables, repository):
+def test_the_page_has_such_blocks(tables, repository):
     asked = []
-    tables.outputs((repository / "README.md").read_text(), [], lambda c: (asked.append(c[1:]), "")[1])
+    page = (repository / "docs" / "benchmarks.md").read_text()
+    tables.outputs(page, [], lambda command: (asked.append(command[1:]), "")[1])
     assert [command[-1].endswith("speed.py") for command in asked] == [False, True]

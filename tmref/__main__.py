@@ -246,37 +246,20 @@ def _show(paths: Sequence[Path], show: Callable[[Results], None]) -> int:
 
 def list_(options: argparse.Namespace) -> int:
     """List laws with what they demand, rows with their traits, implementations, or the strategies with
-    what they give, in Markdown."""
-    from .catalog import ROWS, TRAITS
+    what they give; all but implementations in Markdown."""
     from .implementations import UnknownImplementation, load, names
-    from .laws import LAWS, encoding
+    from .reports.pages import laws_page, rows_page
+    from .strategies.page import page
 
-    if options.what == "laws":
-        print(f"{encoding.NAME}\n    {encoding.DEMAND}")
-        family = None
-        for law in LAWS:
-            if law.family != family:
-                family = law.family
-                print(f"\n{family.replace('_', ' ')}")
-            of = ", ".join(sorted(law.traits)) or "every module"
-            print(f"{law.name} [{of}; {law.examples} examples]\n    {law.demand}")
-    elif options.what == "rows":
-        for row in ROWS:
-            layers = ", ".join(layer.name for layer in row.layers)
-            print(f"{row.name}: {row.module} ({layers})\n    {', '.join(sorted(row.traits))}")
-        print("\ntraits")
-        for name, meaning in TRAITS.items():
-            print(f"    {name}: {meaning}")
-    elif options.what == "strategies":
-        from .strategies.page import page
-
-        print(page(), end="")
-    else:
-        for name in names():
-            try:
-                print(f"{name} {load(name).version}")
-            except UnknownImplementation as error:
-                print(error)
+    pages = {"laws": laws_page, "rows": rows_page, "strategies": page}
+    if options.what in pages:
+        print(pages[options.what](), end="")
+        return GOOD
+    for name in names():
+        try:
+            print(f"{name} {load(name).version}")
+        except UnknownImplementation as error:
+            print(error)
     return GOOD
 
 

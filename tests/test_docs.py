@@ -1,0 +1,258 @@
+"""The README and docs/ are true: examples run, output is real, numbers are the code's."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tmref
+from tmref.__main__ import main
+from tmref.catalog import DATA, ROWS, TRAITS
+from tmref.implementations import names
+from tmref.laws import EXAMPLES, LAWS, check_module
+from tmref.nn import __all__ as modules
+from tmref.reports.pages import laws_page, rows_page
+
+ROOT = Path(__file__).parents[1]
+PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
+
+#: What is exported beside the types: what docs/reference.md lists, and what it means by `_raise`.
+OPERATIONS = [
+    name
+    for name in tmref.__all__
+    if name[0].islower()
+    and name not in ("nn", "with_gradients")  # which is none of metatensor's
+    and not name.endswith("_raise")
+    and not name.startswith("load_")
+]
+
+
+def text_of(page):
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def examples_of(page):
+    return re.findall(r"```python\n(.*?)```", text_of(page), flags=re.DOTALL)
+
+
+def python(*arguments, cwd):
+    command = [sys.executable, "-W", "ignore", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+
+
+def quoted(page, command):
+    """The lines that a page says that a command prints: those below it, indented."""
+    block = re.search(rf"^    \$ {re.escape(command)}\n((?:    .*\n|\n(?=    ))*)", text_of(page), re.M)
+    assert block, f"{page} has no output of {command}"
+    lines = [line.strip() for line in block[1].splitlines()]
+    return [line for line in lines if line not in ("", "...")]
+
+
+# --- the README
+
+
+def test_the_readme_is_a_screen_and_a_bit():
+    assert len(text_of("README.md").splitlines()) < 150
+
+
+def test_the_script_in_it_shows_the_defect_of_the_peer_alone(tmp_path):
+    script = text_of("README.md").partition("    # metatensor-torch")[2].partition("\n## ")[0]
+    code = "\n".join(line[4:] for line in f"    #{script}".splitlines())
+    assert "tmref" not in code
+    (tmp_path / "script.py").write_text(code)
+    found = python("script.py", cwd=tmp_path)
+    assert found.returncode == 1
+    assert "5." in found.stdout
+    assert "AssertionError" in found.stderr
+
+
+EFFORT = "        effort=0.1,\n"
+
+
+@pytest.mark.parametrize("effort", [EFFORT, pytest.param("", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("page", ["README.md", "docs/modules.md"])
+def test_the_example_of_a_module_is_a_test_that_passes(page, effort, tmp_path):
+    (example,) = (e for e in examples_of(page) if "check_module" in e)
+    assert example.count(EFFORT) == 1
+    assert '"pure"' in example
+    (tmp_path / "test_my_module.py").write_text(example.replace(EFFORT, effort))
+    found = python("-m", "pytest", "-q", "-rP", "-W", "ignore", "test_my_module.py", cwd=tmp_path)
+    assert found.returncode == 0, found.stdout
+    assert "held but not declared: keeps_components" in found.stdout
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/libraries.md"])
+def test_the_example_of_an_adapter_checks_a_library_called_as_metatensors(page, tmp_path):
+    (example,) = (e for e in examples_of(page) if "Implementation" in e)
+    (tmp_path / "my_adapter.py").write_text(example)
+    (tmp_path / "my_library.py").write_text("from tmref import *\nfrom tmref import __version__\n")
+    assert "tmref check my_adapter:implementation" in text_of(page)
+    arguments = ("check", "my_adapter:implementation", "-k", "tanh and keys_survive")
+    found = python("-m", "tmref", *arguments, cwd=tmp_path)
+    assert found.returncode == 0, found.stdout
+    assert re.search(r"my-library 0\.1\.0 +5 +0 +0 +0 ", found.stdout)
+
+
+def test_the_example_of_maps_is_a_test_that_passes(tmp_path):
+    (example,) = (e for e in examples_of("README.md") if "make_strategies_namespace" in e)
+    seen = "\n    assert type(x).__module__ != 'tmref.tensor_map' and len(x) > 0\n"
+    (tmp_path / "test_mine.py").write_text(example.replace(" ...\n", seen))
+    found = python("-m", "pytest", "-q", "-W", "ignore", "test_mine.py", cwd=tmp_path)
+    assert found.returncode == 0, found.stdout
+    assert "1 passed" in found.stdout
+
+
+def test_the_words_of_verdicts_and_the_names_are_those_of_the_code():
+    text = text_of("README.md")
+    assert all(f"`{name}`" in text for name in names() if name != "reference")
+    for name in re.findall(r"`(\w+)`, ", text.partition("| trait |")[2].partition("\n")[0]):
+        assert name in TRAITS
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_counts_in_the_readme_are_those_of_make_check(tmp_path):
+    found = python("-m", "tmref", "check", "all", "-n", "2", "--quick", cwd=tmp_path)
+    assert found.returncode == 0, found.stdout
+    shown = [line.strip() for line in found.stdout.splitlines()]
+    lines = quoted("README.md", "make check")
+    assert len(lines) > 6
+    assert [line for line in lines if line not in shown] == []
+    assert len(shown) <= 60
+    assert max(map(len, shown)) <= 80
+
+
+# --- docs
+
+
+def test_generated_pages_are_up_to_date_and_have_every_law_row_and_trait():
+    assert text_of("docs/laws.md") == laws_page(), "the laws have changed: run make docs"
+    assert text_of("docs/rows.md") == rows_page(), "the rows have changed: run make docs"
+    assert all(f"\n### {law.name}\n" in laws_page() for law in LAWS)
+    assert all(f"`{name}`" in rows_page() for name in (*TRAITS, *(row.name for row in (*DATA, *ROWS))))
+
+
+def test_options_and_numbers_are_those_of_the_code(capsys):
+    text = text_of("docs/checks.md")
+    with pytest.raises(SystemExit):
+        main(["check", "--help"])
+    usage = capsys.readouterr().out
+    assert EXAMPLES == 100
+    assert "mostly fifty or a hundred for all the" in text
+    options = re.findall(r"--[a-z-]+", usage)
+    assert {"--report", "--quick", "--thorough", "--verbose", "--device"} < set(options)
+    assert all(option in text for option in options if option != "--help")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_output_in_the_page_of_checks_is_real(tmp_path):
+    arguments = ("-m", "tmref", "check", "metatensor-torch", "-n", "2", "--report", "torch.jsonl")
+    found = python(*arguments, cwd=tmp_path)
+    assert found.returncode == 0
+    again = python("-m", "tmref", "report", "torch.jsonl", cwd=tmp_path)
+    for command, done in (
+        ("tmref check metatensor-torch -n 2 --report torch.jsonl", found),
+        ("tmref report torch.jsonl", again),
+    ):
+        shown = [line.strip() for line in done.stdout.splitlines()]
+        lines = quoted("docs/checks.md", command)
+        assert len(lines) > 20
+        assert [line for line in lines if line not in shown] == []
+
+
+def test_options_of_check_module_are_explained():
+    text = text_of("docs/modules.md")
+    options = check_module.__kwdefaults__
+    assert all(f"`{option}" in text for option in options)
+    maps = re.search(r"`maps=(\{.*?\})`", text)[1]
+    tmref.strategies.tensor_maps(**eval(maps)).validate()
+
+
+def test_the_example_of_a_newcomer_fails_as_it_says(tmp_path):
+    page = "docs/strategies.md"
+    (tmp_path / "test_mine.py").write_text(examples_of(page)[0])
+    found = python("-m", "pytest", "-q", "-W", "ignore", "test_mine.py", cwd=tmp_path)
+    assert found.returncode == 1
+    text = text_of(page).partition("`mts.imports` are the lines")[2]
+    shown = text.partition("    x=")[2].partition("\n")[0]
+    assert f"x={shown}" in found.stdout
+
+
+def test_the_example_of_a_strategy_is_a_test_that_passes(tmp_path):
+    (tmp_path / "test_maps.py").write_text(examples_of("docs/strategies.md")[1])
+    found = python("-m", "pytest", "-q", "-W", "ignore", "test_maps.py", cwd=tmp_path)
+    assert found.returncode == 0, found.stdout
+
+
+def test_the_example_of_torch_s_tools_runs(tmp_path):
+    example = examples_of("docs/reference.md")[0]
+    assert all(tool in example for tool in ("torch.compile", "torch.export", "jacrev", "vmap"))
+    (tmp_path / "script.py").write_text(example)
+    found = python("script.py", cwd=tmp_path)
+    assert (found.returncode, found.stdout) == (0, ""), found.stderr
+
+
+def test_the_example_of_batched_modules_runs(tmp_path):
+    checked = "y = fast(x)\nassert [b.shape for b in y] == [b.shape for b in module(x)]\n"
+    first, second = examples_of("docs/reference.md")
+    (tmp_path / "script.py").write_text(first + second + checked)
+    found = python("script.py", cwd=tmp_path)
+    assert (found.returncode, found.stdout) == (0, ""), found.stderr
+
+
+def test_what_is_left_out_is_not_there_and_all_else_is_named():
+    text = text_of("docs/reference.md")
+    assert all(module in text for module in modules)
+    left_out = text.partition("What is left out: ")[2].partition("\n\n")[0]
+    assert all(f"`{name}`" in left_out for name in OPERATIONS)
+    named = set(re.findall(r"`(\w+)`", left_out)) - {"_raise", "DistributedDataParallel"}
+    assert all(hasattr(tmref, name) or hasattr(tmref.TensorMap, name) for name in named)
+
+
+# --- all pages
+
+
+def anchors(page):
+    """The anchors of the headings of a page, as they are made on the web."""
+    titles = re.findall(r"^#+ (.*)$", text_of(page), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def broken_links(page, text):
+    """The links of a page to files and headings that are not there."""
+    found = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if link.startswith("http"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = ((ROOT / page).parent / path).resolve() if path else ROOT / page
+        if not target.is_file() or (anchor and anchor not in anchors(target.relative_to(ROOT))):
+            found.append(link)
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    assert broken_links(page, text_of(page)) == []
+
+
+def test_a_link_that_leads_nowhere_is_noticed():
+    links = "[a](nowhere.md) [b](rows.md#nothing) [c](rows.md#traits) [d](#rows) [e](../README.md)"
+    assert broken_links("docs/rows.md", links) == ["nowhere.md", "rows.md#nothing"]
+
+
+def test_every_page_is_found_from_the_readme():
+    linked = set(re.findall(r"\]\((docs/\w+\.md|CONTRIBUTING\.md)", text_of("README.md")))
+    assert linked == set(PAGES) - {"README.md"}
+
+
+def test_targets_of_make_that_pages_name_are_there():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M))
+    named = {
+        target for page in PAGES for target in re.findall(r"(?:`|    )make ([a-z-]+)", text_of(page))
+    }
+    assert {"check", "check-all", "test", "test-all", "tables", "docs"} <= named
+    assert named <= targets
