@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture.utils import calc_label_from_name
 
-from tmref.source import source
+from tmref.printing import source_of
 
 from ._bytes import Bytes
 
@@ -113,9 +113,9 @@ def strategy(define: Callable[P, Callable[[Draw], T]]) -> Callable[P, st.SearchS
 def call_source(define: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
     """The call as it would be written, without options that have their defaults."""
     signature = inspect.signature(define)
-    parts = [source(value) for value in args]
+    parts = [source_of(value) for value in args]
     for name, value in kwargs.items():
         parameter = signature.parameters.get(name)
         if parameter is None or value is not parameter.default:
-            parts.append(f"{name}={source(value)}")
+            parts.append(f"{name}={source_of(value)}")
     return f"{define.__name__}({', '.join(parts)})"

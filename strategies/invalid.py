@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tmref import Labels, TensorBlock, TensorMap
 from tmref.catalog import Call, Recipe
-from tmref.source import PrintedAsSource
+from tmref.printing import PrintedAsSource
 
 from ._strategy import Draw, strategy
 from .axes import labels

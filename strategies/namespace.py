@@ -11,8 +11,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tmref import Labels, Permutation, Rotation, TensorBlock, TensorMap
+from tmref.block import block_source
 from tmref.implementations import Implementation, load
-from tmref.source import block_source, labels_source, map_source
+from tmref.labels import labels_source
+from tmref.tensor_map import map_source
 
 from ._strategy import call_source
 from .printing import printed_as

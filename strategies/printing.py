@@ -8,7 +8,7 @@ from typing import TypeVar
 from hypothesis.control import current_build_context
 from hypothesis.vendor.pretty import IDKey
 
-from tmref.source import source
+from tmref.printing import source_of
 
 T = TypeVar("T")
 
@@ -22,4 +22,4 @@ def printed_as(thing: T, code: Callable[[], str]) -> T:
 
 def printed_as_source(thing: T) -> T:
     """The ``thing``, for which Hypothesis prints its source: of tensors, which know of no such repr."""
-    return printed_as(thing, lambda: source(thing))
+    return printed_as(thing, lambda: source_of(thing))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
-from .labels import Labels
-from .source import LONGEST, block_source
+from .labels import Labels, labels_source
+from .printing import LONGEST, tensor_source
 
 _new = object.__new__
 #: The gradients of a block that has none: these dictionaries are replaced, never changed.
@@ -311,3 +312,23 @@ def _dtype_and_device(
                 + (" beside others" if isinstance(arg, (str, torch.device, torch.dtype)) else "")
             )
     return dtype, device
+
+
+def block_source(
+    block: TensorBlock,
+    array: str = "torch.tensor",
+    longest: int | None = None,
+    *,
+    gradients: bool = True,
+) -> str:
+    """The code of a block, with its gradients or without them."""
+    components = ", ".join(labels_source(labels, array, longest) for labels in block.components)
+    code = (
+        f"TensorBlock({tensor_source(block.values, longest)}, "
+        f"{labels_source(block.samples, array, longest)}, "
+        f"[{components}], {labels_source(block.properties, array, longest)})"
+    )
+    if not gradients or not block.has_any_gradient():
+        return code
+    of = (f"{json.dumps(p)}: {block_source(g, array, longest)}" for p, g in block.gradients())
+    return f"with_gradients({code}, {{{', '.join(of)}}})"

@@ -12,7 +12,7 @@ import torch
 from . import twins
 from .labels import Labels
 from .nn._arguments import which_are_invariant
-from .source import PrintedAsSource
+from .printing import PrintedAsSource
 
 #: What a row, or a module of one's own, can promise. Laws name traits, never classes.
 TRAITS: dict[str, str] = {

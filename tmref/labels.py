@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import operator
 import re
 import struct
@@ -12,7 +13,7 @@ from typing import overload
 
 import torch
 
-from .source import LONGEST, labels_source
+from .printing import LONGEST
 
 _CPU = torch.device("cpu")
 _INT32 = torch.iinfo(torch.int32)
@@ -419,3 +420,24 @@ def _bytes_of(rows: torch.Tensor) -> bytes:
     """A tensor of integers as int32 stands in memory."""
     host = rows.detach().to(_CPU, torch.int32).contiguous()
     return ctypes.string_at(host.data_ptr(), 4 * host.numel())
+
+
+def labels_source(labels: Labels, array: str = "torch.tensor", longest: int | None = None) -> str:
+    """The code of labels, whose values are made by the call ``array``."""
+    rows = labels._rows()
+    width = len(labels.names)
+    names = json.dumps(labels.names[0] if width == 1 else labels.names)
+    module = array.partition(".")[0]
+    flat = [row[0] for row in rows]
+    if longest is not None and len(rows) * width > longest:
+        code = f"Labels({names}, <tensor of shape {(len(rows), width)}, torch.int32>)"
+    elif width == 1 and flat == list(range(len(rows))):
+        code = f"Labels.range({names}, {len(rows)})"
+    elif not rows:
+        code = f"Labels({names}, {module}.empty((0, {width}), dtype={module}.int32))"
+    else:
+        code = f"Labels({names}, {array}({[list(row) for row in rows]}))"
+        if width == 1 and flat == list(range(flat[0], flat[0] + len(flat))):
+            values = f"{module}.arange({flat[0]}, {flat[-1] + 1}).reshape(-1, 1)"
+            code = min(code, f"Labels({names}, {values})", key=len)
+    return code if labels.device.type == "cpu" else f'{code}.to("{labels.device}")'

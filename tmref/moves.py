@@ -1,4 +1,7 @@
-"""Moving dimensions of the keys to samples or properties, which merges blocks."""
+"""Moving dimensions of the keys to samples or properties, which merges blocks.
+
+These are the keys and the blocks of a map: they are methods of TensorMap, which says the rest.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,16 @@ import torch
 
 from .block import TensorBlock
 from .labels import Labels
-from .tensor_map import TensorMap
 
 
 def keys_to_samples(
-    tensor: TensorMap,
+    keys: Labels,
+    blocks: Sequence[TensorBlock],
     keys_to_move: str | Sequence[str] | Labels,
     fill_value: float | complex = 0,
     sort_samples: bool = True,
-) -> TensorMap:
-    """The blocks whose keys differ in ``keys_to_move`` only, one below the other.
+) -> tuple[Labels, list[TensorBlock]]:
+    """The keys and blocks after those that differ in ``keys_to_move`` only are put one below the other.
 
     Blocks of the shapes ``(samples_i, *components, properties)`` become one of the shape
     ``(Σ samples_i, *components, properties)``, whose samples have the dimensions ``keys_to_move`` at
@@ -39,8 +42,8 @@ def keys_to_samples(
             f"keys_to_move must be names, or Labels without entries, got Labels of {len(keys_to_move)} "
             f"entries; give the names {keys_to_move.names}"
         )
-    moved = _moved_names(tensor, keys_to_move, fill_value)
-    names = _joined(tensor.sample_names, moved, "samples")
+    moved = _moved_names(keys, keys_to_move, fill_value)
+    names = _joined(blocks[0].samples.names, moved, "samples")
 
     def merge(blocks: list[TensorBlock], values: torch.Tensor) -> TensorBlock:
         rows = [
@@ -49,16 +52,17 @@ def keys_to_samples(
         ]
         return _stacked(blocks, names, rows, fill_value, sort_samples)
 
-    return _merged(tensor, moved, merge)
+    return _merged(keys, blocks, moved, merge)
 
 
 def keys_to_properties(
-    tensor: TensorMap,
+    keys: Labels,
+    blocks: Sequence[TensorBlock],
     keys_to_move: str | Sequence[str] | Labels,
     fill_value: float | complex = 0,
     sort_samples: bool = True,
-) -> TensorMap:
-    """The blocks whose keys differ in ``keys_to_move`` only, side by side.
+) -> tuple[Labels, list[TensorBlock]]:
+    """The keys and blocks after those that differ in ``keys_to_move`` only are put side by side.
 
     Blocks of the shapes ``(samples_i, *components, properties_i)`` become one of the shape ``(samples,
     *components, Σ properties_i)``, whose properties have the dimensions ``keys_to_move`` at their
@@ -77,8 +81,8 @@ def keys_to_properties(
 
     Source: the documentation of ``metatensor.torch.TensorMap.keys_to_properties``.
     """
-    moved = _moved_names(tensor, keys_to_move, fill_value)
-    names = _joined(moved, tensor.property_names, "properties")
+    moved = _moved_names(keys, keys_to_move, fill_value)
+    names = _joined(moved, blocks[0].properties.names, "properties")
     wanted = keys_to_move._tensor() if isinstance(keys_to_move, Labels) and len(keys_to_move) else None
 
     def merge(blocks: list[TensorBlock], values: torch.Tensor) -> TensorBlock:
@@ -99,15 +103,15 @@ def keys_to_properties(
                 for value, block in zip(values, owners, strict=True)
             ]
         )
-        properties = Labels._of_tensor(names, columns, tensor.device)
+        properties = Labels._of_tensor(names, columns, keys.device)
         rows = [block.samples._tensor() for block in blocks]
         return _side_by_side(blocks, rows, picked, properties, fill_value, sort_samples)
 
-    return _merged(tensor, moved, merge)
+    return _merged(keys, blocks, moved, merge)
 
 
 def _moved_names(
-    tensor: TensorMap, keys_to_move: str | Sequence[str] | Labels, fill_value: float | complex
+    keys: Labels, keys_to_move: str | Sequence[str] | Labels, fill_value: float | complex
 ) -> tuple[str, ...]:
     names = keys_to_move.names if isinstance(keys_to_move, Labels) else keys_to_move
     names = [names] if isinstance(names, str) else names
@@ -123,9 +127,9 @@ def _moved_names(
     if not names or len(set(names)) != len(names):
         raise ValueError(f"keys_to_move must be one or more distinct names, got {list(names)}")
     for name in names:
-        if name not in tensor.keys.names:
-            raise ValueError(f"no dimension {name!r} in the keys, which have {tensor.keys.names}")
-    if not len(tensor):
+        if name not in keys.names:
+            raise ValueError(f"no dimension {name!r} in the keys, which have {keys.names}")
+    if not len(keys):
         raise ValueError("a TensorMap without blocks has no keys to move")
     return tuple(names)
 
@@ -140,31 +144,30 @@ def _joined(first: Sequence[str], second: Sequence[str], axis: str) -> tuple[str
 
 
 def _merged(
-    tensor: TensorMap,
+    keys: Labels,
+    blocks: Sequence[TensorBlock],
     moved: tuple[str, ...],
     merge: Callable[[list[TensorBlock], torch.Tensor], TensorBlock],
-) -> TensorMap:
-    """The map with ``merge`` of the blocks that agree in the other dimensions of their keys.
+) -> tuple[Labels, list[TensorBlock]]:
+    """The other dimensions of the keys, with ``merge`` of the blocks that agree in them.
 
     ``merge`` is given the blocks and, for each of them, the values of the moved dimensions.
     """
-    names = tensor.keys.names
+    names = keys.names
     kept = [i for i, name in enumerate(names) if name not in moved]
     groups: dict[tuple[int, ...], list[int]] = {}
-    for position, row in enumerate(tensor.keys._rows()):
+    for position, row in enumerate(keys._rows()):
         groups.setdefault(tuple(row[i] for i in kept), []).append(position)
-    values = tensor.keys._tensor()[:, [names.index(name) for name in moved]]
-    blocks = []
+    values = keys._tensor()[:, [names.index(name) for name in moved]]
+    merged = []
     for positions in groups.values():
-        block = merge([tensor.block_by_id(i) for i in positions], values[positions])
+        block = merge([blocks[i] for i in positions], values[positions])
         block._owned = True
-        blocks.append(block)
+        merged.append(block)
     if not kept:
-        return TensorMap._unchecked(Labels.single().to(tensor.device), blocks)
-    keys = Labels._of_tensor(
-        tuple(names[i] for i in kept), torch.tensor(list(groups), dtype=torch.int32), tensor.device
-    )
-    return TensorMap._unchecked(keys, blocks)
+        return Labels.single().to(keys.device), merged
+    left = torch.tensor(list(groups), dtype=torch.int32)
+    return Labels._of_tensor(tuple(names[i] for i in kept), left, keys.device), merged
 
 
 def _stacked(

@@ -8,7 +8,7 @@ import torch
 
 from .block import TensorBlock
 from .labels import Labels
-from .source import PrintedAsSource
+from .printing import PrintedAsSource
 from .tensor_map import TensorMap
 
 

@@ -11,7 +11,7 @@ import torch
 
 from .block import TensorBlock
 from .labels import Labels, LabelsEntry
-from .source import PrintedAsSource
+from .printing import PrintedAsSource
 from .tensor_map import TensorMap
 
 Quaternion = tuple[float, float, float, float]

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
-from .block import TensorBlock, _dtype_and_device, _in_brackets, _in_parentheses
-from .labels import Labels, LabelsEntry
-from .source import LONGEST, map_source
+from . import moves
+from .block import TensorBlock, _dtype_and_device, _in_brackets, _in_parentheses, block_source
+from .labels import Labels, LabelsEntry, labels_source
+from .printing import LONGEST
 
 _new = object.__new__
 Selection = int | Labels | LabelsEntry | Mapping[str, int]
@@ -174,9 +175,8 @@ class TensorMap:
         the order of the blocks. Properties that a block doesn't have are ``fill_value``. Raises as
         :func:`tmref.moves.keys_to_samples`, which says more.
         """
-        from .moves import keys_to_samples  # which needs this class
-
-        return keys_to_samples(self, keys_to_move, fill_value, sort_samples)
+        moved = moves.keys_to_samples(self._keys, self._blocks, keys_to_move, fill_value, sort_samples)
+        return TensorMap._unchecked(*moved)
 
     def keys_to_properties(
         self,
@@ -190,9 +190,10 @@ class TensorMap:
         where ``keys_to_move`` are Labels that have entries, with these. Samples that a block doesn't
         have are ``fill_value``. Raises as :func:`tmref.moves.keys_to_properties`, which says more.
         """
-        from .moves import keys_to_properties  # which needs this class
-
-        return keys_to_properties(self, keys_to_move, fill_value, sort_samples)
+        moved = moves.keys_to_properties(
+            self._keys, self._blocks, keys_to_move, fill_value, sort_samples
+        )
+        return TensorMap._unchecked(*moved)
 
     def _map_blocks(self, function: Callable[[TensorBlock], TensorBlock]) -> TensorMap:
         """The map with ``function`` of every block, which gives new blocks that fit each other."""
@@ -266,3 +267,9 @@ def _mismatch(first: TensorBlock, block: TensorBlock) -> tuple[str, object, obje
         if found:
             return f"{found[0]} of the gradient {parameter!r}", *found[1:]
     return None
+
+
+def map_source(tensor: TensorMap, array: str = "torch.tensor", longest: int | None = None) -> str:
+    """The code of a map."""
+    blocks = ", ".join(block_source(block, array, longest) for block in tensor)
+    return f"TensorMap({labels_source(tensor.keys, array, longest)}, [{blocks}])"

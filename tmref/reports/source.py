@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..block import TensorBlock
+from ..block import TensorBlock, block_source
 from ..catalog import Call, Later, Recipe
 from ..compare import Refused
 from ..implementations import CPU, Example, Implementation
-from ..labels import Labels
-from ..source import block_source, labels_source, source, tensor_source
+from ..labels import Labels, labels_source
+from ..printing import source_of, tensor_source
 from ..tensor_map import TensorMap
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Source:
             return "x"
         if isinstance(value, list):
             return "[" + ", ".join(map(self.value, value)) + "]"
-        return source(value)
+        return source_of(value)
 
     def call(self, call: Call) -> str:
         """The code of a call."""

@@ -11,8 +11,10 @@ from hypothesis.vendor.pretty import pretty
 
 import tmref
 from tmref import Labels, TensorBlock, TensorMap, catalog, twins, with_gradients
+from tmref.block import block_source
 from tmref.catalog import ROWS, Call, Layer, Recipe, Row
-from tmref.source import LONGEST, block_source, labels_source, map_source, source, tensor_source
+from tmref.labels import labels_source
+from tmref.printing import LONGEST, source_of, tensor_source
 from tmref.strategies import (
     array_values,
     components,
@@ -26,6 +28,7 @@ from tmref.strategies import (
     tensor_blocks,
     tensor_maps,
 )
+from tmref.tensor_map import map_source
 
 SOME = settings(max_examples=100, database=None, deadline=None, derandomize=True)
 FEW = settings(max_examples=10, database=None, deadline=None, derandomize=True)
@@ -93,7 +96,7 @@ def described(x):
 
 
 def check_rebuilt(x):
-    code = source(x)
+    code = source_of(x)
     assert described(evaluated(code)) == described(x)
     if not isinstance(x, (torch.Tensor, list)):
         assert code == repr(x) == pretty(x)
@@ -221,7 +224,7 @@ def test_a_wrong_source_of_drawn_values_is_noticed(right, wrong, monkeypatch):
     def broken(tensor, longest=None):
         return tensor_source(tensor, longest).replace(right, wrong)
 
-    monkeypatch.setattr("tmref.source.tensor_source", broken)
+    monkeypatch.setattr("tmref.printing.tensor_source", broken)
     with pytest.raises(AssertionError):
         settings(SOME, max_examples=200, report_multiple_bugs=False)(
             given(array_values(**EVERYTHING))(check_rebuilt)
@@ -289,25 +292,25 @@ SQUARE = STEPS.reshape(2, 3)
     ],
 )
 def test_tensors_are_written_shortly(tensor, expected):
-    assert source(tensor) == tensor_source(tensor) == expected
+    assert source_of(tensor) == tensor_source(tensor) == expected
     assert described(evaluated(expected)) == described(tensor)
 
 
 def test_what_was_computed_is_written_as_its_numbers():
-    assert source(2 * ONES.clone().requires_grad_()) == "torch.tensor([2.0, 4.0])"
+    assert source_of(2 * ONES.clone().requires_grad_()) == "torch.tensor([2.0, 4.0])"
 
 
 def test_memory_that_is_mostly_other_numbers_is_left_out():
     column = torch.arange(100.0).reshape(5, 20)[:2, 0]
-    assert source(column) == "torch.tensor([0.0, 20.0])"
-    assert source(torch.arange(100.0)[98:]) == "torch.tensor([98.0, 99.0])"
+    assert source_of(column) == "torch.tensor([0.0, 20.0])"
+    assert source_of(torch.arange(100.0)[98:]) == "torch.tensor([98.0, 99.0])"
 
 
 @SOME
 @given(array_values(dtypes=dtypes(allow_half=True, allow_integers=True)))
 def test_no_source_is_longer_than_all_numbers_and_the_dtype(values):
     if values.numel():
-        assert len(source(values)) <= len(f"torch.tensor({values.tolist()}, dtype={values.dtype})")
+        assert len(source_of(values)) <= len(f"torch.tensor({values.tolist()}, dtype={values.dtype})")
 
 
 @pytest.mark.parametrize(
@@ -325,7 +328,7 @@ def test_no_source_is_longer_than_all_numbers_and_the_dtype(values):
 )
 def test_labels_are_written_shortly(names, rows, expected, labels):
     x = labels(names, rows)
-    assert repr(x) == source(x) == labels_source(x) == expected
+    assert repr(x) == source_of(x) == labels_source(x) == expected
     assert described(evaluated(expected)) == described(x)
     assert repr(x.to("meta")) == f'{expected}.to("meta")'
 
@@ -362,7 +365,7 @@ def a_gradient():
 
 
 def test_blocks_are_written_shortly():
-    assert repr(a_block()) == source(a_block()) == block_source(a_block()) == A_BLOCK
+    assert repr(a_block()) == source_of(a_block()) == block_source(a_block()) == A_BLOCK
     plain = TensorBlock(torch.empty(0, 0), Labels.range("s", 0), [], Labels.range("p", 0))
     expected = 'TensorBlock(torch.empty((0, 0)), Labels.range("s", 0), [], Labels.range("p", 0))'
     assert repr(plain) == expected
@@ -381,7 +384,7 @@ def test_maps_are_written_shortly():
     x = TensorMap(Labels.range("k", 2), [a_block(), a_block()])
     assert (
         repr(x)
-        == source(x)
+        == source_of(x)
         == map_source(x)
         == (f'TensorMap(Labels.range("k", 2), [{A_BLOCK}, {A_BLOCK}])')
     )
@@ -409,7 +412,7 @@ def test_maps_are_written_shortly():
 def test_calls_and_containers_are_written_shortly(x, expected):
     if expected is None:
         expected = "[torch.tensor([1.0, 2.0]), {'a': (torch.tensor([1.0, 2.0]), 'x')}]"
-    assert source(x) == expected
+    assert source_of(x) == expected
     assert described(evaluated(expected)) == described(x)
 
 
@@ -454,7 +457,7 @@ def test_what_is_long_inside_of_gradients_and_views_is_abbreviated():
     gradient = TensorBlock(wide, Labels.range("sample", 1), [], block.properties)
     assert len(repr(with_gradients(block, {"cell": gradient}))) < 400
     for view in (wide.T, wide.cfloat().conj(), torch._neg_view(wide), wide[:, 1:].expand(2, 1000)):
-        assert source(view).startswith(f"<tensor of shape {tuple(view.shape)}, ")
+        assert source_of(view).startswith(f"<tensor of shape {tuple(view.shape)}, ")
 
 
 def test_sources_that_are_asked_for_are_never_abbreviated():
@@ -465,7 +468,7 @@ def test_sources_that_are_asked_for_are_never_abbreviated():
         (block.properties, labels_source(block.properties)),
         (block, block_source(block)),
         (x, map_source(x)),
-        ([block.values], source([block.values], None)),
+        ([block.values], source_of([block.values], None)),
     ):
         assert described(evaluated(code)) == described(thing)
     assert json.loads(tensor_source(block.values)[len("torch.tensor(") : -1]) == block.values.tolist()

@@ -1,20 +1,17 @@
-"""Python that rebuilds tensors, labels, blocks and maps: what their reprs and the reports print."""
+"""Python that rebuilds tensors, and what has them in it: what reprs and scripts print.
+
+Labels, blocks and maps know their own, in ``labels.py``, ``block.py`` and ``tensor_map.py``.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-
-if TYPE_CHECKING:
-    from .block import TensorBlock
-    from .labels import Labels
-    from .tensor_map import TensorMap
 
 #: A repr has at most so many numbers of a tensor, as torch's own has; beyond them it names the shape.
 LONGEST = 1000
@@ -29,11 +26,11 @@ class PrintedAsSource:
 
     def __repr__(self) -> str:
         (first, *rest) = dataclasses.fields(self)  # type: ignore[arg-type]
-        parts = [source(getattr(self, first.name))]
+        parts = [source_of(getattr(self, first.name))]
         for field in rest:
             value = getattr(self, field.name)
             if not _is_default(value, field):
-                parts.append(f"{field.name}={source(value)}")
+                parts.append(f"{field.name}={source_of(value)}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
@@ -49,17 +46,18 @@ def _is_default(value: Any, field: dataclasses.Field[Any]) -> bool:
     return value is default or (simple and value == default)
 
 
-def source(value: Any, longest: int | None = LONGEST) -> str:
+def source_of(value: Any, longest: int | None = LONGEST) -> str:
     """The code of a value: tensors, dtypes, and lists, tuples and mappings of anything that has a repr
     of its own."""
     if isinstance(value, torch.Tensor):
         return tensor_source(value, longest)
     if isinstance(value, list):
-        return f"[{', '.join(source(item, longest) for item in value)}]"
+        return f"[{', '.join(source_of(item, longest) for item in value)}]"
     if isinstance(value, tuple):
-        return f"({', '.join(source(item, longest) for item in value)}{',' * (len(value) == 1)})"
+        comma = "," if len(value) == 1 else ""
+        return f"({', '.join(source_of(item, longest) for item in value)}{comma})"
     if isinstance(value, Mapping):
-        items = (f"{source(k, longest)}: {source(v, longest)}" for k, v in value.items())
+        items = (f"{source_of(k, longest)}: {source_of(v, longest)}" for k, v in value.items())
         return f"{{{', '.join(items)}}}"
     return repr(value)
 
@@ -156,50 +154,3 @@ def _complex_text(number: complex) -> str:
     if np.isfinite(number) and not negative_zero and (number.real != 0 or number.imag >= 0):
         return repr(number)
     return _special(f"complex({number.real!r}, {number.imag!r})")
-
-
-def labels_source(labels: Labels, array: str = "torch.tensor", longest: int | None = None) -> str:
-    """The code of labels, whose values are made by the call ``array``."""
-    rows = labels._rows()
-    width = len(labels.names)
-    names = json.dumps(labels.names[0] if width == 1 else labels.names)
-    module = array.partition(".")[0]
-    flat = [row[0] for row in rows]
-    if longest is not None and len(rows) * width > longest:
-        code = f"Labels({names}, <tensor of shape {(len(rows), width)}, torch.int32>)"
-    elif width == 1 and flat == list(range(len(rows))):
-        code = f"Labels.range({names}, {len(rows)})"
-    elif not rows:
-        code = f"Labels({names}, {module}.empty((0, {width}), dtype={module}.int32))"
-    else:
-        code = f"Labels({names}, {array}({[list(row) for row in rows]}))"
-        if width == 1 and flat == list(range(flat[0], flat[0] + len(flat))):
-            values = f"{module}.arange({flat[0]}, {flat[-1] + 1}).reshape(-1, 1)"
-            code = min(code, f"Labels({names}, {values})", key=len)
-    return code if labels.device.type == "cpu" else f'{code}.to("{labels.device}")'
-
-
-def block_source(
-    block: TensorBlock,
-    array: str = "torch.tensor",
-    longest: int | None = None,
-    *,
-    gradients: bool = True,
-) -> str:
-    """The code of a block, with its gradients or without them."""
-    components = ", ".join(labels_source(labels, array, longest) for labels in block.components)
-    code = (
-        f"TensorBlock({tensor_source(block.values, longest)}, "
-        f"{labels_source(block.samples, array, longest)}, "
-        f"[{components}], {labels_source(block.properties, array, longest)})"
-    )
-    if not gradients or not block.has_any_gradient():
-        return code
-    of = (f"{json.dumps(p)}: {block_source(g, array, longest)}" for p, g in block.gradients())
-    return f"with_gradients({code}, {{{', '.join(of)}}})"
-
-
-def map_source(tensor: TensorMap, array: str = "torch.tensor", longest: int | None = None) -> str:
-    """The code of a map."""
-    blocks = ", ".join(block_source(block, array, longest) for block in tensor)
-    return f"TensorMap({labels_source(tensor.keys, array, longest)}, [{blocks}])"
