@@ -1,4 +1,3 @@
-import dataclasses
 import itertools
 
 import pytest
@@ -6,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tmref import Labels, implementations, nn, twins
-from tmref.catalog import ROWS, TRAITS, Call, Layer, invariances, make_torch, recipe, set_parameters
+from tmref import Labels, implementations, twins
+from tmref.catalog import ROWS, Call, invariances, make_torch, recipe
 from tmref.nn._arguments import INVARIANT
 from tmref.strategies import recipes, tensor_maps
 
@@ -65,85 +64,6 @@ def calls(call):
         for item in arg if isinstance(arg, list) else [arg]:
             if isinstance(item, Call):
                 yield from calls(item)
-
-
-# --- the table
-
-
-def test_names_of_rows_are_unique_identifiers():
-    names = [row.name for row in ROWS]
-    assert len(set(names)) == len(names)
-    assert all(name.isidentifier() and name.islower() for name in names)
-
-
-@rows
-def test_rows_have_known_traits(row):
-    assert row.traits
-    assert row.traits <= set(TRAITS)
-
-
-@pytest.mark.parametrize("trait", TRAITS)
-def test_traits_have_rows_and_words(trait):
-    assert any(trait in row.traits for row in ROWS)
-    assert len(TRAITS[trait].split()) > 3
-
-
-@rows
-def test_rows_name_modules_of_the_reference_and_of_torch(row):
-    assert row.module in nn.__all__
-    assert row.layers
-    for layer in row.layers:
-        assert issubclass(getattr(torch.nn, layer.kind), torch.nn.Module)
-        if row.module in ("ModuleMap", "EquivariantTransformation"):
-            assert layer.name == layer.kind
-        else:
-            assert layer.name in nn.__all__
-    if row.module not in ("ModuleMap", "EquivariantTransformation", "Sequential"):
-        assert [layer.name for layer in row.layers] == [row.module]
-
-
-def test_every_module_of_the_reference_has_a_row():
-    found = {row.module for row in ROWS} | {layer.name for row in ROWS for layer in row.layers}
-    assert set(nn.__all__) - {"Module", "Buffer"} <= found
-
-
-def test_rows_by_invariance_take_spherical_maps():
-    names = {row.name for row in ROWS if row.by_invariance}
-    assert names == {row.name for row in ROWS if row.maps.get("spherical")}
-    assert {
-        "equivariant_linear",
-        "invariant_relu",
-        "invariant_layer_norm",
-        "equivariant_tanh",
-        "sequential_equivariant",
-    } <= names
-    assert names.isdisjoint({"linear", "silu_in_place", "layer_norm", "sequential_layer_norm"})
-
-
-def test_one_row_changes_its_input():
-    assert [row.name for row in ROWS if "pure" not in row.traits] == ["silu_in_place"]
-    assert ROW["silu_in_place"].layers == (Layer("SiLU", {"in_place": True}),)
-
-
-def test_rows_that_keep_sizes_are_those_of_factors_for_the_values():
-    assert [row.name for row in ROWS if row.keeps_sizes] == ["equivariant_tanh", "equivariant_mlp"]
-
-
-def test_rows_are_plain_data():
-    assert all(dataclasses.replace(row) == row for row in ROWS)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        ROWS[0].name = "another"
-
-
-def test_the_exact_rows_are_those_of_sums_and_products():
-    names = {row.name for row in ROWS if row.exact}
-    assert {"linear", "linear_no_bias", "relu", "sequential_linear", "sequential_mlp"} <= names
-    assert {"equivariant_linear", "invariant_relu"} <= names
-    assert names.isdisjoint({"silu", "tanh", "module_map_tanh", "module_map_mlp", "sequential_tanh"})
-    assert names.isdisjoint({"layer_norm", "equivariant_tanh", "equivariant_mlp"})
-
-
-# --- recipes
 
 
 def types_of(row, invariant):
@@ -307,47 +227,3 @@ def test_initial_parameters_are_those_of_the_twins_after_the_same_seed(row, made
     torch.manual_seed(initial.seed)
     twins = [p for twin in initial.twins for p in make_torch(twin).parameters()]
     assert all(torch.equal(a, b) for a, b in zip(theirs, twins, strict=True))
-
-
-# --- setting parameters
-
-
-def test_parameters_are_set_in_place():
-    module = torch.nn.Linear(2, 1)
-    before = list(module.parameters())
-    set_parameters(before, (torch.tensor([[1.0, 2.0]]), torch.tensor([3.0])))
-    assert module.weight is before[0]
-    assert (module.weight.tolist(), module.bias.tolist()) == ([[1, 2]], [3])
-    assert module.weight.requires_grad
-
-
-@pytest.mark.parametrize(
-    ("values", "theirs"),
-    [
-        ((), "[]"),
-        ((torch.zeros(1, 2),), "[(1, 2)]"),
-        ((torch.zeros(2, 1), torch.zeros(1)), "[(2, 1), (1,)]"),
-        ((torch.zeros(1), torch.zeros(1, 2)), "[(1,), (1, 2)]"),
-    ],
-)
-def test_parameters_of_other_shapes_are_refused_and_nothing_is_set(values, theirs, refused):
-    module = torch.nn.Linear(2, 1)
-    before = [p.clone() for p in module.parameters()]
-    message = (
-        "the module has parameters of the shapes [(1, 2), (1,)], but its twin in plain torch, key by "
-        f"key, {theirs}"
-    )
-    with refused(ValueError, message):
-        set_parameters(list(module.parameters()), values)
-    assert all(torch.equal(a, b) for a, b in zip(before, module.parameters(), strict=True))
-
-
-# --- what it imports
-
-
-def test_the_catalog_imports_no_hypothesis(run_python):
-    done = run_python(
-        "import sys, tmref.catalog\n"
-        "print(sorted({'hypothesis', 'pytest', 'tmref.strategies'} & set(sys.modules)))"
-    )
-    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr

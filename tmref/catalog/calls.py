@@ -1,0 +1,92 @@
+"""Calls that are not yet made: how modules, labels, blocks and maps are made, as plain data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from .. import twins
+from ..labels import Labels
+from ..printing import PrintedAsSource
+
+
+@dataclass(frozen=True, repr=False)
+class Call(PrintedAsSource):
+    """A call that is not yet made: ``name(*args, **kwargs)``.
+
+    The name is one of torch's (``torch.nn.Linear``), one of :mod:`tmref.twins` (``twins.LayerNorm``),
+    one of an implementation's constructors of data (``Labels``, ``TensorBlock``, ``TensorMap``), or
+    else one of its ``nn``; ``add_gradient(block, parameter, gradient)`` is the block with that gradient.
+    Arguments are numbers, dtypes, tensors, labels, blocks, maps, further calls, and lists of them; one
+    that is left out stays left out. ``parameters`` are what the module's are set to, in its own order;
+    None leaves the initial ones.
+    """
+
+    name: str
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    parameters: tuple[torch.Tensor, ...] | None = None
+
+    @property
+    def is_torch(self) -> bool:
+        """Whether it is a module of plain torch that is made."""
+        return self.name.startswith(("torch.nn.", "twins."))
+
+    def __call__(self) -> torch.nn.Module:
+        """Make the module, where it is plain torch."""
+        return make_torch(self)
+
+    def with_initial_parameters(self) -> Call:
+        """The same call, and the calls in its arguments, with no parameters set."""
+
+        def initial(arg: Any) -> Any:
+            if isinstance(arg, list):
+                return [initial(item) for item in arg]
+            return arg.with_initial_parameters() if isinstance(arg, Call) else arg
+
+        return dataclasses.replace(self, args=tuple(map(initial, self.args)), parameters=None)
+
+    def with_arguments(self, change: Callable[[str, Any], Any]) -> Call:
+        """The same call, and the calls that it takes, with ``change(name, value)`` in the place of every
+        other argument. Labels by position are named ``in_keys``, what else is has an empty name."""
+
+        def changed(name: str, value: Any) -> Any:
+            return value.with_arguments(change) if isinstance(value, Call) else change(name, value)
+
+        args = tuple(changed("in_keys" if isinstance(a, Labels) else "", a) for a in self.args)
+        kwargs = {name: changed(name, value) for name, value in self.kwargs.items()}
+        return dataclasses.replace(self, args=args, kwargs=kwargs)
+
+
+@dataclass(frozen=True, repr=False)
+class Later(PrintedAsSource):
+    """A function without arguments that makes a call: what is invalid has a name before it is made."""
+
+    call: Call
+
+
+def make_torch(call: Call) -> torch.nn.Module:
+    """Make a call of plain torch, and set its parameters."""
+    args = [make_torch(arg) if isinstance(arg, Call) else arg for arg in call.args]
+    home = torch.nn if call.name.startswith("torch.nn.") else twins
+    module: torch.nn.Module = getattr(home, call.name.rpartition(".")[2])(*args, **call.kwargs)
+    if call.parameters is not None:
+        set_parameters(list(module.parameters()), call.parameters)
+    return module
+
+
+def set_parameters(parameters: Sequence[torch.nn.Parameter], values: Sequence[torch.Tensor]) -> None:
+    """Give parameters their values. Raises ValueError where their number or shapes differ."""
+    shapes = [[tuple(v.shape) for v in tensors] for tensors in (parameters, values)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"the module has parameters of the shapes {shapes[0]}, but its twin in plain torch, key "
+            f"by key, {shapes[1]}"
+        )
+    with torch.no_grad():
+        for parameter, value in zip(parameters, values, strict=True):
+            parameter.copy_(value)

@@ -1,0 +1,23 @@
+"""What modules promise."""
+
+from __future__ import annotations
+
+#: What a row, or a module of one's own, can promise. Laws name traits, never classes.
+TRAITS: dict[str, str] = {
+    "keeps_keys": "the keys of the input are the keys of the output, in order",
+    "keeps_samples": "every block keeps its samples",
+    "keeps_components": "every block keeps its components",
+    "pure": "a forward leaves its input as it was",
+    "per_block": "the output of a block depends on that block alone",
+    "per_sample": "the output of a sample depends on that sample alone",
+    "keyed": "every key has a module of its own, and other keys have none",
+    "linear": "linear up to a bias: f(ax + by) - f(0) = a(f(x) - f(0)) + b(f(y) - f(0))",
+    "pointwise": "every value of the output depends on the one value in its place",
+    "deterministic": "one input gives one output: no random numbers, no state that a forward changes",
+    "equivariant": "the output for a rotated map of spherical tensors is the rotated output",
+    "composed": "the layers it is given are applied one after the other",
+    "seeded": "the initial parameters are those of torch's modules, made for one key after the other",
+    "sized": "it is told the number of features, and the dtype and the device of its parameters",
+    "normalised": "the values of every sample are divided by their standard deviation",
+    "may_overwrite": "it can be told to overwrite the values of its input",
+}
