@@ -13,7 +13,7 @@ import pytest
 from . import verdicts
 from .catalog import DATA, ROWS
 from .implementations import Implementation, UnknownImplementation, UnusableDevice, load
-from .laws import LAWS, encoding
+from .laws import LAWS, smoke
 from .laws.checks import cases
 from .laws.runner import NO_ROW
 
@@ -85,7 +85,7 @@ class _Recorder:
         self._versions = {implementation.name: str(implementation.version) for implementation in found}
         device = str(found[0].device)
         settings = {"effort": config.getoption("tmref_effort"), "selection": config.getoption("-k")}
-        laws = {encoding.NAME: "encoding"} | {law.name: law.family for law in LAWS}
+        laws = {smoke.NAME: "smoke"} | {law.name: law.family for law in LAWS}
         rows = [NO_ROW, *(row.name for row in (*DATA, *ROWS))]
         head = verdicts.header(self._versions, laws, rows, _seed(config), settings, device)
         self._report = verdicts.Report(Path(config.getoption("tmref_report")), head)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import Phase
 
 from tmref.catalog import DATA, ROWS
-from tmref.laws import LAWS, encoding
+from tmref.laws import LAWS, smoke
 
 
 def _loaded(name):
@@ -58,4 +58,4 @@ def without_shrinking(monkeypatch):
     def settings(**options):
         return hypothesis.settings(**{**options, "phases": [Phase.generate]})
 
-    monkeypatch.setattr(encoding, "settings", settings)
+    monkeypatch.setattr(smoke, "settings", settings)

@@ -5,7 +5,7 @@ from mutants import MUTANTS, Planted
 
 from tmref import Labels, TensorBlock, TensorMap
 from tmref.implementations.reference import Reference
-from tmref.laws import merging
+from tmref.laws.data import _moves_by_value
 
 
 def data(law, *rows):
@@ -621,7 +621,7 @@ class Moving(TensorMap):
 @of_maps(components)
 class ComponentsInReverse(Moving):
     def moved(self, x, names):
-        y = merging.components_to_properties(x, names, x)
+        y = _moves_by_value.components_to_properties(x, names, x)
         blocks = [
             TensorBlock(b.values.flip(-1), b.samples, b.components, b.properties)
             if len(b.properties)
@@ -634,4 +634,4 @@ class ComponentsInReverse(Moving):
 @of_maps(components)
 class TheFirstComponentOnly(Moving):
     def moved(self, x, names):
-        return merging.components_to_properties(x, x.component_names[:1], x)
+        return _moves_by_value.components_to_properties(x, x.component_names[:1], x)

@@ -12,12 +12,13 @@ from tmref.bench.work import Cell, made_map, subjects
 from tmref.catalog import DATA, ROWS, Call
 from tmref.implementations import CPU
 from tmref.implementations.reference import Reference
-from tmref.laws import LAWS, check_module, encoding
+from tmref.laws import LAWS, check_module
 from tmref.laws.checks import cases
+from tmref.laws.edits import map_values, require_grad
 from tmref.laws.law import data_law, law
-from tmref.laws.maps import map_values, require_grad
 from tmref.laws.runner import check, smoke
-from tmref.laws.subject import differentiate, quiet
+from tmref.laws.smoke import NAME
+from tmref.laws.twin import differentiate, quiet
 from tmref.strategies import like, tensor_blocks
 from tmref.verdicts import ERROR, FAIL, PASS
 
@@ -254,7 +255,7 @@ class Misplaced(Reference):
 
 def test_an_adapter_that_loses_the_device_fails_the_smoke_law(without_shrinking):
     verdict = smoke(Misplaced().on(elsewhere.NAME))
-    assert (verdict.row, verdict.law, verdict.verdict) == ("-", encoding.NAME, FAIL)
+    assert (verdict.row, verdict.law, verdict.verdict) == ("-", NAME, FAIL)
     assert "are on cpu, expected on elsewhere:0" in verdict.message
     assert '.to("elsewhere:0")' in verdict.counterexample
 

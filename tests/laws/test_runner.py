@@ -13,7 +13,7 @@ from tmref.implementations import Example, Known
 from tmref.implementations.reference import Reference, implementation
 from tmref.laws import LAWS, Law, runner
 from tmref.laws.runner import check
-from tmref.laws.subject import Subject
+from tmref.laws.session import ModuleSession
 from tmref.verdicts import ERROR, FAIL, PASS, UNTESTED
 
 LAW = "values_are_those_of_plain_torch"
@@ -126,7 +126,7 @@ def test_where_all_is_known_the_example_alone_decides(check_relu, rows):
 
 def test_what_a_module_does_to_its_input_is_seen_afterwards_and_nowhere_else(rows):
     example = only(rows["silu_in_place"], 2.0)
-    subject = Subject(implementation, example.recipe)
+    subject = ModuleSession(implementation, example.recipe)
     y = subject(example.x)
     assert example.x[0].values.item() == subject.steps[-1].given["x"][0].values.item() == 2
     assert subject.input_afterwards()[0].values.item() == y[0].values.item() != 2

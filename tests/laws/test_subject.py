@@ -12,8 +12,9 @@ from tmref.compare import Refused
 from tmref.implementations import load
 from tmref.implementations.reference import implementation as reference
 from tmref.laws.law import data_law, law
+from tmref.laws.outcomes import NotOffered, Raised
 from tmref.laws.runner import check
-from tmref.laws.subject import Data, NotOffered, Raised
+from tmref.laws.session import Session
 from tmref.verdicts import ERROR, FAIL, NOT_OFFERED, PASS
 
 NAMES = ("reference", "metatensor-learn", "metatensor-torch")
@@ -27,7 +28,7 @@ def x(block):
 
 @by_name
 def test_what_is_given_is_encoded_and_what_comes_back_is_decoded(name, x):
-    f = Data(load(name))
+    f = Session(load(name))
     assert f.run("x.keys", x=x) == x.keys
     assert type(f["x"]) is load(name).TensorMap or f["x"]._type().name() == "TensorMap"
     block = f.run("x.block(1)")
@@ -38,14 +39,14 @@ def test_what_is_given_is_encoded_and_what_comes_back_is_decoded(name, x):
 
 @by_name
 def test_labels_of_numpy_and_of_torch_both_come_back_as_tensors(name):
-    f = Data(load(name))
+    f = Session(load(name))
     values = f.run("a.values", a=Labels.range("n", 3))
     assert values.tolist() == [[0], [1], [2]]
     assert isinstance(values, torch.Tensor)
 
 
 def test_names_stay_for_later_lines():
-    f = Data(reference)
+    f = Session(reference)
     assert f.run("a = 2 * n", n=3) == 6
     assert f.run("a + n") == 9
     f.run("import math\nb = math.floor(a / 4)")
@@ -54,7 +55,7 @@ def test_names_stay_for_later_lines():
 
 
 def test_what_a_line_does_to_what_it_is_given_stays_there(x):
-    f = Data(reference)
+    f = Session(reference)
     before = x.copy()
     f.run("x.block(0).values.zero_()", x=x)
     assert torch.equal(x.block(0).values, before.block(0).values)
@@ -63,7 +64,7 @@ def test_what_a_line_does_to_what_it_is_given_stays_there(x):
 
 
 def test_what_raises_is_refused_or_an_error_with_its_line():
-    f = Data(reference)
+    f = Session(reference)
     refused = f.attempt_to_run("[][0]")
     assert isinstance(refused, Refused)
     assert isinstance(refused.error, IndexError)
@@ -72,9 +73,9 @@ def test_what_raises_is_refused_or_an_error_with_its_line():
 
 
 def test_what_is_not_offered():
-    assert Data(reference).offered("name") == "reference"
+    assert Session(reference).offered("name") == "reference"
     with pytest.raises(NotOffered, match="reference does not offer it: telepathy"):
-        Data(reference).offered("telepathy")
+        Session(reference).offered("telepathy")
 
 
 # --- laws of such lines

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from tmref.implementations import load
 from tmref.laws.checks import cases
-from tmref.laws.subject import quiet
+from tmref.laws.twin import quiet
 
 from . import copies, results, sample
 from .trials import LEFT, STAGES, Bench, Trial

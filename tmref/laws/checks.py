@@ -20,9 +20,10 @@ from ..labels import LabelsEntry
 from ..strategies import array_values
 from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
-from . import encoding, runner
+from . import runner, smoke
+from .chapters import LAWS
 from .law import Law
-from .subject import quiet
+from .twin import quiet
 
 Twins = Callable[[LabelsEntry, TensorBlock], torch.nn.Module]
 
@@ -42,16 +43,16 @@ class Case:
     def name(self) -> str:
         """The case in one word: implementation, row and law."""
         row = self.row.name if self.row else runner.NO_ROW
-        law = self.law.name if self.law else encoding.NAME
+        law = self.law.name if self.law else smoke.NAME
         return f"{self.implementation.name}-{row}-{law}"
 
     def check(self) -> Verdict:
         """The verdict; untested where the smoke law failed before."""
-        smoke = runner.smoke(self.implementation, self.seed)
+        first = runner.smoke(self.implementation, self.seed)
         if self.law is None or self.row is None:
-            return smoke
-        if smoke.verdict != PASS:
-            reason = f"the smoke law failed: {smoke.message}"
+            return first
+        if first.verdict != PASS:
+            reason = f"the smoke law failed: {first.message}"
             version = str(self.implementation.version)
             return Verdict(
                 self.law.name, self.row.name, self.implementation.name, version, UNTESTED, message=reason
@@ -78,8 +79,6 @@ def cases(
     """The smoke law, then every law on every row that has its traits, on ``effort`` times the examples
     that it asks for, with all data and modules on ``device``. Raises UnusableDevice where there is none
     of this name."""
-    from . import LAWS
-
     implementation = implementation.on(device)
     found = [
         Case(implementation, law, row, law.examples_on(row, effort), seed, database)
@@ -156,8 +155,6 @@ def check_module(
     where a law is broken or a declared trait can't be tested, with the scripts that show it;
     ValueError for a trait that doesn't exist, or an unusable device.
     """
-    from . import LAWS
-
     unknown = sorted(set(traits) - set(TRAITS))
     if unknown:
         raise ValueError(f"there is no trait {unknown[0]!r}; there are {', '.join(TRAITS)}")
@@ -201,7 +198,7 @@ def check_module(
         laws = [law for law in LAWS if trait in law.traits and law.traits <= {*traits, trait}]
         if trait not in traits:
             # what can be compiled or exported says nothing about it
-            found = {verdict_on(law, False).verdict for law in laws if law.family != "abilities"}
+            found = {verdict_on(law, False).verdict for law in laws if law.family != "transforms"}
             if PASS in found and found <= {PASS, UNTESTED}:
                 undeclared.append(trait)
     if undeclared:

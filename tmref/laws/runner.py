@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import re
 import time
@@ -20,14 +19,16 @@ from hypothesis.errors import Flaky, HypothesisException
 from ..catalog import Recipe, Row
 from ..compare import Difference, Refused, Tolerance, compare
 from ..implementations import CPU, Example, Implementation, Known
-from ..reports.source import Shown, Source
 from ..strategies import recipes
 from ..tensor_map import TensorMap
-from ..twins import LayerNorm
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
-from . import encoding
 from .law import Law
-from .subject import Data, NotOffered, Raised, Subject, Untested, on_cpu, random_numbers_kept
+from .outcomes import NotOffered, Raised, Untested
+from .script import Shown, Source
+from .session import ModuleSession, Session
+from .smoke import NAME, Lost, search
+from .tolerance import rounds, tolerance_for
+from .twin import on_cpu, random_numbers_kept
 
 Recipes = Callable[..., "st.SearchStrategy[Recipe]"]
 
@@ -57,7 +58,7 @@ class Broken(Exception):
         kind: str,
         words: str,
         example: Example,
-        subject: Data | None,
+        subject: Session | None,
         difference: Difference | None = None,
         left: Any = None,
         tolerance: Tolerance | None = None,
@@ -80,9 +81,9 @@ def try_example(
     Raises Untested where it can't be tried.
     """
     before = x.copy() if isinstance(x, TensorMap) else x
-    subject: Data | None = None
+    subject: Session | None = None
     try:
-        subject = Data(implementation) if recipe is None else Subject(implementation, recipe)
+        subject = Session(implementation) if recipe is None else ModuleSession(implementation, recipe)
         sides = law.sides(subject, x, draw)
         if subject.device != CPU:
             sides = on_cpu(sides)
@@ -100,17 +101,13 @@ def try_example(
     tolerance = None
     difference = compare(*sides)
     is_of_values = difference is not None and not isinstance(difference.right, Refused)
-    if is_of_values and isinstance(subject, Subject) and _rounds(law, subject.recipe.row):
-        tolerance = _tolerance(subject, sides, draw.drawn)
+    if is_of_values and isinstance(subject, ModuleSession) and rounds(law, subject.recipe.row):
+        tolerance = tolerance_for(subject, sides, draw.drawn)
         difference = compare(*sides, tolerance)
     if not difference:
         return None
     example = Example(recipe, before, draw.drawn)
     return Broken(FAIL, difference.words, example, subject, difference, sides[0], tolerance)
-
-
-def _rounds(law: Law, row: Row) -> bool:
-    return law.rounded or not (row.exact or law.copied)
 
 
 def _unreliable(error: Flaky) -> str:
@@ -119,58 +116,6 @@ def _unreliable(error: Flaky) -> str:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [""])[0]
-
-
-def _tolerance(subject: Subject, sides: Any, drawn: dict[str, Any]) -> Tolerance:
-    """The one tolerance there is: from plain torch's own error, and the magnitude of what is summed.
-
-    The magnitude is the largest in the twin on absolute values with absolute parameters, after each of
-    its layers, times that of the sides and of what was drawn: an upper bound for sums of their products.
-    """
-    terms = max(1.0, _magnitude(sides)) * max(1.0, _magnitude(list(drawn.values())))
-    inputs = [step.given["x"] for step in subject.steps if isinstance(step.given.get("x"), TensorMap)]
-    if subject.recipe.twins is None:
-        return Tolerance(0.0, terms * max(1.0, _magnitude(inputs)))
-    error, largest = 0.0, [1.0]
-
-    def record(module: torch.nn.Module, given: Any, output: torch.Tensor) -> None:
-        largest.append(_magnitude(output))
-
-    with torch.no_grad():
-        twin = subject.twin
-        exact, absolute = copy.deepcopy(twin), copy.deepcopy(twin)
-        exact.modules.double()
-        absolute.modules.double()
-        for module in absolute.modules.modules():
-            if isinstance(module, LayerNorm):
-                module.forward = module.bound  # type: ignore[method-assign]
-            module.register_forward_hook(record)
-        for parameter in absolute.modules.parameters():
-            parameter.abs_()
-        for x in inputs:
-            for key, block in x.items():
-                if twin.in_keys.position(key) is None:
-                    continue
-                values = block.values.double()
-                there = twin.module(key)(block.values).double() - exact.module(key)(values)
-                error = max(error, _magnitude(there))
-                absolute.module(key)(values.abs())
-    return Tolerance(error, terms * max(largest))
-
-
-def _magnitude(value: Any) -> float:
-    """The largest finite number in a nest of maps, tensors and lists."""
-    if isinstance(value, torch.Tensor):
-        finite = value.detach().double().abs()
-        finite = finite[finite.isfinite()]
-        return float(finite.max()) if finite.numel() else 0.0
-    if isinstance(value, TensorMap):
-        value = [[b.values, *(g.values for _, g in b.gradients())] for b in value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        return max(map(_magnitude, value), default=0.0)
-    return abs(float(value)) if isinstance(value, (int, float)) else 0.0
 
 
 def check(
@@ -338,11 +283,11 @@ def _parts(left: Any, path: str) -> Iterator[tuple[Any, str]]:
 @functools.lru_cache(maxsize=64)
 def smoke(implementation: Implementation, hypothesis_seed: int = 0) -> Verdict:
     """The verdict on the smoke law; it is found once in a process."""
-    verdict = Verdict(encoding.NAME, NO_ROW, implementation.name, str(implementation.version), PASS)
+    verdict = Verdict(NAME, NO_ROW, implementation.name, str(implementation.version), PASS)
     started = time.perf_counter()
     try:
-        verdict.examples = encoding.search(implementation, _SMOKE_EXAMPLES, hypothesis_seed)
-    except encoding.Lost as lost:
+        verdict.examples = search(implementation, _SMOKE_EXAMPLES, hypothesis_seed)
+    except Lost as lost:
         raised = isinstance(lost.problem, Exception)
         verdict.verdict = ERROR if raised else FAIL
         verdict.message = (

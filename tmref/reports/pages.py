@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 
 from ..catalog import DATA, ROWS, TRAITS, Row
-from ..laws import LAWS, encoding
+from ..laws import LAWS, smoke
 
 _WIDTH = 105
 
@@ -54,7 +54,7 @@ def rows_page() -> str:
 
 def _laws() -> Iterator[str]:
     yield _LAWS
-    yield from _law("smoke", encoding.NAME, "any implementation, before all other laws", encoding.DEMAND)
+    yield from _law("smoke", smoke.NAME, "any implementation, before all other laws", smoke.DEMAND)
     family = "smoke"
     for law in LAWS:
         about = "data: " if law.of_data else ""

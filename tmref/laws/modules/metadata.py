@@ -6,46 +6,46 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ..block import TensorBlock
-from ..compare import Refused
-from ..labels import Labels
-from ..strategies import keys, labels
-from ..tensor_map import TensorMap
-from .law import data_law, law
-from .maps import Relabelling, accepted, relabelled, with_keys
-from .subject import Data, Subject
+from ...block import TensorBlock
+from ...compare import Refused
+from ...labels import Labels
+from ...strategies import keys, labels
+from ...tensor_map import TensorMap
+from ..edits import Relabelling, accepted, relabelled, with_keys
+from ..law import data_law, law
+from ..session import ModuleSession, Session
 
 
 @law("keeps_keys")
-def keys_survive_in_order(f: Subject, x: Any, draw: Any) -> Any:
+def keys_survive_in_order(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The output has the keys of the input, in their order. [doc] ModuleMap applies a module to every
     block of the map."""
     return f(x).keys, x.keys
 
 
 @law("keeps_keys", maps={"min_blocks": 0, "max_blocks": 0})
-def a_map_without_blocks_gives_one_without_blocks(f: Subject, x: Any, draw: Any) -> Any:
+def a_map_without_blocks_gives_one_without_blocks(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A map of no blocks gives a map of no blocks, under the same keys. [maths] for every block is for
     none, too."""
     return f(x), x
 
 
 @law("keeps_samples")
-def samples_survive(f: Subject, x: Any, draw: Any) -> Any:
+def samples_survive(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Every block has the samples that it had, in their order. [doc] ModuleMap: only the properties
     can't be preserved."""
     return [block.samples for block in f(x)], [block.samples for block in x]
 
 
 @law("keeps_components")
-def components_survive(f: Subject, x: Any, draw: Any) -> Any:
+def components_survive(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Every block has the components that it had, in their order. [doc] ModuleMap: only the
     properties can't be preserved."""
     return [block.components for block in f(x)], [block.components for block in x]
 
 
 @law("keyed")
-def properties_are_those_asked_for(f: Subject, x: Any, draw: Any) -> Any:
+def properties_are_those_asked_for(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Every block has the out_properties of its key, by default one dimension "_" counting from 0.
     [doc] "By default the output properties are relabeled using Labels.range with '_' as key"."""
     y = f(x)
@@ -54,7 +54,7 @@ def properties_are_those_asked_for(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law("keeps_samples", "keeps_components", maps={"max_gradients": 2}, examples=50)
-def gradients_keep_their_labels(f: Subject, x: Any, draw: Any) -> Any:
+def gradients_keep_their_labels(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A map with explicit gradients is refused, or the output has gradients with respect to the same
     parameters, at the same samples and of the same components, and of the properties of its values.
     [maths] a derivative of f(x) is where one of x is. [doc] TensorBlock: gradients have the properties
@@ -85,7 +85,7 @@ _ON_META = (
 
 
 @law("keyed", examples=50)
-def maps_on_meta_are_refused_or_stay_there(f: Subject, x: Any, draw: Any) -> Any:
+def maps_on_meta_are_refused_or_stay_there(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where the map, and the module or not, are moved to the device meta, which has shapes and no
     numbers, the output is there, of the dtypes and shapes that it has elsewhere, or is refused. [torch]
     the output of a module is on the device of its input."""
@@ -111,7 +111,7 @@ z = TensorMap(again(y.keys), [made_of(block) for block in y.blocks()])"""
 
 
 @law("keyed", maps={"max_gradients": 1}, examples=50)
-def the_output_is_what_the_constructors_take(f: Subject, x: Any, draw: Any) -> Any:
+def the_output_is_what_the_constructors_take(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Labels, blocks and a map can be made of what the output has: rows are unique, sizes fit, gradients
     are of samples that are there. [doc] Labels: entries are unique; TensorBlock: labels have the sizes
     of the values."""
@@ -120,7 +120,7 @@ def the_output_is_what_the_constructors_take(f: Subject, x: Any, draw: Any) -> A
 
 
 @law("keyed", "keeps_keys", examples=50)
-def names_of_keys_mean_nothing(f: Subject, x: Any, draw: Any) -> Any:
+def names_of_keys_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where the dimensions of the keys have other names and another order, in the module and the map
     alike, the output is the same under those keys. [doc] keys are what blocks are found by; only
     invariant_keys select by what they are."""
@@ -132,7 +132,7 @@ def names_of_keys_mean_nothing(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law("keeps_samples", "keeps_components", examples=50)
-def names_of_samples_components_and_properties_mean_nothing(f: Subject, x: Any, draw: Any) -> Any:
+def names_of_samples_components_and_properties_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where samples, components and properties have dimensions of other names, in another order, the
     values stay, and so do the properties of the output. [doc] ModuleMap applies a module to the values
     of every block."""
@@ -163,7 +163,7 @@ _IDENTITIES = "module = nn.ModuleMap(in_keys, [torch.nn.Identity() for _ in in_k
 
 
 @data_law("any_module_map", keys(), examples=50)
-def keys_and_properties_of_a_module_are_those_given(f: Data, x: Any, draw: Any) -> Any:
+def keys_and_properties_of_a_module_are_those_given(f: Session, x: Any, draw: Any) -> Any:
     """A ModuleMap says with which in_keys and out_properties it was made. [doc] ModuleMap.in_keys:
     "Labels that defines the keys this module map expects as input"; ModuleMap.out_properties: "A list of
     labels that is used to determine properties of the output"."""
@@ -176,7 +176,7 @@ def keys_and_properties_of_a_module_are_those_given(f: Data, x: Any, draw: Any) 
 
 
 @data_law("any_module_map", maps={"min_blocks": 1}, examples=50)
-def default_properties_are_32_bit_integers(f: Data, x: Any, draw: Any) -> Any:
+def default_properties_are_32_bit_integers(f: Session, x: Any, draw: Any) -> Any:
     """The integers of the output's labels are of the type of those that were given. [doc] Labels are of
     "32-bit integers"."""
     code = "y = nn.ModuleMap(x.keys, [torch.nn.Identity() for _ in x.keys])(x)"

@@ -7,7 +7,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -18,14 +18,7 @@ from ..implementations import CPU, Example, Implementation
 from ..labels import Labels, labels_source
 from ..printing import source_of, tensor_source
 from ..tensor_map import TensorMap
-
-if TYPE_CHECKING:
-    from ..laws.subject import Step
-
-
-#: What the code of a law may use without importing it, and a script imports where it uses it.
-IMPORTS = ("copy", "io", "pickle", "threading", "warnings")
-
+from .steps import IMPORTS, Step
 
 #: The calls that make data.
 _OF_DATA = ("Labels", "TensorBlock", "TensorMap")

@@ -1,4 +1,4 @@
-"""Laws of abilities: what torch can make of a module, where an implementation offers it."""
+"""Laws of transforms: what torch can make of a module, where an implementation offers it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 
-from ..strategies import like
-from .law import law
-from .maps import with_values
-from .subject import Subject
+from ...strategies import like
+from ..edits import with_values
+from ..law import law
+from ..session import ModuleSession
 
 
 @law("keyed", examples=10)
-def a_functional_call_uses_the_parameters_given(f: Subject, x: Any, draw: Any) -> Any:
+def a_functional_call_uses_the_parameters_given(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.func.functional_call with other parameters gives what the torch modules give with these,
     and leaves the module's own as they were. [torch] "replacing the module parameters and buffers
     with the provided ones"."""
@@ -28,7 +28,7 @@ def a_functional_call_uses_the_parameters_given(f: Subject, x: Any, draw: Any) -
 
 
 @law("keyed", "pure", examples=10)
-def transforms_of_functions_go_through_modules(f: Subject, x: Any, draw: Any) -> Any:
+def transforms_of_functions_go_through_modules(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.vmap over stacked parameters gives the stacked values of every block, and torch.func.grad
     the derivatives. [torch] torch.func's transforms take functions of tensors, as functional_call
     makes of a module; they say that they need operations of torch alone."""
@@ -54,7 +54,7 @@ def transforms_of_functions_go_through_modules(f: Subject, x: Any, draw: Any) ->
     return [stacks, list(found.values())], [both, list(expected)]
 
 
-def _double(f: Subject) -> None:
+def _double(f: ModuleSession) -> None:
     """Multiply the parameters of the twin by 2."""
     with torch.no_grad():
         for parameter in f.twin.parameters().values():
@@ -62,7 +62,7 @@ def _double(f: Subject) -> None:
 
 
 @law("composed", examples=5)
-def a_compiled_module_does_what_the_module_does(f: Subject, x: Any, draw: Any) -> Any:
+def a_compiled_module_does_what_the_module_does(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.compile gives a module of the same outputs, for other values too, and of the same
     derivatives. [torch] torch.compile optimizes a module; eager mode says what it returns."""
     f.offered("compiles")
@@ -81,7 +81,7 @@ def _gradients(parameters: dict[str, torch.Tensor]) -> dict[str, torch.Tensor | 
 
 
 @law("composed", examples=5)
-def an_exported_program_does_what_the_module_does(f: Subject, x: Any, draw: Any) -> Any:
+def an_exported_program_does_what_the_module_does(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.export gives a program of the same outputs, for other values of the same labels too, before
     and after it was saved. [torch] torch.export: a program that "represents the computation of the
     function"."""
@@ -98,7 +98,7 @@ def an_exported_program_does_what_the_module_does(f: Subject, x: Any, draw: Any)
 
 
 @law("keyed", examples=5)
-def a_scripted_module_does_what_the_module_does(f: Subject, x: Any, draw: Any) -> Any:
+def a_scripted_module_does_what_the_module_does(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.jit.script gives a module of the same outputs, before and after it was saved. [torch]
     TorchScript keeps the meaning of the Python that it compiles."""
     f.offered("scripts")

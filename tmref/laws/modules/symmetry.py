@@ -8,16 +8,16 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from ..block import TensorBlock
-from ..catalog import Call, Recipe, invariances
-from ..labels import Labels
-from ..permutations import Permutation
-from ..rotations import Rotation
-from ..strategies import label_values, permutations, rotations
-from ..tensor_map import TensorMap
-from .law import law
-from .maps import Relabelling, accepted, relabelled, with_keys, with_values, zeros_like
-from .subject import Subject
+from ...block import TensorBlock
+from ...catalog import Call, Recipe, invariances
+from ...labels import Labels
+from ...permutations import Permutation
+from ...rotations import Rotation
+from ...strategies import label_values, permutations, rotations
+from ...tensor_map import TensorMap
+from ..edits import Relabelling, accepted, relabelled, with_keys, with_values, zeros_like
+from ..law import law
+from ..session import ModuleSession
 
 #: What selects scalars: written out, since the reference's default is under test, too.
 _SCALARS = Labels(["o3_lambda", "o3_sigma"], torch.tensor([[0, 1]], dtype=torch.int32))
@@ -34,14 +34,12 @@ _RIGHT_ANGLES = (
     (0, 1, 1, 0),
     (0, 1, -1, 0),
 )
-
-
 #: Maps with something to permute.
 _FILLED = {"min_blocks": 2, "min_samples": 1, "min_properties": 1, "max_gradients": 1}
 
 
 @law("per_block", "per_sample", maps=_FILLED, examples=50)
-def blocks_and_samples_have_no_order(f: Subject, x: Any, draw: Any) -> Any:
+def blocks_and_samples_have_no_order(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The output for permuted blocks and samples is the permuted output; explicit gradients follow their
     samples, or are refused. [doc] blocks and samples are what their labels say, wherever they stand."""
     permuted = Permutation(*draw(permutations(x).map(lambda p: (p.keys, p.samples)), label="orders"))
@@ -50,7 +48,7 @@ def blocks_and_samples_have_no_order(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law("equivariant", examples=50)
-def turns_by_right_angles_commute(f: Subject, x: Any, draw: Any) -> Any:
+def turns_by_right_angles_commute(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The output for a map that was turned by right angles, and inverted or not, is what the output is
     turned to. [doc] the module preserves equivariance: covariant blocks have no bias and no activation;
     [maths] f(Rx) = R f(x) for every R in O(3)."""
@@ -60,7 +58,7 @@ def turns_by_right_angles_commute(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law("equivariant", rounded=True)
-def rotations_commute(f: Subject, x: Any, draw: Any) -> Any:
+def rotations_commute(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The output for a rotated map, inverted or not, is the rotated output, up to rounding. [doc] the
     module preserves equivariance; [maths] f(Rx) = R f(x) for every R in O(3)."""
     any_of_them = rotations(inversions=_may_be_inverted(f.recipe))
@@ -68,7 +66,7 @@ def rotations_commute(f: Subject, x: Any, draw: Any) -> Any:
     return _both_ways(f, x, Rotation(*rotation))
 
 
-def _both_ways(f: Subject, x: TensorMap, rotation: Rotation) -> tuple[TensorMap, TensorMap]:
+def _both_ways(f: ModuleSession, x: TensorMap, rotation: Rotation) -> tuple[TensorMap, TensorMap]:
     y = f(x)
     return f(rotation(x)), rotation(y)
 
@@ -95,7 +93,7 @@ def _selection(call: Call) -> Labels | None:
 
 
 @law("equivariant")
-def covariant_zeros_stay_zeros(f: Subject, x: Any, draw: Any) -> Any:
+def covariant_zeros_stay_zeros(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where covariant blocks are zeros, so are those of the output. [maths] f(0) = f(R0) = R f(0) for
     every R, and only 0 is that; [doc] the bias "is only applied to modules corresponding to invariant
     blocks"."""
@@ -113,7 +111,7 @@ def covariant_zeros_stay_zeros(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law("equivariant")
-def invariant_keys_are_scalars_by_default(f: Subject, x: Any, draw: Any) -> Any:
+def invariant_keys_are_scalars_by_default(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Without invariant_keys, the module is the one with those of o3_lambda 0 and o3_sigma 1. [doc]
     invariant_keys: "If not provided, the invariant keys are assumed to be those where key dimensions
     ["o3_lambda", "o3_sigma"] are equal to [0, 1]"."""
@@ -126,7 +124,7 @@ def invariant_keys_are_scalars_by_default(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law("equivariant", examples=50)
-def invariant_keys_may_be_said_in_other_words(f: Subject, x: Any, draw: Any) -> Any:
+def invariant_keys_may_be_said_in_other_words(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The module is the same whatever selects the same of its keys: more dimensions, in any order, and
     rows that are no keys. [doc] invariant_keys: "Labels object that is used to select the invariant keys
     from in_keys"."""
@@ -145,7 +143,7 @@ def invariant_keys_may_be_said_in_other_words(f: Subject, x: Any, draw: Any) -> 
 
 
 @law("equivariant", "pointwise", maps={"min_samples": 1, "min_properties": 1})
-def only_what_is_selected_is_invariant(f: Subject, x: Any, draw: Any) -> Any:
+def only_what_is_selected_is_invariant(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The activation is for the keys that invariant_keys select, whichever they are, and no others.
     [doc] it is applied to "the keys in in_keys that correspond to the selection passed in
     invariant_keys"."""
@@ -177,7 +175,7 @@ def _selected_by(recipe: Recipe, selection: Labels | None) -> Recipe:
 
 
 @law("keyed", "keeps_keys", examples=50)
-def integers_of_keys_mean_nothing(f: Subject, x: Any, draw: Any) -> Any:
+def integers_of_keys_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where the same is added to the integers of the keys, in the module and the map alike, the output
     is the same under those keys. [doc] keys are what blocks are found by; only invariant_keys select by
     what they are, by default by o3_lambda and o3_sigma."""
@@ -190,7 +188,9 @@ def integers_of_keys_mean_nothing(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law("keeps_samples", "keeps_components", maps={"min_samples": 1, "min_properties": 1}, examples=50)
-def integers_of_samples_components_and_properties_mean_nothing(f: Subject, x: Any, draw: Any) -> Any:
+def integers_of_samples_components_and_properties_mean_nothing(
+    f: ModuleSession, x: Any, draw: Any
+) -> Any:
     """Where something is added to the integers of samples, components and properties, the values stay,
     and so do the properties of the output. [doc] ModuleMap applies a module to the values of every
     block."""

@@ -12,17 +12,17 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from ..block import TensorBlock
-from ..catalog import Later
-from ..compare import Refused
-from ..labels import Labels
-from ..strategies import keys, labels, tensor_blocks, tensor_maps
-from ..strategies.invalid import BLOCKS, LABELS, MAPS, Defect, broken
-from ..strategies.invalid_modules import RECIPES
-from ..tensor_map import TensorMap
-from .law import data_law, law
-from .maps import with_keys
-from .subject import Data, Subject
+from ...block import TensorBlock
+from ...catalog import Later
+from ...compare import Refused
+from ...labels import Labels
+from ...strategies import keys, labels, tensor_blocks, tensor_maps
+from ...strategies.invalid import BLOCKS, LABELS, MAPS, Defect, broken
+from ...strategies.invalid_modules import RECIPES
+from ...tensor_map import TensorMap
+from ..edits import with_keys
+from ..law import data_law, law
+from ..session import ModuleSession, Session
 
 
 def _binding(table: Sequence[Defect]) -> list[str]:
@@ -44,21 +44,21 @@ def _some_kinds(kinds: list[str]) -> st.SearchStrategy[list[str]]:
 
 
 @data_law("labels", _some_of(LABELS))
-def labels_that_can_not_be_are_refused(f: Data, x: Any, draw: Any) -> Any:
+def labels_that_can_not_be_are_refused(f: Session, x: Any, draw: Any) -> Any:
     """Labels with a defect of any kind are never made. [doc] Labels: "a 2-dimensional array of
     integers", "32-bit", "each row/entry in this array is unique", each column has a name."""
     return _none_made(f, draw, LABELS, x)
 
 
 @data_law("tensor_block", _some_of(BLOCKS))
-def blocks_that_can_not_be_are_refused(f: Data, x: Any, draw: Any) -> Any:
+def blocks_that_can_not_be_are_refused(f: Session, x: Any, draw: Any) -> Any:
     """Blocks and gradients with a defect of any kind are never made. [doc] TensorBlock: a set of Labels
     for each dimension of the array; add_gradient: samples, components and properties fit."""
     return _none_made(f, draw, BLOCKS, x)
 
 
 @data_law("tensor_map", _some_of(MAPS))
-def maps_that_can_not_be_are_refused(f: Data, x: Any, draw: Any) -> Any:
+def maps_that_can_not_be_are_refused(f: Session, x: Any, draw: Any) -> Any:
     """Maps with a defect of any kind are never made. [doc] TensorMap: every block has a key; names of
     dimensions and the dtype are those "for all blocks"."""
     return _none_made(f, draw, MAPS, x)
@@ -111,7 +111,7 @@ _SEVERAL = keys(names=st.just(("key", "o3_lambda")), values=st.integers(0, 2), m
 
 
 @data_law("labels", labels(min_size=1), examples=50)
-def what_labels_do_not_have_is_refused(f: Data, x: Any, draw: Any) -> Any:
+def what_labels_do_not_have_is_refused(f: Session, x: Any, draw: Any) -> Any:
     """What isn't there can't be asked for, and doesn't fit. [doc] Labels.select: the names "must be a
     subset of the names of these labels"; remove and rename raise where a name is not present; permute,
     where the length does not match; entries and columns are found by a position and by a name."""
@@ -119,21 +119,21 @@ def what_labels_do_not_have_is_refused(f: Data, x: Any, draw: Any) -> Any:
 
 
 @data_law("tensor_block", tensor_blocks(max_gradients=1).filter(lambda x: x.values.numel()), examples=50)
-def what_blocks_do_not_have_is_refused(f: Data, x: Any, draw: Any) -> Any:
+def what_blocks_do_not_have_is_refused(f: Session, x: Any, draw: Any) -> Any:
     """What isn't there can't be asked for, and doesn't fit. [doc] TensorBlock.gradient: of "the given
     parameter"; a set of Labels for each dimension of the array."""
     return _nothing(f, x, _OF_BLOCKS)
 
 
 @data_law("tensor_map", tensor_maps(keys=_SEVERAL), examples=50)
-def what_maps_do_not_have_is_refused(f: Data, x: Any, draw: Any) -> Any:
+def what_maps_do_not_have_is_refused(f: Session, x: Any, draw: Any) -> Any:
     """What isn't there can't be asked for. [doc] TensorMap.block: the "single block matching";
     "dimensions of the keys"; keys_to_samples: "if keys_to_move is a set of Labels, it must be empty"."""
     return _nothing(f, x, _OF_MAPS)
 
 
 @law()
-def modules_that_can_not_work_are_refused(f: Subject, x: Any, draw: Any) -> Any:
+def modules_that_can_not_work_are_refused(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A module with a defect of any kind is not made, or does not take the map. [torch] modules of
     torch.nn refuse sizes that don't fit; [doc] in_keys, modules and out_properties are of these types,
     and as many as there are keys."""
@@ -147,7 +147,7 @@ def modules_that_can_not_work_are_refused(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law(maps={"min_blocks": 0}, examples=50)
-def arguments_that_can_not_work_are_refused_at_once(f: Subject, x: Any, draw: Any) -> Any:
+def arguments_that_can_not_work_are_refused_at_once(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where an implementation says that it refuses early, arguments that can't work are refused where
     the module is made, even those that make no difference. [doc] ``refuses_early`` of the
     implementation."""
@@ -157,7 +157,7 @@ def arguments_that_can_not_work_are_refused_at_once(f: Subject, x: Any, draw: An
 
 
 @law("sized")
-def values_of_another_dtype_than_the_parameters_are_refused(f: Subject, x: Any, draw: Any) -> Any:
+def values_of_another_dtype_than_the_parameters_are_refused(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Values of float64 are refused by parameters of float32, and the other way round. [torch]
     torch.nn.Linear and LayerNorm refuse values of another dtype than their parameters'."""
     (kind,) = [kind for kind in RECIPES if kind.name == _OF_DTYPES]
@@ -168,7 +168,7 @@ def values_of_another_dtype_than_the_parameters_are_refused(f: Subject, x: Any, 
 
 
 @law()
-def refusals_survive_wrapping(f: Subject, x: Any, draw: Any) -> Any:
+def refusals_survive_wrapping(f: ModuleSession, x: Any, draw: Any) -> Any:
     """What a module refuses is refused by modules that call it. [torch] what a module raises passes
     through the modules around it."""
     x = _unfit(x)[draw(st.sampled_from(["key", "dtype", "properties"]), label="unfit")]
@@ -186,7 +186,7 @@ def refusals_survive_wrapping(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law(examples=50)
-def what_is_no_map_is_refused(f: Subject, x: Any, draw: Any) -> Any:
+def what_is_no_map_is_refused(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Blocks, labels, tensors and lists are no TensorMap, and are refused. [doc] forward takes a
     "TensorMap with the input tensor to be transformed"."""
     ways = ["x.block(0)", "x.block(0).values", "x.keys", "[x]", "x.blocks()", "None", "0"]
@@ -204,7 +204,7 @@ _WRONG_SHAPES = (
 
 
 @data_law("any_module_map", maps={"min_blocks": 1, "min_samples": 2, "min_properties": 1}, examples=50)
-def modules_that_change_samples_or_components_are_refused(f: Data, x: Any, draw: Any) -> Any:
+def modules_that_change_samples_or_components_are_refused(f: Session, x: Any, draw: Any) -> Any:
     """A module that returns more or fewer axes, samples or components is refused. [doc] ModuleMap keeps
     samples and components; [maths] an axis has as many labels as entries."""
     shapes = [block.shape for block in x]
@@ -234,7 +234,7 @@ def _with(draw: Any, table: Sequence[Defect], name: str, *args: Any, ours: bool 
 
 
 def _none_made(
-    f: Data, draw: Any, table: Sequence[Defect], kinds: Sequence[str], *args: Any, ours: bool = False
+    f: Session, draw: Any, table: Sequence[Defect], kinds: Sequence[str], *args: Any, ours: bool = False
 ) -> Any:
     for kind in kinds:
         make = draw(_with(table, kind, *args, ours=ours), label=kind)
@@ -244,13 +244,13 @@ def _none_made(
     return None
 
 
-def _not_called(f: Subject, make: Later | None, x: TensorMap) -> Any:
+def _not_called(f: ModuleSession, make: Later | None, x: TensorMap) -> Any:
     if make is None or isinstance(f.attempt_to_run("module = make()", make=make), Refused):
         return f.steps.clear()
     return _refused(f, "y = module(x)", x=x)
 
 
-def _nothing(f: Data, x: Any, table: Sequence[tuple[str, str]]) -> Any:
+def _nothing(f: Session, x: Any, table: Sequence[tuple[str, str]]) -> Any:
     for _, act in table:
         sides = _refused(f, f"made = {act}", x=x)
         if sides is not None:
@@ -258,7 +258,7 @@ def _nothing(f: Data, x: Any, table: Sequence[tuple[str, str]]) -> Any:
     return None
 
 
-def _refused(f: Data, code: str, **given: Any) -> Any:
+def _refused(f: Session, code: str, **given: Any) -> Any:
     """The result of the code, and that there must be none; None where there is none."""
     result = f.attempt_to_run(code, **given)
     if isinstance(result, Refused):

@@ -8,18 +8,18 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from ..block import TensorBlock
-from ..compare import Refused, compare
-from ..labels import Labels
-from ..strategies import dyadic_numbers, label_values, labels, like, sub_maps
-from ..tensor_map import TensorMap
-from .law import data_law, law
-from .maps import map_values, take_samples, with_keys, with_values, zeros_like
-from .subject import Data, Subject
+from ...block import TensorBlock
+from ...compare import Refused, compare
+from ...labels import Labels
+from ...strategies import dyadic_numbers, labels, like, sub_maps
+from ...tensor_map import TensorMap
+from ..edits import map_values, take_samples, with_an_unknown_entry, with_keys, with_values, zeros_like
+from ..law import data_law, law
+from ..session import ModuleSession, Session
 
 
 @law("per_block", maps={"min_blocks": 2})
-def blocks_do_not_influence_each_other(f: Subject, x: Any, draw: Any) -> Any:
+def blocks_do_not_influence_each_other(f: ModuleSession, x: Any, draw: Any) -> Any:
     """With other values in all blocks but one, that one's output stays. [doc] each block goes through
     the module of its own key."""
     kept = draw(st.integers(0, len(x) - 1), label="kept")
@@ -29,7 +29,7 @@ def blocks_do_not_influence_each_other(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law("per_sample")
-def samples_do_not_influence_each_other(f: Subject, x: Any, draw: Any) -> Any:
+def samples_do_not_influence_each_other(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Some of the samples, in another order, give the same of the output. [torch] Linear and
     activations treat every row by itself."""
     rows = [draw(_some_of(len(block)), label=f"rows_{i}") for i, block in enumerate(x)]
@@ -44,7 +44,7 @@ def _some_of(size: int) -> st.SearchStrategy[list[int]]:
 
 
 @law("pointwise")
-def every_value_stands_for_itself(f: Subject, x: Any, draw: Any) -> Any:
+def every_value_stands_for_itself(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where a value grows, the output changes there at most. [maths] an activation is a function of
     one number."""
     other = map_values(torch.maximum, x, draw(like(x), label="other"))  # about half of the values stay
@@ -55,7 +55,7 @@ def every_value_stands_for_itself(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law("linear")
-def linear_up_to_its_bias(f: Subject, x: Any, draw: Any) -> Any:
+def linear_up_to_its_bias(f: ModuleSession, x: Any, draw: Any) -> Any:
     """f(ax + y) - f(0) = a(f(x) - f(0)) + f(y) - f(0). [maths] y = xWᵀ + b."""
     a = draw(dyadic_numbers(), label="a")
     y = draw(like(x), label="y")
@@ -66,15 +66,15 @@ def linear_up_to_its_bias(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law("keyed")
-def an_unknown_key_never_gets_the_module_of_another(f: Subject, x: Any, draw: Any) -> Any:
+def an_unknown_key_never_gets_the_module_of_another(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A block whose key the module doesn't know is refused, left out, or comes back as it was, but
     never with what the module of another key makes of it. [doc] the block of the i-th key gets the
     i-th module; it says nothing of other blocks."""
-    return _under_other_keys(f, x, draw(_with_an_unknown_row(x.keys), label="keys"))
+    return _under_other_keys(f, x, draw(with_an_unknown_entry(x.keys), label="keys"))
 
 
 @law("keyed")
-def keys_are_matched_by_the_names_of_their_dimensions(f: Subject, x: Any, draw: Any) -> Any:
+def keys_are_matched_by_the_names_of_their_dimensions(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Under keys whose dimensions have other names, or the same in another order, no block gets the
     module of a key that differs by name. [doc] TensorMap.block finds keys by "the same values ... for
     the dimensions/names": a key is named values."""
@@ -82,7 +82,7 @@ def keys_are_matched_by_the_names_of_their_dimensions(f: Subject, x: Any, draw: 
 
 
 @law("composed", recipes={"shuffled_layers": True})
-def the_layers_of_a_sequential_go_by_key(f: Subject, x: Any, draw: Any) -> Any:
+def the_layers_of_a_sequential_go_by_key(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Layers that were made with their keys in another order are still applied by key, and so are
     their properties. [doc] Sequential applies its layers in order, and each of them goes by key."""
     y = f(x)
@@ -93,7 +93,7 @@ def the_layers_of_a_sequential_go_by_key(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law("keyed", "per_block", maps={"min_blocks": 2})
-def fewer_blocks_are_refused_or_give_the_same(f: Subject, x: Any, draw: Any) -> Any:
+def fewer_blocks_are_refused_or_give_the_same(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A map of some of the blocks is refused, or each of them gives what it gives among all. [doc] by
     ModuleMap.forward, the map must have the keys of the module; the tutorial applies it to fewer."""
     part = draw(sub_maps(x), label="part")
@@ -105,7 +105,7 @@ def fewer_blocks_are_refused_or_give_the_same(f: Subject, x: Any, draw: Any) -> 
 
 
 @law("composed")
-def a_sequential_is_its_layers_one_after_the_other(f: Subject, x: Any, draw: Any) -> Any:
+def a_sequential_is_its_layers_one_after_the_other(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The layers, called one after the other as modules of their own, give what the Sequential gives.
     [doc] Sequential "applies a list of ModuleMaps to the input in order"."""
     y = f(x)
@@ -116,7 +116,7 @@ def a_sequential_is_its_layers_one_after_the_other(f: Subject, x: Any, draw: Any
 
 
 @law("composed")
-def sequentials_may_be_nested(f: Subject, x: Any, draw: Any) -> Any:
+def sequentials_may_be_nested(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Some of the layers in a Sequential of their own within it, or within torch.nn.Sequential, give the
     same. [maths] composition is associative; [torch] torch.nn.Sequential calls one module after the
     other."""
@@ -130,7 +130,7 @@ def sequentials_may_be_nested(f: Subject, x: Any, draw: Any) -> Any:
     return f.run(f"z = {code}(x)", in_keys=f.recipe.in_keys), y
 
 
-def _make_layers(f: Subject) -> list[str]:
+def _make_layers(f: ModuleSession) -> list[str]:
     """Make the layers of a Sequential as modules of their own; the names that they have in the code."""
     made = []
     for name, call in zip(("one", "two", "three"), f.written.call.args[1:], strict=False):
@@ -140,7 +140,7 @@ def _make_layers(f: Subject) -> list[str]:
 
 
 @law("keyed", examples=50)
-def a_sequential_of_one_module_is_that_module(f: Subject, x: Any, draw: Any) -> Any:
+def a_sequential_of_one_module_is_that_module(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A Sequential of a module gives what the module gives, properties included. [doc] Sequential takes
     "a list of ModuleMap objects that will be applied in order"."""
     y = f(x)
@@ -157,7 +157,7 @@ y = nn.Sequential(x.keys, nn.ReLU(x.keys), Negated(x.keys))(x)"""
 
 
 @data_law("any_module_map", maps={"min_blocks": 1}, examples=30)
-def a_sequential_does_what_the_forward_of_a_layer_does(f: Data, x: Any, draw: Any) -> Any:
+def a_sequential_does_what_the_forward_of_a_layer_does(f: Session, x: Any, draw: Any) -> Any:
     """A layer of a class whose forward does more than the one that it inherits does so in a Sequential,
     too, or is refused. [doc] the layers "will be applied in order to the input tensor map"; [torch]
     torch.nn.Sequential calls the modules that it is given."""
@@ -168,7 +168,7 @@ def a_sequential_does_what_the_forward_of_a_layer_does(f: Data, x: Any, draw: An
 
 
 @data_law("any_module_map", maps={"min_blocks": 1}, examples=30)
-def a_sequential_calls_the_hooks_of_its_layers(f: Data, x: Any, draw: Any) -> Any:
+def a_sequential_calls_the_hooks_of_its_layers(f: Session, x: Any, draw: Any) -> Any:
     """A forward hook of a layer is called once in a forward of the Sequential that is made of it.
     [torch] a forward hook "will be called every time after forward() has computed an output", and so
     torch.nn.Sequential does."""
@@ -191,7 +191,7 @@ class Scaled(torch.nn.Module):
 
 
 @data_law("any_module_map")
-def the_module_of_a_key_is_the_one_in_its_place(f: Data, x: Any, draw: Any) -> Any:
+def the_module_of_a_key_is_the_one_in_its_place(f: Session, x: Any, draw: Any) -> Any:
     """Whatever the order of the keys, the block of the i-th of in_keys goes through the i-th module, and
     has the i-th of the out_properties. [doc] ModuleMap: the "module at position i ... is applied to the
     tensor block" of "the i-th key in in_keys"."""
@@ -231,7 +231,7 @@ def _expected(
 
 
 @data_law("any_module_map", maps={"min_blocks": 2}, examples=50)
-def a_module_given_twice_is_one_module(f: Data, x: Any, draw: Any) -> Any:
+def a_module_given_twice_is_one_module(f: Session, x: Any, draw: Any) -> Any:
     """A module that is given for several keys is the same for all of them: it is counted once, and what
     is done to it is done for all. [torch] torch.nn.ModuleList has the modules that it is given."""
     factor = draw(dyadic_numbers(), label="factor")
@@ -243,7 +243,7 @@ def a_module_given_twice_is_one_module(f: Data, x: Any, draw: Any) -> Any:
 
 
 @data_law("any_module_map", examples=50)
-def from_module_makes_one_for_every_key(f: Data, x: Any, draw: Any) -> Any:
+def from_module_makes_one_for_every_key(f: Session, x: Any, draw: Any) -> Any:
     """ModuleMap.from_module has a module of its own for every key, in the order of the keys. [doc] it is
     "applying the same type of module on each tensor block"."""
     properties = draw(st.none() | _properties_for(x), label="out_properties")
@@ -262,7 +262,7 @@ def from_module_makes_one_for_every_key(f: Data, x: Any, draw: Any) -> Any:
 
 
 @data_law("any_module_map", maps={"min_blocks": 1, "component_names": _TWO_COMPONENTS}, examples=40)
-def the_norm_of_a_covariant_block_is_over_all_its_components(f: Data, x: Any, draw: Any) -> Any:
+def the_norm_of_a_covariant_block_is_over_all_its_components(f: Session, x: Any, draw: Any) -> Any:
     """Covariant blocks of several components are refused by an EquivariantTransformation, or are
     multiplied by a function of their norm over all of them. [doc] EquivariantTransformation: the "norm
     of the block over the component dimensions"."""
@@ -283,7 +283,7 @@ def the_norm_of_a_covariant_block_is_over_all_its_components(f: Data, x: Any, dr
 
 
 @data_law("any_module_map", maps={"min_blocks": 1, "min_properties": 1}, examples=40)
-def sizes_of_layer_norms_are_those_of_the_keys(f: Data, x: Any, draw: Any) -> Any:
+def sizes_of_layer_norms_are_those_of_the_keys(f: Session, x: Any, draw: Any) -> Any:
     """Where all keys are invariant, every block of an InvariantLayerNorm has the weights of its own key,
     in the order of the keys: as many as it has features. [doc] InvariantLayerNorm: in_features is a
     "list of int, the number of features in the input tensor for each block indexed by the keys"."""
@@ -326,7 +326,7 @@ _OF_TWO_COMPONENTS = {
 
 
 @data_law("any_module_map", maps=_OF_TWO_COMPONENTS)
-def what_is_no_block_is_refused(f: Data, x: Any, draw: Any) -> Any:
+def what_is_no_block_is_refused(f: Session, x: Any, draw: Any) -> Any:
     """Where a module returns what can't be the values of a block, of its samples and components, and of
     the dtype of the others, there is no output. [doc] TensorBlock: the values have the shape (samples,
     *components, properties); TensorMap: blocks have the same dtype."""
@@ -340,7 +340,7 @@ def what_is_no_block_is_refused(f: Data, x: Any, draw: Any) -> Any:
 
 
 @data_law("any_module_map", maps={"min_blocks": 1}, examples=50)
-def properties_of_another_number_are_refused(f: Data, x: Any, draw: Any) -> Any:
+def properties_of_another_number_are_refused(f: Session, x: Any, draw: Any) -> Any:
     """Where a module returns another number of properties than its out_properties have entries, there is
     no output. [doc] TensorBlock: labels have the sizes of the values."""
     which = draw(st.integers(0, len(x) - 1), label="which")
@@ -358,7 +358,7 @@ def properties_of_another_number_are_refused(f: Data, x: Any, draw: Any) -> Any:
     return None if isinstance(y, Refused) else (y, Refused())
 
 
-def _under_other_keys(f: Subject, x: TensorMap, keys: Labels) -> Any:
+def _under_other_keys(f: ModuleSession, x: TensorMap, keys: Labels) -> Any:
     """The blocks of ``x`` under other keys, and what may become of them."""
     given = with_keys(x, keys)
     y = f.attempt(given)
@@ -376,20 +376,6 @@ def _under_other_keys(f: Subject, x: TensorMap, keys: Labels) -> Any:
         else:
             return y, Refused()
     return y, with_values(y, expected)
-
-
-@st.composite
-def _with_an_unknown_row(draw: Any, known: Labels) -> Labels:
-    """The keys with another value in one of them, so that it is none of them."""
-    rows = known.values.clone()
-    row = draw(st.integers(0, len(rows) - 1))
-    column = draw(st.integers(0, len(known.names) - 1))
-    new = rows[row].tolist()
-    new[column] = draw(label_values())
-    while new in known:
-        new[column] = new[column] + 1 if new[column] < 2**31 - 1 else -(2**31)
-    rows[row] = torch.tensor(new, dtype=torch.int32)
-    return Labels(known.names, rows)
 
 
 @st.composite

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ..block import TensorBlock
-from ..labels import Labels
-from ..tensor_map import TensorMap
+from ...block import TensorBlock
+from ...labels import Labels
+from ...tensor_map import TensorMap
+from ._common import labels_of
 
 Row = tuple[int, ...]
 
@@ -90,7 +91,7 @@ class Move:
         rows = _as_in(list(groups), like.keys)
         there = dict(zip(map(tuple, like.keys.values.tolist()), like, strict=True))
         blocks = [self._merged(groups[row], there.get(row, groups[row][0][1])) for row in rows]
-        return TensorMap(_labels(names, rows), blocks)
+        return TensorMap(labels_of(names, rows), blocks)
 
     def _merged(self, blocks: list[tuple[Row, TensorBlock]], like: TensorBlock) -> TensorBlock:
         first = blocks[0][1]
@@ -150,7 +151,7 @@ class Move:
                         values[samples.index(row), ..., properties.index(column)] = piece.block.values[
                             i, ..., j
                         ]
-        labels = _labels(names[0], samples), _labels(names[1], properties)
+        labels = labels_of(names[0], samples), labels_of(names[1], properties)
         merged = TensorBlock(values, labels[0], components, labels[1])
         for parameter in first.gradients_list():
             of = [
@@ -202,7 +203,7 @@ def _flattened(block: TensorBlock, moved: Sequence[str], like: TensorBlock) -> T
     shape = len(block), *map(len, rest)
     values = [found[column].reshape(*shape, 1) for column in columns]
     flat = torch.cat(values, -1) if values else torch.zeros((*shape, 0), dtype=block.dtype)
-    made = TensorBlock(flat, block.samples, rest, _labels(order, columns))
+    made = TensorBlock(flat, block.samples, rest, labels_of(order, columns))
     for parameter, gradient in block.gradients():
         made.add_gradient(parameter, _flattened(gradient, moved, made))
     return made
@@ -232,7 +233,3 @@ def _rows(labels: Labels) -> list[Row]:
 def _as_in(rows: list[Row], like: Labels) -> list[Row]:
     """The rows in the order of labels that have the same ones."""
     return _rows(like) if sorted(_rows(like)) == sorted(rows) else rows
-
-
-def _labels(names: Sequence[str], rows: Sequence[Row]) -> Labels:
-    return Labels(list(names), torch.tensor(rows, dtype=torch.int32).reshape(len(rows), len(names)))

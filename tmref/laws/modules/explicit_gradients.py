@@ -1,4 +1,4 @@
-"""Laws of calculus: explicit gradients."""
+"""Laws of explicit gradients: they are refused, or right by the chain rule."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from ..block import TensorBlock
-from ..compare import Refused
-from ..labels import Labels
-from ..tensor_map import TensorMap
-from .law import data_law, law
-from .maps import map_values, with_values
-from .subject import Data, Subject, quiet
+from ...block import TensorBlock
+from ...compare import Refused
+from ...labels import Labels
+from ...tensor_map import TensorMap
+from ..edits import map_values, with_values
+from ..law import data_law, law
+from ..session import ModuleSession, Session
+from ..twin import quiet
 
 
 @law("per_block", "per_sample", maps={"max_gradients": 2})
-def explicit_gradients_are_refused_or_right_by_the_chain_rule(f: Subject, x: Any, draw: Any) -> Any:
+def explicit_gradients_are_refused_or_right_by_the_chain_rule(
+    f: ModuleSession, x: Any, draw: Any
+) -> Any:
     """A map with explicit gradients is refused, or the gradients of the output are the derivatives of
     its values: at every sample, the module's Jacobian (by autograd) times the gradient of the input.
     [maths] the chain rule."""
@@ -46,7 +49,7 @@ _WRAPPINGS = (
 
 
 @law("per_block", "per_sample", maps={"max_gradients": 1}, examples=60)
-def explicit_gradients_are_refused_or_right_in_a_sequential(f: Subject, x: Any, draw: Any) -> Any:
+def explicit_gradients_are_refused_or_right_in_a_sequential(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Within a Sequential of a module, too, explicit gradients are refused, or become the derivatives of
     the output. [maths] the chain rule."""
     wrapping = draw(st.sampled_from(_WRAPPINGS), label="wrapping")
@@ -63,7 +66,7 @@ def explicit_gradients_are_refused_or_right_in_a_sequential(f: Subject, x: Any, 
 
 
 @law("per_block", "per_sample", "pure", maps={"max_gradients": 2}, examples=60)
-def explicit_gradients_go_through(f: Subject, x: Any, draw: Any) -> Any:
+def explicit_gradients_go_through(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where an implementation says that its modules take explicit gradients, a module that treats every
     sample by itself, and leaves its input, refuses none of them. [doc] ``takes_gradients`` of the
     implementation."""
@@ -73,7 +76,7 @@ def explicit_gradients_go_through(f: Subject, x: Any, draw: Any) -> Any:
     return [block.gradients_list() for block in y], [block.gradients_list() for block in x]
 
 
-def _pushed_forward(f: Subject, x: TensorMap, gradients: list[TensorBlock]) -> list[torch.Tensor]:
+def _pushed_forward(f: ModuleSession, x: TensorMap, gradients: list[TensorBlock]) -> list[torch.Tensor]:
     """The module's Jacobian times every row of the gradients, a sample of its own for each.
 
     A vector times the Jacobian is linear in the vector, so that differentiating by the vector gives
@@ -105,7 +108,7 @@ def _pushed_forward(f: Subject, x: TensorMap, gradients: list[TensorBlock]) -> l
 
 
 @law("per_block", "per_sample", maps={"max_gradients": 1, "max_blocks": 2}, examples=60)
-def gradients_of_gradients_are_refused_or_right(f: Subject, x: Any, draw: Any) -> Any:
+def gradients_of_gradients_are_refused_or_right(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A map with gradients of gradients is refused, or they become Df times each of them, and that only
     where f is linear piece by piece. [maths] the second derivative of f(x) is Df ∂²x + D²f ∂x ∂x; where
     D²f isn't 0, it takes ∂x at rows that need not be there."""
@@ -213,7 +216,7 @@ _OWN = {
 
 
 @data_law("any_module_map", maps={"min_blocks": 1, "max_gradients": 1})
-def explicit_gradients_are_refused_or_right_for_any_module(f: Data, x: Any, draw: Any) -> Any:
+def explicit_gradients_are_refused_or_right_for_any_module(f: Session, x: Any, draw: Any) -> Any:
     """Explicit gradients that go through a module of one's own are refused, or become the derivatives of
     its values; they are refused where a sample of the output depends on others, since their rows say at
     which samples x depends on the parameter, not f(x). [maths] the chain rule."""
@@ -238,7 +241,7 @@ def Counted():
 
 
 @data_law("any_module_map", maps={"min_blocks": 1, "max_gradients": 1}, examples=30)
-def a_hook_is_called_once_for_a_block_with_gradients(f: Data, x: Any, draw: Any) -> Any:
+def a_hook_is_called_once_for_a_block_with_gradients(f: Session, x: Any, draw: Any) -> Any:
     """A map with explicit gradients is refused, or hooks of the modules are called as often as without
     gradients. [torch] a forward hook "will be called every time after forward() has computed an
     output"; one forward of the map is one of every module."""

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from ..strategies import like
-from ..tensor_map import TensorMap
-from .law import law
-from .maps import with_values
-from .subject import Subject
+from ...strategies import like
+from ...tensor_map import TensorMap
+from ..edits import with_values
+from ..law import law
+from ..session import ModuleSession
 
 
 @law("pure", copied=True)
-def the_input_stays(f: Subject, x: Any, draw: Any) -> Any:
+def the_input_stays(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A forward leaves its input as it was: values and labels. [torch] without in_place, a forward
     never changes its input."""
     before = x.copy()
@@ -27,7 +27,7 @@ def the_input_stays(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law("pure", maps={"max_gradients": 2}, copied=True, examples=50)
-def explicit_gradients_stay(f: Subject, x: Any, draw: Any) -> Any:
+def explicit_gradients_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A forward leaves the explicit gradients of its input as they were, and its values, whether it
     takes or refuses them. [torch] without in_place, a forward never changes its input."""
     before = x.copy()
@@ -36,7 +36,7 @@ def explicit_gradients_stay(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law(copied=True)
-def parameters_stay(f: Subject, x: Any, draw: Any) -> Any:
+def parameters_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A forward leaves the parameters as they were. [torch] a forward never changes parameters."""
     before = {name: p.detach().clone() for name, p in f.parameters().items()}
     f(x)
@@ -52,7 +52,7 @@ _OF_MODULE = (
 
 
 @law("deterministic", copied=True, examples=50)
-def the_module_stays(f: Subject, x: Any, draw: Any) -> Any:
+def the_module_stays(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A forward leaves what the module is made of as it was: its state dict, labels among it, its
     parts, buffers, and what it is set to. [torch] Linear and activations have no state that a forward
     changes."""
@@ -63,7 +63,7 @@ def the_module_stays(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law("deterministic", examples=50)
-def the_same_input_gives_the_same_output(f: Subject, x: Any, draw: Any) -> Any:
+def the_same_input_gives_the_same_output(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Called twice, a module returns the same labels and values, each time. [torch] Linear and
     activations have no state that a forward changes."""
     first = f(x)
@@ -72,7 +72,7 @@ def the_same_input_gives_the_same_output(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law("deterministic", examples=50)
-def what_came_before_makes_no_difference(f: Subject, x: Any, draw: Any) -> Any:
+def what_came_before_makes_no_difference(f: ModuleSession, x: Any, draw: Any) -> Any:
     """After a call on another map the output is that of a module that was never called, and the output
     of the call before stays what it was. [torch] Linear and activations have no state that a forward
     changes."""
@@ -85,7 +85,7 @@ def what_came_before_makes_no_difference(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law("deterministic", copied=True, examples=50)
-def random_numbers_stay(f: Subject, x: Any, draw: Any) -> Any:
+def random_numbers_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A forward draws no random numbers from torch's global state. [torch] Linear and activations
     draw none."""
     before = f.run(f.random_state)
@@ -94,7 +94,7 @@ def random_numbers_stay(f: Subject, x: Any, draw: Any) -> Any:
 
 
 @law("deterministic", copied=True, examples=50)
-def what_is_set_for_all_of_torch_stays(f: Subject, x: Any, draw: Any) -> Any:
+def what_is_set_for_all_of_torch_stays(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Making a module and calling it leaves what is set for the whole process as it was: grad mode,
     default dtype and device, threads, and the random numbers of numpy and Python. [torch] no module
     sets them."""
@@ -129,7 +129,7 @@ results = [thread.join() or results[i] for i, thread in enumerate(threads)]"""
 
 
 @law("deterministic", "pure", examples=20)
-def the_same_in_several_threads(f: Subject, x: Any, draw: Any) -> Any:
+def the_same_in_several_threads(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Called on different maps in several threads at once, a module gives what it gives on each of
     them alone. [torch] a forward keeps nothing in the module that another could overwrite."""
     other = draw(like(x), label="other")
@@ -148,7 +148,7 @@ _OVERWRITE = """with torch.no_grad():
 
 
 @law("pure", "deterministic", copied=True, examples=50)
-def writing_to_the_output_leaves_the_input(f: Subject, x: Any, draw: Any) -> Any:
+def writing_to_the_output_leaves_the_input(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where plain torch returns values of their own, writing to those of the output leaves the input
     as it was. [torch] what Linear and activations return shares no memory with their input."""
     before, shared = x.copy(), f.twin.returns_the_input(x)
@@ -160,7 +160,7 @@ def writing_to_the_output_leaves_the_input(f: Subject, x: Any, draw: Any) -> Any
 
 
 @law("pure", "deterministic", copied=True, examples=50)
-def writing_to_the_input_leaves_the_output(f: Subject, x: Any, draw: Any) -> Any:
+def writing_to_the_input_leaves_the_output(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where plain torch returns values of their own, writing to those of the input leaves the output
     as it was. [torch] what Linear and activations return shares no memory with their input."""
     shared, y = f.twin.returns_the_input(x), f(x)
@@ -185,7 +185,7 @@ left = sum(reference() is not None for reference in seen)"""
 
 
 @law("deterministic", examples=20)
-def memory_is_given_back(f: Subject, x: Any, draw: Any) -> Any:
+def memory_is_given_back(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Once nobody has the input and the output any more, their values are no longer there. [torch] a
     module keeps nothing of a forward."""
     return f.run(_CALL_AND_FORGET, x=x), 0

@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from ..block import TensorBlock
-from ..tensor_map import TensorMap
-from .law import law
-from .state import another
-from .subject import Subject
+from ...tensor_map import TensorMap
+from ..edits import another, output_of_twin
+from ..law import law
+from ..session import ModuleSession
 
 #: What is done to a module, and to the list of its twins: a line of code for both.
 _DONE: dict[str, str] = {
@@ -49,7 +48,7 @@ _ACTIONS = st.sampled_from([*_DONE, *_REMADE, "stepped", "stepped", "loaded"])
 
 
 @law("deterministic", maps={"dtypes": st.just(torch.float64)}, examples=60)
-def whatever_is_done_plain_torch_does_the_same(f: Subject, x: Any, draw: Any) -> Any:
+def whatever_is_done_plain_torch_does_the_same(f: ModuleSession, x: Any, draw: Any) -> Any:
     """After every one of a list of actions, parameters and output are those of plain torch's modules, to
     which the same was done: steps of SGD, conversions, copies, pickling, saving and loading, freezing,
     modes, and writing to parameters. [torch] what torch.nn.Module and torch.optim do."""
@@ -76,7 +75,7 @@ def whatever_is_done_plain_torch_does_the_same(f: Subject, x: Any, draw: Any) ->
             continue
         y = f(x)
         found.append([*_state(f.parameters(), y), y])
-        right = _of_twin(f, x)
+        right = output_of_twin(f, x)
         expected.append([*_state(f.twin.parameters(), right), right])
         if restore is not None:  # what is trained on and on has more and more digits
             f.run(_RESTORE.format("module"))
@@ -84,7 +83,7 @@ def whatever_is_done_plain_torch_does_the_same(f: Subject, x: Any, draw: Any) ->
     return found, expected
 
 
-def _step(f: Subject, x: TensorMap) -> Callable[[], None]:
+def _step(f: ModuleSession, x: TensorMap) -> Callable[[], None]:
     """Take the step in plain torch. Returns what takes it back."""
     names = {"twins": f.twin.modules, "torch": torch, "loss": sum(y.sum() for y in f.twin(x))}
     exec(_SAVE.format("twins") + _STEP.format("twins"), names)
@@ -96,11 +95,3 @@ def _state(parameters: dict[str, torch.Tensor], y: TensorMap) -> list[Any]:
     values = [p.detach().clone() for p in parameters.values()]
     needing = [tensor.requires_grad for tensor in (*parameters.values(), *(b.values for b in y))]
     return [values, needing]
-
-
-def _of_twin(f: Subject, x: TensorMap) -> TensorMap:
-    """The output of plain torch, with the properties that were asked for."""
-    properties = dict(zip(f.recipe.in_keys, f.properties, strict=True))
-    pairs = zip(f.twin(x), x.items(), strict=True)
-    blocks = [TensorBlock(v, b.samples, b.components, properties[key]) for v, (key, b) in pairs]
-    return TensorMap(x.keys, blocks)

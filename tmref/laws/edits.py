@@ -1,4 +1,4 @@
-"""Maps made of maps: what laws say about them in one word each."""
+"""Maps made of maps, keys of keys, recipes of recipes: what laws say about them in one word each."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from hypothesis import strategies as st
 
 from ..block import TensorBlock
-from ..catalog import Recipe
+from ..catalog import Call, Recipe
 from ..compare import Refused
 from ..labels import Labels
+from ..strategies import label_values
 from ..tensor_map import TensorMap
-from .subject import Subject
+from .session import ModuleSession
 
 
 def with_values(x: TensorMap, values: Sequence[torch.Tensor]) -> TensorMap:
@@ -37,7 +39,7 @@ def with_keys(x: TensorMap, keys: Labels) -> TensorMap:
     return TensorMap(keys, list(x))
 
 
-def accepted(f: Subject, x: TensorMap) -> tuple[TensorMap, TensorMap]:
+def accepted(f: ModuleSession, x: TensorMap) -> tuple[TensorMap, TensorMap]:
     """The map and what the module makes of it; without its gradients, where they are refused."""
     y = f.attempt(x)
     if not isinstance(y, Refused):
@@ -101,3 +103,79 @@ def relabelled(recipe: Recipe, new: Relabelling) -> Recipe:
 
     call = recipe.call.with_arguments(of_argument)
     return dataclasses.replace(recipe, call=call, in_keys=new(recipe.in_keys))
+
+
+def another(recipe: Recipe, order: Sequence[int]) -> Recipe:
+    """The same module with other parameters and properties, its keys in another order: the i-th is the
+    ``order[i]``-th of before."""
+
+    def listed(items: Sequence[Any]) -> list[Any]:
+        return [items[i] for i in order]
+
+    def of_argument(name: str, value: Any) -> Any:
+        if name == "in_keys":
+            return Labels(value.names, value.values[list(order)])
+        if name == "out_properties":
+            value = [disguised_labels(labels) for labels in value]
+        return listed(value) if isinstance(value, list) else value
+
+    assert recipe.twins is not None
+    twins = tuple(_with_other_parameters(twin) for twin in listed(recipe.twins))
+    return dataclasses.replace(
+        recipe,
+        call=dataclasses.replace(
+            recipe.call.with_initial_parameters().with_arguments(of_argument),
+            parameters=tuple(p for twin in twins for p in _parameters(twin)),
+        ),
+        in_keys=of_argument("in_keys", recipe.in_keys),
+        twins=twins,
+        properties=None,
+    )
+
+
+def _with_other_parameters(twin: Call) -> Call:
+    args = tuple(_with_other_parameters(arg) if isinstance(arg, Call) else arg for arg in twin.args)
+    parameters = None if twin.parameters is None else tuple(1 - p for p in twin.parameters)
+    return dataclasses.replace(twin, args=args, parameters=parameters)
+
+
+def _parameters(twin: Call) -> tuple[torch.Tensor, ...]:
+    """The parameters of a twin: its own, or those of what it is around."""
+    if twin.parameters is not None:
+        return twin.parameters
+    return tuple(p for arg in twin.args if isinstance(arg, Call) for p in _parameters(arg))
+
+
+def disguised_labels(labels: Labels) -> Labels:
+    """As many labels of the same names, all of them different."""
+    return Labels(labels.names, labels.values ^ 1)
+
+
+def output_of_twin(f: ModuleSession, x: TensorMap) -> TensorMap:
+    """The output of plain torch, with the properties that were asked for."""
+    properties = dict(zip(f.recipe.in_keys, f.properties, strict=True))
+    pairs = zip(f.twin(x), x.items(), strict=True)
+    blocks = [TensorBlock(v, b.samples, b.components, properties[key]) for v, (key, b) in pairs]
+    return TensorMap(x.keys, blocks)
+
+
+@st.composite
+def with_an_unknown_entry(draw: Any, known: Labels) -> Labels:
+    """The keys with another value in one of them, so that it is none of them."""
+    rows = known.values.clone()
+    row = draw(st.integers(0, len(rows) - 1))
+    column = draw(st.integers(0, len(known.names) - 1))
+    new = rows[row].tolist()
+    new[column] = draw(label_values())
+    while new in known:
+        new[column] = new[column] + 1 if new[column] < 2**31 - 1 else -(2**31)
+    rows[row] = torch.tensor(new, dtype=torch.int32)
+    return Labels(known.names, rows)
+
+
+def make_parameters_signs(f: ModuleSession) -> None:
+    """Give all parameters, and the twin's, the values 0, 1 and -1."""
+    f.run("with torch.no_grad():\n    for parameter in module.parameters():\n        parameter.sign_()")
+    with torch.no_grad():
+        for parameter in f.twin.parameters().values():
+            parameter.sign_()

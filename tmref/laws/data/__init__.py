@@ -1,0 +1,1 @@
+"""Laws of labels, blocks and maps."""

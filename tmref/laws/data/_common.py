@@ -1,0 +1,89 @@
+"""What laws of labels, blocks and maps share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+
+from ...block import TensorBlock
+from ...compare import Refused
+from ...labels import Labels
+from ...strategies import labels
+from ..outcomes import NotOffered
+from ..session import Session
+
+
+@st.composite
+def labels_like(draw: Any, x: Labels) -> Labels:
+    """Labels of the same names, some of whose entries are those of ``x``, or nearly."""
+    new = draw(labels(names=st.just(tuple(x.names))))
+    rows = x.values.tolist()
+    near = [[*row[:-1], row[-1] ^ 1] for row in rows]
+    old = draw(st.lists(st.sampled_from(rows + near), min_size=1, unique_by=tuple)) if rows else []
+    both = dict.fromkeys(map(tuple, [*old, *new.values.tolist()]))
+    return labels_of(x.names, draw(st.permutations(list(both))))
+
+
+@st.composite
+def selections(draw: Any, x: Labels) -> Labels:
+    """Some of the dimensions, in any order, with values that occur and others."""
+    names = draw(some_of(x.names))
+    columns = [x.names.index(name) for name in names]
+    part = [tuple(row[c] for c in columns) for row in x.values.tolist()]
+    return draw(labels_like(labels_of(names, list(dict.fromkeys(part)))))
+
+
+def labels_of(names: Sequence[str], rows: Sequence[Sequence[int]]) -> Labels:
+    """Labels of rows in lists, of which there may be none."""
+    return Labels(list(names), torch.tensor(rows, dtype=torch.int32).reshape(len(rows), len(names)))
+
+
+def offered(f: Session, code: str, **given: Any) -> None:
+    """Raise NotOffered where the code, an attribute, can't be had."""
+    if isinstance(f.attempt_to_run(code, **given), Refused):
+        raise NotOffered(f"{f.implementation.name} does not offer it: {code}")
+    f.steps.pop()  # nothing was done
+
+
+#: How blocks and maps are copied.
+COPIES = ("x.copy()", "x.copy(deep=True)", "copy.deepcopy(x)", "x.copy(deep=False)")
+DTYPES = st.sampled_from([torch.float32, torch.float64])
+
+
+def again(f: Session, x: Any, draw: Any, kind: str) -> Any:
+    """What comes back from a copy, a pickle or a buffer, and ``x``."""
+    saved = ["pickle.loads(pickle.dumps(x))", f"{kind}.load_buffer(x.save_buffer())"]
+    # metatensor's core gives arrays of numpy unless it is told otherwise
+    ways = ["copy.copy(x)", "copy.deepcopy(x)", *saved]
+    if kind != "Labels":
+        ways += [*(f"{way}.to(arrays='torch')" for way in saved), *COPIES]
+    y = f.attempt_to_run(draw(st.sampled_from(ways), label="way"), x=x)
+    return None if isinstance(y, Refused) else (y, x)
+
+
+def sevens(block: TensorBlock) -> TensorBlock:
+    """The block with 7 for every value, gradients' included."""
+    return _changed(block, lambda values: torch.full_like(values, 7))
+
+
+def converted(block: TensorBlock, dtype: torch.dtype) -> TensorBlock:
+    """The block with values of another dtype, gradients' included."""
+    return _changed(block, lambda values: values.to(dtype))
+
+
+def _changed(block: TensorBlock, change: Any) -> TensorBlock:
+    """The block and its gradients with ``change`` of their values."""
+    made = TensorBlock(change(block.values), block.samples, block.components, block.properties)
+    for name, gradient in block.gradients():
+        made.add_gradient(name, _changed(gradient, change))
+    return made
+
+
+@st.composite
+def some_of(draw: Any, names: list[str]) -> list[str]:
+    """At least one of the names, several most often, in any order."""
+    order = draw(st.permutations(names))
+    return list(order[: draw(st.sampled_from([len(names), *range(1, len(names) + 1)]))])

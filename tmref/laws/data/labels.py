@@ -1,0 +1,185 @@
+"""Laws of labels: they are lists of named integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+
+from ...compare import Refused, compare
+from ...labels import Labels
+from ...strategies import dimension_names, labels
+from ..law import data_law
+from ..session import Session
+from ._common import again, labels_like, labels_of, offered, selections
+
+
+@data_law("labels", labels())
+def a_position_is_where_the_entry_is(f: Session, x: Any, draw: Any) -> Any:
+    """The position of the i-th entry is i. [doc] Labels.position: the "position of the given entry in
+    this set of labels"."""
+    return f.run("[x.position(entry) for entry in x]", x=x), list(range(len(x)))
+
+
+@data_law("labels", labels())
+def a_row_has_a_position_where_it_is_in_the_labels(f: Session, x: Any, draw: Any) -> Any:
+    """The position of a row is its index, and it is in the labels, where it is one of theirs; else it
+    is None. [doc] Labels.position: "or None if the entry is not present in the labels"."""
+    rows = draw(labels_like(x), label="other").values.tolist()
+    found = f.run("[[x.position(row), row in x] for row in rows]", x=x, rows=rows)
+    mine = x.values.tolist()
+    return found, [[mine.index(row), True] if row in mine else [None, False] for row in rows]
+
+
+@data_law("labels", labels(min_size=1))
+def labels_can_be_read_by_entry_and_by_dimension(f: Session, x: Any, draw: Any) -> Any:
+    """Entries by position, by iteration, by name; columns by name; all are the same numbers. [doc]
+    Labels: "iterate over labels entries, or directly index"; "get all the values associated with a
+    given dimension/column name"."""
+    code = (
+        "[x.names, x.values.tolist()]",
+        "[len(x), [entry.values.tolist() for entry in x]]",
+        "[[int(entry[name]) for name in entry.names] for entry in x]",
+        "[x[i].values.tolist() for i in range(len(x))]",
+        "[[x.entry(i).names, len(x.entry(i))] for i in range(len(x))]",
+        "[[x.column(name).tolist(), x[name].tolist()] for name in x.names]",
+    )
+    rows, size = x.values.tolist(), len(x.names)
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return f.run(f"[{', '.join(code)}]", x=x), [
+        [x.names, rows],
+        [len(rows), rows],
+        rows,
+        rows,
+        [[x.names, size] for _ in rows],
+        [[column, column] for column in columns],
+    ]
+
+
+@data_law("labels", labels())
+def equality_is_that_of_names_and_values(f: Session, x: Any, draw: Any) -> Any:
+    """Labels are equal where all their names and values are, and so are entries. [doc] Labels.__eq__:
+    "same dimension names and same values"; LabelsEntry.__eq__ says the same."""
+    other = draw(_nearly(x), label="other")
+    pairs = "[[bool(a == b), bool(a != b)] for a in x for b in other]"
+    found = f.run(f"[x == x, x == other, x != other, {pairs}]", x=x, other=other)
+    same_names, rows, others = x.names == other.names, x.values.tolist(), other.values.tolist()
+    same = same_names and rows == others
+    equal = [same_names and a == b for a in rows for b in others]
+    return found, [True, same, not same, [[e, not e] for e in equal]]
+
+
+@data_law("labels", labels())
+def ranges_and_empty_labels_are_what_they_say(f: Session, x: Any, draw: Any) -> Any:
+    """Labels.range counts from 0, Labels.empty has names and no entries, Labels.single one entry.
+    [doc] "values in the [0, end) range"; "given names but no values"; "only one entry"."""
+    end, names = draw(st.integers(0, 300), label="end"), x.names
+    code = "[Labels.range(name, end), Labels.empty(names), Labels.empty(name), len(Labels.single())]"
+    found = f.run(code, name=names[0], names=names, end=end)
+    one = Labels(names[0], torch.arange(end).reshape(-1, 1))
+    none = [torch.empty((0, size), dtype=torch.int32) for size in (len(names), 1)]
+    return found, [one, Labels(names, none[0]), Labels(names[0], none[1]), 1]
+
+
+@data_law("labels", labels())
+def selecting_is_a_scan(f: Session, x: Any, draw: Any) -> Any:
+    """The positions of the entries that agree with one of the selection's in all its dimensions. [doc]
+    Labels.select: "that match one of the entry in the selection for all the selection's dimension"."""
+    selection = draw(selections(x), label="selection")
+    columns = [x.names.index(name) for name in selection.names]
+    wanted = selection.values.tolist()
+    rows = enumerate(x.values.tolist())
+    found = f.run("sorted(x.select(selection).tolist())", x=x, selection=selection)
+    return found, [i for i, row in rows if [row[c] for c in columns] in wanted]
+
+
+@data_law("labels", labels())
+def set_algebra_is_that_of_sets(f: Session, x: Any, draw: Any) -> Any:
+    """Union, intersection and difference have the entries that they have for sets, and the mappings
+    say where each entry went. [doc] "the position in the union where each entry of the input Labels
+    ended up"; "If entries ... are not used in the output, the mapping for them is set to -1"."""
+    name = draw(st.sampled_from(["union", "intersection", "difference"]), label="name")
+    offered(f, f"x.{name}_and_mapping", x=x)
+    other = draw(labels_like(x), label="other")
+    found, *_ = f.run(f"y = x.{name}_and_mapping(other)", x=x, other=other)
+    mapped = "sorted(y[0].values.tolist()), [mapping.tolist() for mapping in y[1:]]"
+    code = f"[y[0].names, {mapped}, y[0] == x.{name}(other)]"
+    mine, theirs = (list(map(tuple, part.values.tolist())) for part in (x, other))
+    rows = sorted(getattr(set(mine), name)(theirs))
+    where = {tuple(row): i for i, row in enumerate(found.values.tolist())}
+    mappings = [[where.get(row, -1) for row in of] for of in (mine, theirs)]
+    return f.run(code), [
+        x.names,
+        [list(row) for row in rows],
+        mappings[: 1 if name == "difference" else 2],
+        True,
+    ]
+
+
+@data_law("labels", labels(names=dimension_names(min_size=2, max_size=3), values=st.integers(0, 3)))
+def dimensions_change_as_columns_of_a_table(f: Session, x: Any, draw: Any) -> Any:
+    """A dimension is renamed, appended, inserted, removed, or all are permuted, and the others stay.
+    [doc] "to the end of the Labels"; "before index"; "desired ordering of the dimensions"; a removal
+    "can only be performed if the resulting Labels instance will be unique"."""
+    for code, names, columns in draw(st.lists(_changes(x), min_size=3, max_size=3), label="changes"):
+        offered(f, code.partition("(")[0], x=x)
+        sides = _changed_columns(f, x, code, names, columns)
+        if sides is not None and compare(*sides) is not None:
+            return sides
+    return None
+
+
+@data_law("labels", labels())
+def labels_survive_being_copied_and_saved(f: Session, x: Any, draw: Any) -> Any:
+    """What is copied, pickled or saved comes back as it was, where that is offered. [doc] "Save these
+    Labels to an in-memory buffer"; "Load a serialized Labels"."""
+    return again(f, x, draw, "Labels")
+
+
+def _changed_columns(f: Session, x: Labels, code: str, names: list[str], columns: list[int]) -> Any:
+    rows = [[row[c] for c in columns] for row in x.values.tolist()]
+    is_set = len(set(map(tuple, rows))) == len(rows)
+    y = f.run(code, x=x) if is_set else f.attempt_to_run(code, x=x)
+    if isinstance(y, Refused):
+        return f.steps.clear()  # a script can't go on after it
+    return y, labels_of(names, rows) if is_set else Refused()
+
+
+@st.composite
+def _nearly(draw: Any, x: Labels) -> Labels:
+    """The same labels again, or other ones that differ little."""
+    names, rows = x.names, x.values.tolist()
+    ways = [(names, rows), (["renamed", *names[1:]], rows)]
+    if len(names) > 1:
+        ways.append((names[::-1], rows))
+    if rows:
+        other = 0 if rows[-1][-1] else 1
+        ways += [(names, rows[:-1]), (names, [*rows[:-1], [*rows[-1][:-1], other]])]
+        ways.append((names, rows[::-1]))
+    names, rows = draw(st.sampled_from(ways))
+    return labels_of(names, list(dict.fromkeys(map(tuple, rows))))
+
+
+@st.composite
+def _changes(draw: Any, x: Labels) -> tuple[str, list[str], list[int]]:
+    """Code that changes the dimensions, the names afterwards, and which columns they were."""
+    names, size = x.names, len(x.names)
+    i, at = draw(st.integers(0, size - 1)), draw(st.integers(0, size))
+    order = draw(st.permutations(range(size)).filter(lambda order: order != list(range(size))))
+    every = list(range(size))
+    column = f"x.values[:, {i}]"
+    ways = [
+        (f"x.rename({names[i]!r}, 'new')", [*names[:i], "new", *names[i + 1 :]], every),
+        (f"x.append('new', {column})", [*names, "new"], [*every, i]),
+        (
+            f"x.insert({at}, 'new', {column})",
+            [*names[:at], "new", *names[at:]],
+            [*every[:at], i, *every[at:]],
+        ),
+        (f"x.permute({list(order)})", [names[c] for c in order], list(order)),
+    ]
+    if size > 1:
+        rest = [c for c in every if c != i]
+        ways += [(f"x.remove({names[i]!r})", [names[c] for c in rest], rest)] * 2
+    return draw(st.sampled_from(ways))

@@ -1,0 +1,231 @@
+"""Laws of maps: they are blocks by key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from ...block import TensorBlock
+from ...compare import Refused, compare
+from ...labels import Labels
+from ...strategies import keys, tensor_maps
+from ...tensor_map import TensorMap
+from ..law import data_law
+from ..session import Session
+from . import _moves_by_value
+from ._common import COPIES, DTYPES, again, converted, labels_of, offered, selections, sevens, some_of
+
+_MAPS = tensor_maps(max_gradients=1)
+#: Keys of few values, so that several of them agree in some dimensions.
+_FEW = keys(
+    names=st.sampled_from(
+        [("key", "o3_lambda"), ("key", "o3_lambda", "center_type"), ("key", "center_type"), ("key",)]
+    ),
+    values=st.integers(0, 2),
+    min_size=2,
+)
+_OF_FEW = tensor_maps(
+    keys=_FEW,
+    sample_names=st.sampled_from([("system",), ("system", "atom"), ("center_type", "_")]),
+    component_names=st.sampled_from([(), (), (), ("xyz",)]),
+    property_names=st.sampled_from([("n",), ("n", "l"), ("n", "_"), ("center_type", "l")]),
+    max_gradients=1,
+)
+#: Those, most of whose gradients can be merged.
+_MERGED = st.builds(
+    lambda x, alike: _of_the_same_directions(x) if alike else x,
+    _OF_FEW,
+    st.sampled_from([True, True, True, False]),
+)
+
+
+@data_law("tensor_map", _OF_FEW)
+def a_block_is_found_by_its_position_and_by_its_key(f: Session, x: Any, draw: Any) -> Any:
+    """The block of the i-th key is the i-th, however it is asked for. [doc] TensorMap.block: "the key in
+    this TensorMap with the same values as selection"."""
+    names = "x.keys.names"
+    values = "[int(value) for value in x.keys[i].values]"
+    ways = [
+        *("x.block(i)", "x[i]", "x.block_by_id(i)", "x.block(x.keys[i])", "x[x.keys.entry(i)]"),
+        f"x.block(dict(zip({names}, {values})))",
+        f"x[dict(zip({names}, {values}))]",
+        f"x.block(Labels({names}, x.keys.values[i:i + 1]))",
+        *("x.blocks(i)[0]", "x.blocks(x.keys[i])[0]", "x.blocks()[i]"),
+        "[block for _, block in x.items()][i]",
+    ]
+    return f.run(f"[[block.values for block in [{', '.join(ways)}]] for i in range(len(x))]", x=x), [
+        [block.values] * len(ways) for block in x
+    ]
+
+
+@data_law("tensor_map", _OF_FEW)
+def the_blocks_of_a_selection_are_found_by_a_scan(f: Session, x: Any, draw: Any) -> Any:
+    """The blocks whose keys have the values of the selection in its dimensions, all of them. [doc]
+    TensorMap.blocks: "which can be a subset of the dimensions of the keys"."""
+    selection = draw(_values_of(x.keys), label="selection")
+    given = [selection, labels_of(list(selection), [list(selection.values())])]
+    wanted = [b for key, b in x.items() if all(key[n] == v for n, v in selection.items())]
+    run = f.run if wanted else f.attempt_to_run  # that none is found may be said by an error
+    found = run("x.blocks(selection)", x=x, selection=draw(st.sampled_from(given), label="given"))
+    return None if isinstance(found, Refused) else (found, _in_the_order_of(found, wanted))
+
+
+@data_law("tensor_map", tensor_maps(min_blocks=1, max_gradients=1))
+def a_map_has_the_keys_and_names_that_it_is_made_of(f: Session, x: Any, draw: Any) -> Any:
+    """Its length is the number of blocks, its items are keys and blocks in order, and names are those of
+    its blocks. [doc] TensorMap.items: "(key, block) pairs"; "names of the samples for all blocks"."""
+    names = "x.sample_names, x.component_names, x.property_names"
+    items = "[[key.names, key.values.tolist(), block] for key, block in x.items()]"
+    found = f.run(f"[len(x), x.keys, {names}, {items}]", x=x)
+    first = x.block(0)
+    of_blocks = first.samples.names, [c.names[0] for c in first.components], first.properties.names
+    pairs = zip(x.keys.values.tolist(), x, strict=True)
+    return found, [len(x.keys), x.keys, *of_blocks, [[x.keys.names, row, block] for row, block in pairs]]
+
+
+@data_law("tensor_map", _MAPS)
+def a_copy_of_a_map_is_independent_of_it(f: Session, x: Any, draw: Any) -> Any:
+    """What is written to a deep copy stays in it, what is written to another is shared. [doc]
+    TensorMap.copy: "make a full copy of the blocks values; otherwise, ... share the same memory"."""
+    way = draw(st.sampled_from(COPIES), label="way")
+    f.run(f"y = {way}", x=x)
+    f.run(
+        "for _, block in y.items():\n    block.values.fill_(7)\n"
+        "    for _, gradient in block.gradients():\n        gradient.values.fill_(7)"
+    )
+    return f.run("x"), TensorMap(x.keys, list(map(sevens, x))) if "False" in way else x
+
+
+@data_law("tensor_map", _MAPS)
+def maps_survive_being_copied_and_saved(f: Session, x: Any, draw: Any) -> Any:
+    """What is copied, pickled or saved comes back as it was, where that is offered. [doc]
+    TensorMap.copy: "with the same keys and blocks"; "Load a serialized TensorMap"."""
+    return again(f, x, draw, "TensorMap")
+
+
+@data_law("tensor_map", _MAPS)
+def a_map_of_another_dtype_has_its_values_converted(f: Session, x: Any, draw: Any) -> Any:
+    """Values and gradients are converted as torch does it, labels stay. [doc] TensorMap.to: "new dtype
+    to use for all arrays"."""
+    dtype = draw(DTYPES, label="dtype")
+    expected = TensorMap(x.keys, [converted(block, dtype) for block in x])
+    return f.run("x.to(dtype=dtype)", x=x, dtype=dtype), expected
+
+
+@data_law("tensor_map", _MERGED)
+def keys_to_samples_puts_blocks_below_each_other(f: Session, x: Any, draw: Any) -> Any:
+    """Every value stands under its key without the moved dimensions, and its sample with them; what no
+    block has is the fill value, and gradients are merged alike. [doc] TensorMap.keys_to_samples: "adding
+    keys_to_move to the end of the samples labels dimensions"; "lexicographically sorted"."""
+    moved = draw(_moves(x.keys), label="moved")
+    return _moved(f, x, draw, "samples", moved)
+
+
+@data_law("tensor_map", _MERGED)
+def keys_to_properties_puts_blocks_beside_each_other(f: Session, x: Any, draw: Any) -> Any:
+    """Every value stands under its key without the moved dimensions, and its property with them; what no
+    block has is the fill value, and gradients are merged alike. [doc] TensorMap.keys_to_properties:
+    "adding keys_to_move at the beginning of the properties labels dimensions"."""
+    moved = draw(_moves(x.keys), label="moved")
+    return _moved(f, x, draw, "properties", moved)
+
+
+@data_law("tensor_map", _MERGED.map(lambda x: _of_the_same_properties(x)))
+def keys_to_properties_has_the_entries_of_labels(f: Session, x: Any, draw: Any) -> Any:
+    """With Labels that have entries, properties are those of every entry, whether it is the key of a
+    block or not. [doc] TensorMap.keys_to_properties: "contain all of the entries of keys_to_move"."""
+    moved = draw(selections(x.keys).filter(len), label="moved")
+    return _moved(f, x, draw, "properties", moved)
+
+
+@data_law("tensor_map", _MAPS)
+def components_to_properties_moves_every_value(f: Session, x: Any, draw: Any) -> Any:
+    """Every value stands under its property with the moved components. [doc]
+    TensorMap.components_to_properties: "from the component labels to the property labels"."""
+    offered(f, "x.components_to_properties", x=x)
+    names = x.component_names
+    if not names:
+        return None
+    moved = draw(some_of(names), label="moved")
+    if set(moved) & set(x.property_names):
+        return None  # refused, or never right
+    y = f.run("y = x.components_to_properties(moved)", x=x, moved=moved)
+    return y, _moves_by_value.components_to_properties(x, moved, y)
+
+
+def _moved(f: Session, x: TensorMap, draw: Any, axis: str, given: Any) -> Any:
+    """The map with dimensions of its keys moved, and what must come of it."""
+    names = given.names if isinstance(given, Labels) else given
+    wanted = (
+        list(map(tuple, given.values.tolist())) if isinstance(given, Labels) and len(given) else None
+    )
+    sorts, fill = draw(st.booleans(), label="sorts"), draw(st.sampled_from([1.5, 1.5, 0]), label="fill")
+    move = _moves_by_value.Move([names] if isinstance(names, str) else names, axis, wanted, fill, sorts)
+    options = ", fill_value=fill" * (fill != 0) + ", sort_samples=False" * (not sorts)
+    run = f.attempt_to_run if move.may_be_refused(x) else f.run
+    y = run(f"y = x.keys_to_{axis}(moved{options})", x=x, moved=given, fill=fill)
+    if isinstance(y, Refused):
+        return None
+    return y, Refused() if move.must_be_refused(x) else move(x, y)
+
+
+@st.composite
+def _moves(draw: Any, known: Labels) -> Any:
+    """Names of dimensions: one, a list, or labels without entries."""
+    names = draw(some_of(known.names))
+    return draw(st.sampled_from([names, names, Labels.empty(names), names[0]]))
+
+
+def _of_the_same_properties(x: TensorMap) -> TensorMap:
+    """The map with as many properties in every block as in the one that has the fewest, and the same."""
+    least = min(x, key=lambda block: len(block.properties)).properties
+
+    def cut(block: TensorBlock) -> TensorBlock:
+        values = block.values[..., : len(least)].clone()
+        made = TensorBlock(values, block.samples, block.components, least)
+        for name, gradient in block.gradients():
+            made.add_gradient(name, cut(gradient))
+        return made
+
+    return TensorMap(x.keys, list(map(cut, x)))
+
+
+def _of_the_same_directions(x: TensorMap) -> TensorMap:
+    """The map with as many directions in its gradients as in those that have the fewest."""
+    blocks = []
+    for block in x:
+        made = TensorBlock(block.values, block.samples, block.components, block.properties)
+        for name, gradient in block.gradients():
+            extra = len(gradient.components) - len(block.components)
+            axes = zip(*(b.gradient(name).components[:extra] for b in x), strict=True)
+            least = [min(axis, key=len) for axis in axes]
+            values = gradient.values
+            for axis, directions in enumerate(least):
+                values = values.narrow(1 + axis, 0, len(directions))
+            components = [*least, *block.components]
+            made.add_gradient(
+                name, TensorBlock(values.clone(), gradient.samples, components, block.properties)
+            )
+        blocks.append(made)
+    return TensorMap(x.keys, blocks)
+
+
+@st.composite
+def _values_of(draw: Any, known: Labels) -> dict[str, int]:
+    """A value for some of the dimensions: those of one of the keys most often."""
+    few = draw(st.sampled_from([1, 1, len(known.names)]))
+    names = draw(st.permutations(known.names))[:few]
+    near = draw(st.sampled_from([None, *known.values.tolist()]))
+    rows = dict(zip(known.names, near or [draw(st.integers(0, 2)) for _ in known.names], strict=True))
+    return {name: rows[name] for name in names}
+
+
+def _in_the_order_of(found: Any, wanted: list[Any]) -> list[Any]:
+    """What is wanted, in the order in which it was found: documents say nothing of the order."""
+    rest, order = list(wanted), []
+    for item in found:
+        where = next((i for i, one in enumerate(rest) if compare(item, one) is None), None)
+        if where is not None:
+            order.append(rest.pop(where))
+    return [*order, *rest]

@@ -1,0 +1,1 @@
+"""Laws of modules, a file a family."""

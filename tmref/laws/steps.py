@@ -1,0 +1,37 @@
+"""The lines of code that laws run, for the scripts that show a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from ..tensor_map import TensorMap
+
+#: What the code of a law may use without importing it, and a script imports where it uses it.
+IMPORTS = ("copy", "io", "pickle", "threading", "warnings")
+#: What the code of a law may use without importing it; scripts import what of it they use.
+MODULES: Mapping[str, Any] = {"torch": torch, **{name: import_module(name) for name in IMPORTS}}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A line of code that a law ran, for the script that shows a failure.
+
+    ``given`` is what names stood for it was given just before, ``name`` the one of its ``result``;
+    ``after`` is what became of its x.
+    """
+
+    code: str
+    given: Mapping[str, Any]
+    name: str
+    result: Any
+    after: Any = None
+    cotangents: TensorMap | None = None
+
+
+#: The line that calls the module.
+CALL = "y = module(x)"

@@ -1,0 +1,71 @@
+"""The one tolerance that there is."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+
+from ..catalog import Row
+from ..compare import Tolerance
+from ..tensor_map import TensorMap
+from ..twins import LayerNorm
+from .law import Law
+from .session import ModuleSession
+
+
+def rounds(law: Law, row: Row) -> bool:
+    return law.rounded or not (row.exact or law.copied)
+
+
+def tolerance_for(subject: ModuleSession, sides: Any, drawn: dict[str, Any]) -> Tolerance:
+    """The one tolerance there is: from plain torch's own error, and the magnitude of what is summed.
+
+    The magnitude is the largest in the twin on absolute values with absolute parameters, after each of
+    its layers, times that of the sides and of what was drawn: an upper bound for sums of their products.
+    """
+    terms = max(1.0, magnitude(sides)) * max(1.0, magnitude(list(drawn.values())))
+    inputs = [step.given["x"] for step in subject.steps if isinstance(step.given.get("x"), TensorMap)]
+    if subject.recipe.twins is None:
+        return Tolerance(0.0, terms * max(1.0, magnitude(inputs)))
+    error, largest = 0.0, [1.0]
+
+    def record(module: torch.nn.Module, given: Any, output: torch.Tensor) -> None:
+        largest.append(magnitude(output))
+
+    with torch.no_grad():
+        twin = subject.twin
+        exact, absolute = copy.deepcopy(twin), copy.deepcopy(twin)
+        exact.modules.double()
+        absolute.modules.double()
+        for module in absolute.modules.modules():
+            if isinstance(module, LayerNorm):
+                module.forward = module.bound  # type: ignore[method-assign]
+            module.register_forward_hook(record)
+        for parameter in absolute.modules.parameters():
+            parameter.abs_()
+        for x in inputs:
+            for key, block in x.items():
+                if twin.in_keys.position(key) is None:
+                    continue
+                values = block.values.double()
+                there = twin.module(key)(block.values).double() - exact.module(key)(values)
+                error = max(error, magnitude(there))
+                absolute.module(key)(values.abs())
+    return Tolerance(error, terms * max(largest))
+
+
+def magnitude(value: Any) -> float:
+    """The largest finite number in a nest of maps, tensors and lists."""
+    if isinstance(value, torch.Tensor):
+        finite = value.detach().double().abs()
+        finite = finite[finite.isfinite()]
+        return float(finite.max()) if finite.numel() else 0.0
+    if isinstance(value, TensorMap):
+        value = [[b.values, *(g.values for _, g in b.gradients())] for b in value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return max(map(magnitude, value), default=0.0)
+    return abs(float(value)) if isinstance(value, (int, float)) else 0.0
