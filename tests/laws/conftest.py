@@ -1,6 +1,7 @@
 """The broken implementations, and the laws and rows by their names."""
 
 import importlib.util
+import pkgutil
 import sys
 from pathlib import Path
 
@@ -13,30 +14,33 @@ from tmref.laws import LAWS, smoke
 
 
 def _loaded(name):
-    """A file beside this one as a module: test-suites imported by importlib have no other way."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    """A package beside this file: test-suites imported by importlib have no other way."""
+    path = Path(__file__).parent / name
+    spec = importlib.util.spec_from_file_location(
+        name, path / "__init__.py", submodule_search_locations=[str(path)]
+    )
     sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules[name])
     return sys.modules[name]
 
 
-_MUTANTS = _loaded("mutants")
-for path in sorted(Path(__file__).parent.glob("mutants_*.py")):  # each adds its own to the lists
-    _loaded(path.stem)
+for _, name, _ in pkgutil.walk_packages(_loaded("mutants").__path__, "mutants."):
+    importlib.import_module(name)  # each adds its own to the lists
+_PLANTED = sys.modules["mutants.planting"]
 
 
 def pytest_generate_tests(metafunc):
     if "planted" in metafunc.fixturenames:
-        metafunc.parametrize("planted", _MUTANTS.MUTANTS, ids=str)
+        metafunc.parametrize("planted", _PLANTED.MUTANTS, ids=str)
     if "adapter" in metafunc.fixturenames:
-        adapters = _MUTANTS.BROKEN_ADAPTERS
+        adapters = _PLANTED.BROKEN_ADAPTERS
         metafunc.parametrize("adapter", adapters, ids=[adapter.name for adapter in adapters])
 
 
 @pytest.fixture(scope="session")
 def mutants():
-    """The module of broken implementations."""
-    return _MUTANTS
+    """The lists of broken implementations."""
+    return _PLANTED
 
 
 @pytest.fixture(scope="session")

@@ -179,3 +179,13 @@ def make_parameters_signs(f: ModuleSession) -> None:
     with torch.no_grad():
         for parameter in f.twin.parameters().values():
             parameter.sign_()
+
+
+def labelled(
+    x: TensorMap, values: list[torch.Tensor], properties: list[Labels] | None = None
+) -> TensorMap:
+    """The map with these values and properties, by default those counting from 0."""
+    if properties is None:
+        properties = [Labels.range("_", of_block.shape[-1]) for of_block in values]
+    rows = zip(x, values, properties, strict=True)
+    return TensorMap(x.keys, [TensorBlock(v, b.samples, b.components, p) for b, v, p in rows])

@@ -1,182 +1,185 @@
-"""Laws of ModuleMaps of torch's modules: one call of the map is one call of each of them."""
+"""Laws of ModuleMaps: the module of a key is for its block, whatever the order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from hypothesis import strategies as st
 
-from ...block import TensorBlock
-from ...catalog import Call
-from ...strategies import tensor_maps
+from ...compare import Refused
+from ...labels import Labels
+from ...strategies import dyadic_numbers, labels
 from ...tensor_map import TensorMap
-from ..edits import with_values
+from ..edits import labelled
 from ..law import data_law
 from ..session import Session
-from ..twin import random_numbers_kept
 
-#: Maps with nothing empty: torch's modules don't take everything.
-_FULL: dict[str, Any] = {
-    "min_blocks": 1,
-    "min_samples": 2,
+#: Two components.
+_TWO_COMPONENTS = st.just(("a", "b"))
+#: A torch module of one's own, of one parameter.
+_SCALED = """\
+class Scaled(torch.nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = torch.nn.Parameter(torch.tensor(factor))
+    def forward(self, input):
+        return self.factor * input"""
+
+
+@data_law("any_module_map")
+def the_module_of_a_key_is_the_one_in_its_place(f: Session, x: Any, draw: Any) -> Any:
+    """Whatever the order of the keys, the block of the i-th of in_keys goes through the i-th module, and
+    has the i-th of the out_properties. [doc] ModuleMap: the "module at position i ... is applied to the
+    tensor block" of "the i-th key in in_keys"."""
+    order = draw(st.permutations(range(len(x))), label="order")
+    ordered = TensorMap(Labels(x.keys.names, x.keys.values[order]), [x.block(i) for i in order])
+    factors = draw(st.lists(dyadic_numbers(), min_size=len(x), max_size=len(x)), label="factors")
+    properties = draw(st.none() | _properties_for(ordered), label="out_properties")
+    f.run(_SCALED)
+    f.run(
+        "module = nn.ModuleMap(in_keys, [Scaled(factor) for factor in factors], out_properties)",
+        in_keys=ordered.keys,
+        factors=factors,
+        out_properties=properties,
+    )
+    places = [ordered.keys.position(key) for key in x.keys]
+    values = [factors[i] * block.values for i, block in zip(places, x, strict=True)]
+    expected = None if properties is None else [properties[i] for i in places]
+    return f.run("y = module(x)", x=x), labelled(x, values, expected)
+
+
+def _properties_for(x: TensorMap) -> st.SearchStrategy[list[Labels]]:
+    """Other properties for every block."""
+    names = st.just(("n", "l"))
+    sizes = [len(block.properties) for block in x]
+    of_blocks = [labels(names=names, min_size=size, max_size=size) for size in sizes]
+    return st.tuples(*of_blocks).map(list)
+
+
+@data_law("any_module_map", maps={"min_blocks": 2}, examples=50)
+def a_module_given_twice_is_one_module(f: Session, x: Any, draw: Any) -> Any:
+    """A module that is given for several keys is the same for all of them: it is counted once, and what
+    is done to it is done for all. [torch] torch.nn.ModuleList has the modules that it is given."""
+    factor = draw(dyadic_numbers(), label="factor")
+    f.run(_SCALED)
+    f.run("shared = Scaled(1.0)\nmodule = nn.ModuleMap(x.keys, [shared for _ in x.keys])", x=x)
+    f.run("shared.factor.data.fill_(factor)", factor=factor)
+    number = f.run("len(list(module.parameters()))")
+    return [f.run("y = module(x)"), number], [labelled(x, [factor * b.values for b in x]), 1]
+
+
+@data_law("any_module_map", examples=50)
+def from_module_makes_one_for_every_key(f: Session, x: Any, draw: Any) -> Any:
+    """ModuleMap.from_module has a module of its own for every key, in the order of the keys. [doc] it is
+    "applying the same type of module on each tensor block"."""
+    properties = draw(st.none() | _properties_for(x), label="out_properties")
+    f.run(_SCALED)
+    f.run(
+        "module = nn.ModuleMap.from_module(x.keys, Scaled(0.5), out_properties)",
+        x=x,
+        out_properties=properties,
+    )
+    before = f.run("y = module(x)")
+    f.run("for i, p in enumerate(module.parameters()):\n    p.data.fill_(i + 1)")
+    after = f.run("z = module(x)")
+    first = labelled(x, [0.5 * b.values for b in x], properties)
+    second = labelled(x, [i * b.values for i, b in enumerate(x, 1)], properties)
+    return [before, after], [first, second]
+
+
+@data_law("any_module_map", maps={"min_blocks": 1, "component_names": _TWO_COMPONENTS}, examples=40)
+def the_norm_of_a_covariant_block_is_over_all_its_components(f: Session, x: Any, draw: Any) -> Any:
+    """Covariant blocks of several components are refused by an EquivariantTransformation, or are
+    multiplied by a function of their norm over all of them. [doc] EquivariantTransformation: the "norm
+    of the block over the component dimensions"."""
+    y = f.attempt_to_run(
+        "y = nn.EquivariantTransformation([torch.nn.Tanh() for _ in x.keys], x.keys, "
+        "in_features=sizes, out_features=sizes, invariant_keys=none)(x)",
+        x=x,
+        sizes=[len(block.properties) for block in x],
+        none=Labels(x.keys.names, x.keys.values[:0]),
+    )
+    if isinstance(y, Refused):
+        return None
+
+    def scaled(values: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.vector_norm(values, dim=(1, 2), keepdim=True).tanh() * values
+
+    return y, labelled(x, [f.there(scaled)(block.values) for block in x])
+
+
+@data_law("any_module_map", maps={"min_blocks": 1, "min_properties": 1}, examples=40)
+def sizes_of_layer_norms_are_those_of_the_keys(f: Session, x: Any, draw: Any) -> Any:
+    """Where all keys are invariant, every block of an InvariantLayerNorm has the weights of its own key,
+    in the order of the keys: as many as it has features. [doc] InvariantLayerNorm: in_features is a
+    "list of int, the number of features in the input tensor for each block indexed by the keys"."""
+    sizes = [len(block.properties) for block in x]
+    f.run(
+        "module = nn.InvariantLayerNorm("
+        f"in_keys, in_features, invariant_keys=in_keys, dtype=dtype, device='{f.device}')",
+        in_keys=x.keys,
+        in_features=sizes,
+        dtype=x.dtype,
+    )
+    y = f.run("y = module(x)", x=x)
+    shapes = f.run("[tuple(p.shape) for p in module.parameters()]")
+    return [y.keys, shapes], [x.keys, [(size,) for size in sizes for _ in range(2)]]
+
+
+#: What no block can have for values, made of its ``input``.
+_NO_VALUES = {
+    "a sample less": "input[1:]",
+    "samples twice": "torch.cat([input, input])",
+    "an axis more": "input.unsqueeze(-1)",
+    "an axis less": "input.sum(1)",
+    "no axis": "input.sum()",
+    "components twice": "torch.cat([input, input], 1)",
+    "another dtype": "input.to(torch.float32 if input.dtype == torch.float64 else torch.float64)",
+    "a list": "input.tolist()",
+    "nothing": "None",
+}
+_WRONG = """\
+class Wrong(torch.nn.Module):
+    def forward(self, input):
+        return"""
+#: Maps whose values none of these can be.
+_OF_TWO_COMPONENTS = {
+    "min_blocks": 2,
+    "min_samples": 1,
     "min_properties": 1,
-    "bound": 24,
-    "dtypes": st.sampled_from((torch.float32, torch.float64)),
+    "component_names": _TWO_COMPONENTS,
 }
 
 
-def _modules(draw: Any, x: TensorMap, kinds: dict[str, Callable[[TensorBlock], Call]]) -> list[Call]:
-    """A module for every block."""
-    calls = []
-    for i, block in enumerate(x):
-        kind = draw(st.sampled_from(sorted(kinds)), label=f"kind_{i}")
-        calls.append(kinds[kind](block))
-    return calls
+@data_law("any_module_map", maps=_OF_TWO_COMPONENTS)
+def what_is_no_block_is_refused(f: Session, x: Any, draw: Any) -> Any:
+    """Where a module returns what can't be the values of a block, of its samples and components, and of
+    the dtype of the others, there is no output. [doc] TensorBlock: the values have the shape (samples,
+    *components, properties); TensorMap: blocks have the same dtype."""
+    kind = draw(st.sampled_from(sorted(_NO_VALUES)), label="kind")
+    which = draw(st.integers(0, len(x) - 1), label="which")
+    f.run(f"{_WRONG} {_NO_VALUES[kind]}")
+    modules = "[Wrong() if i == which else torch.nn.Identity() for i in range(len(x.keys))]"
+    f.run(f"module = nn.ModuleMap(x.keys, {modules})", x=x, which=which)
+    y = f.attempt_to_run("y = module(x)")
+    return None if isinstance(y, Refused) else (y, Refused())
 
 
-def _linear(block: TensorBlock) -> Call:
-    return Call("torch.nn.Linear", (len(block.properties), 2), {"dtype": block.dtype})
-
-
-#: Modules with a state, or that draw random numbers, or where samples meet. Of 1 to 2 components, the
-#: first is the channel.
-_STATEFUL: dict[str, Callable[[TensorBlock], Call]] = {
-    "batch_norm": lambda block: Call(
-        "torch.nn.BatchNorm1d" if block.values.dim() < 4 else "torch.nn.BatchNorm2d",
-        (block.shape[1],),
-        {"dtype": block.dtype},
-    ),
-    "batch_norm_average": lambda block: Call(
-        "torch.nn.BatchNorm1d" if block.values.dim() < 4 else "torch.nn.BatchNorm2d",
-        (block.shape[1],),
-        {"momentum": None, "dtype": block.dtype},
-    ),
-    "dropout": lambda block: Call("torch.nn.Dropout", (0.5,)),
-    "alpha_dropout": lambda block: Call("torch.nn.AlphaDropout", (0.25,)),
-    "random_relu": lambda block: Call("torch.nn.RReLU"),
-    "softmax": lambda block: Call("torch.nn.Softmax", (0,)),
-    "linear": _linear,
-}
-
-
-@data_law("any_module_map", maps=_FULL, examples=60)
-def one_forward_is_one_forward_of_every_module(f: Session, x: Any, draw: Any) -> Any:
-    """A ModuleMap calls the module of every block once: outputs, running statistics and what is left of
-    the random numbers are those of one call of each, in training and in evaluation. [doc] the module
-    at position i is applied to the block of the i-th key; train() and eval() reach it [torch]."""
-    calls = _modules(draw, x, _STATEFUL)
-    modes = draw(st.lists(st.booleans(), min_size=1, max_size=3), label="modes")
-    f.run("torch.manual_seed(0)", keys=x.keys, x=x)
-    f.run("module = nn.ModuleMap(keys, modules)", modules=calls)
-    twins = f.plain("modules")
-    outputs, expected = [], []
-    for mode in modes:
-        with random_numbers_kept(f.device):
-            values = [t.train(mode)(block.values) for t, block in zip(twins, x, strict=True)]
-            expected += [[value.detach() for value in values], eval(f.random_state)]
-        outputs.append(f.run(f"y = module.train({mode})(x)"))
-        outputs.append(f.run(f.random_state))
-    states = f.run("[one.state_dict() for one in modules]")
-    outputs = [[b.values for b in y] if isinstance(y, TensorMap) else y for y in outputs]
-    return [outputs, states], [expected, [dict(twin.state_dict()) for twin in twins]]
-
-
-#: What a hook does, and the code that registers it.
-_HOOKS = {
-    "forward": "one.register_forward_hook(lambda m, x, y: calls.append('forward') or -y)",
-    "pre": "one.register_forward_pre_hook(lambda m, x: calls.append('pre') or (2 * x[0],))",
-    "backward": "one.register_full_backward_hook(lambda m, x, y: calls.append('backward'))",
-}
-
-
-@data_law("any_module_map", maps=_FULL, examples=60)
-def hooks_of_modules_are_called(f: Session, x: Any, draw: Any) -> Any:
-    """Hooks of the modules in a ModuleMap are called, once in a forward or backward, and what they
-    return is used. [torch] modules are called, which runs their hooks; to call forward "silently
-    ignores them"."""
-    hook = draw(st.sampled_from(sorted(_HOOKS)), label="hook")
-    f.run("torch.manual_seed(0)", keys=x.keys, x=x)
-    f.run("module = nn.ModuleMap(keys, modules)", modules=[_linear(block) for block in x])
-    f.run(f"calls = []\nfor one in modules:\n    {_HOOKS[hook]}")
-    twins = f.plain("modules")
-    y = f.run("y = module(x)")
-    if hook == "backward":
-        f.run("sum(y.block(i).values.sum() for i in range(len(x.keys))).backward()")
-    found = f.run("[list(calls), y]")  # before the hooks of the twins, which are copies, append to them
-    values = [twin(block.values) for twin, block in zip(twins, x, strict=True)]
-    return found, [[hook] * len(x), with_values(y, values)]
-
-
-@data_law("any_module_map", maps=_FULL, examples=20)
-def modules_may_stand_in_several_places(f: Session, x: Any, draw: Any) -> Any:
-    """A module that stands in several places, for one block or for many, is called in each of them.
-    [torch] Sequential chains its modules in the order they are given, the same one as often as it is
-    given; a module may be a child of several others."""
-    f.run("torch.manual_seed(0)", keys=x.keys, x=x)
-    square = [Call("torch.nn.Linear", (len(b.properties),) * 2, {"dtype": b.dtype}) for b in x]
-    f.run("relu = torch.nn.ReLU()", modules=square)
-    # of small integers, so that products are exact
-    f.run("for one in modules:\n    for p in one.parameters():\n        p.data = p.data.mul_(3).round()")
-    f.run("modules = [torch.nn.Sequential(one, relu, one, relu) for one in modules]")
-    f.run("module = nn.ModuleMap(keys, modules)")
-    twins = f.plain("modules")
-    y = f.run("y = module(x)")
-    return y, with_values(y, [twin(block.values) for twin, block in zip(twins, x, strict=True)])
-
-
-@data_law("any_module_map", maps=_FULL, examples=20)
-def parametrizations_of_modules_are_used(f: Session, x: Any, draw: Any) -> Any:
-    """A parametrized weight is computed anew, and once, in every forward. [torch] parametrizations
-    make an attribute a function of parameters; spectral_norm's state takes a step for each use."""
-    name = draw(st.sampled_from(("weight_norm", "spectral_norm")), label="name")
-    f.run("torch.manual_seed(0)", keys=x.keys, x=x)
-    f.run("module = nn.ModuleMap(keys, modules)", modules=[_linear(block) for block in x])
-    f.run(f"for one in modules:\n    torch.nn.utils.parametrizations.{name}(one)")
-    twins = f.plain("modules")
-    first = f.run("y = module(x)")
-    doubled = "with torch.no_grad():\n    for one in modules:\n        for p in one.parameters():\n"
-    f.run(f"{doubled}            p.mul_(2)")
-    second = f.run("y = module(x)")
-    expected = [with_values(first, [t(b.values) for t, b in zip(twins, x, strict=True)])]
-    with torch.no_grad():
-        for twin in twins:
-            for parameter in twin.parameters():
-                parameter.mul_(2)
-    expected.append(with_values(second, [t(b.values) for t, b in zip(twins, x, strict=True)]))
-    states = f.run("[one.state_dict() for one in modules]")
-    return [first, second, states], [*expected, [dict(twin.state_dict()) for twin in twins]]
-
-
-@data_law("any_module_map", maps=_FULL, examples=40)
-def lazy_modules_are_made_by_the_first_forward(f: Session, x: Any, draw: Any) -> Any:
-    """Lazy modules get their parameters from the first block that they are called with. [torch]
-    torch.nn.LazyLinear infers in_features from the first input, by a hook of its call."""
-    out_features = draw(st.integers(1, 3), label="out_features")
-    calls = [Call("torch.nn.LazyLinear", (out_features,), {"dtype": x.dtype}) for _ in x]
-    f.run("module = nn.ModuleMap(keys, modules)", keys=x.keys, modules=calls)
-    twins = f.plain("modules")
-    f.run("torch.manual_seed(0)", x=x)
-    y = f.run("y = module(x)")
-    torch.manual_seed(0)
-    return y, with_values(y, [twin(block.values) for twin, block in zip(twins, x, strict=True)])
-
-
-@data_law("any_module_map", tensor_maps(**{**_FULL, "one_width": True}), examples=40)
-def from_module_makes_copies(f: Session, x: Any, draw: Any) -> Any:
-    """ModuleMap.from_module gives every key a module as the one given, with parameters of its own:
-    what is done to the one given, or to that of another key, changes nothing. [doc] from_module
-    applies "the same type of module on each tensor block"."""
-    f.run("torch.manual_seed(0)", keys=x.keys, x=x)
-    f.run("module = nn.ModuleMap.from_module(keys, given)", given=_linear(x.block(0)))
-    twin = f.plain("given")
-    expected = [twin(block.values).detach() for block in x]
-    first = f.run("y = module(x)")
-    changed = draw(st.integers(0, len(x) - 1), label="changed")
-    f.run("with torch.no_grad():\n    for p in given.parameters():\n        p.fill_(7)")
-    code = f"list(module.parameters())[2 * {changed} : 2 * {changed} + 2]"
-    f.run(f"with torch.no_grad():\n    for p in {code}:\n        p.zero_()")
-    second = f.run("y = module(x)")
-    zeroed = [torch.zeros_like(v) if i == changed else v for i, v in enumerate(expected)]
-    return [first, second], [with_values(first, expected), with_values(second, zeroed)]
+@data_law("any_module_map", maps={"min_blocks": 1}, examples=50)
+def properties_of_another_number_are_refused(f: Session, x: Any, draw: Any) -> Any:
+    """Where a module returns another number of properties than its out_properties have entries, there is
+    no output. [doc] TensorBlock: labels have the sizes of the values."""
+    which = draw(st.integers(0, len(x) - 1), label="which")
+    more = draw(st.sampled_from([1, -1]), label="more")
+    sizes = [len(b.properties) for b in x]
+    sizes[which] = max(0, sizes[which] + more) or 1
+    if sizes[which] == len(x.block(which).properties):
+        return None
+    f.run(
+        "module = nn.ModuleMap(x.keys, [torch.nn.Identity() for _ in x.keys], out_properties)",
+        x=x,
+        out_properties=[Labels.range("n", size) for size in sizes],
+    )
+    y = f.attempt_to_run("y = module(x)")
+    return None if isinstance(y, Refused) else (y, Refused())

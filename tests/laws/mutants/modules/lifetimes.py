@@ -1,8 +1,8 @@
 """Modules that are right at first, and not after what is done to them."""
 
 import torch
-from mutants import called
 
+from mutants.planting import called
 from tmref import TensorMap
 
 LAW = "whatever_is_done_plain_torch_does_the_same"

@@ -1,14 +1,188 @@
 """Modules that change what a forward is to leave as it was."""
 
+import functools
 import random
 import threading
 import time
 
 import numpy as np
 import torch
-from mutants import built, called, changed, each, modules_of
 
-from tmref import TensorMap
+from mutants.planting import (
+    Around,
+    affine,
+    all_but_the_first,
+    all_of,
+    built,
+    called,
+    changed,
+    each,
+    factor_of,
+    layer_norm,
+    modules_of,
+    norm_of,
+    of_values,
+    variance,
+)
+from tmref import Labels, TensorMap
+from tmref.nn.layer_norm import _LayerNorm
+
+input_stays = "the_input_stays"
+
+
+@called(input_stays, "relu", "module_map_mlp")
+def input_rectified(module, x):
+    for block in x:
+        block.values.relu_()
+    return module(x)
+
+
+@called(input_stays, "linear", "sequential_linear")
+def input_doubled_afterwards(module, x):
+    y = module(x)
+    for block in x:
+        block.values.mul_(2)
+    return y
+
+
+@built(input_stays, "silu", "invariant_silu")
+def in_place_not_asked_for(recipe, module):
+    for activation in all_of(module, torch.nn.SiLU):
+        activation.inplace = True
+    return module
+
+
+@called(input_stays, "relu")
+def adds_to_its_input(module, x):
+    y = module(x)
+    for block in x:
+        block.values.add_(1)
+    return y
+
+
+@layer_norm(input_stays, "layer_norm", "layer_norm_no_mean", "sequential_layer_norm")
+def mean_subtracted_in_place(norm, x):
+    x -= x.mean(all_but_the_first(x), keepdim=True)
+    return x / torch.sqrt(variance(x) + norm.eps)
+
+
+@layer_norm(input_stays, "layer_norm_no_mean")
+def divided_in_place(norm, x):
+    """What metatensor does."""
+    x /= torch.sqrt(variance(x) + norm.eps)
+    return x
+
+
+@factor_of(input_stays, "equivariant_tanh", "equivariant_mlp")
+def multiplied_in_place(function, x):
+    with torch.no_grad():
+        return x.mul_(function(norm_of(x)))
+
+
+@called(input_stays, "tanh")
+def large_values_of_the_input_cut(module, x):
+    for block in x:
+        block.values[..., -1:].clamp_(-1, 1)
+    return module(x)
+
+
+parameters_stay = "parameters_stay"
+
+
+@called(parameters_stay, "linear", "sequential_mlp")
+def weights_normalised_in_the_forward(module, x):
+    for parameter in module.parameters():
+        if parameter.dim() == 2:
+            parameter.data /= parameter.data.norm().clamp(min=1)
+    return module(x)
+
+
+@called(parameters_stay, "linear", "module_map_linear")
+def bias_follows_the_output(module, x):
+    y = module(x)
+    for parameter in module.parameters():
+        if parameter.dim() == 1:
+            parameter.data += 0.5
+    return y
+
+
+same_output = "the_same_input_gives_the_same_output"
+
+
+@built(same_output, "linear", "tanh", "sequential_mlp")
+def counts_its_calls(recipe, module):
+    calls = []
+
+    def forward(module, x):
+        calls.append(x)
+        return of_values(lambda v: v + (len(calls) - 1) / 8, module(x))
+
+    return Around(module, forward)
+
+
+@built(same_output, "layer_norm", "invariant_layer_norm")
+def running_statistics(recipe, module):
+    def forward(norm, means, x):
+        means.append(x.mean() if x.numel() else 0)
+        return affine(norm, x - sum(means) / len(means) / 2 ** len(means))
+
+    for norm in all_of(module, _LayerNorm):
+        norm.forward = functools.partial(forward, norm, [])
+    return module
+
+
+@built(same_output, "silu_in_place", "equivariant_mlp")
+def scaled_by_the_number_of_calls(recipe, module):
+    calls = []
+
+    def forward(module, x):
+        calls.append(x)
+        return of_values(lambda v: v * len(calls), module(x))
+
+    return Around(module, forward)
+
+
+@called(same_output, "linear", "silu")
+def drops_values_by_chance(module, x):
+    return of_values(lambda v: torch.nn.functional.dropout(v, 0.5), module(x))
+
+
+@built(same_output, "linear")
+def samples_reversed_at_every_second_call(recipe, module):
+    calls = []
+
+    def forward(module, x):
+        calls.append(x)
+        if len(calls) % 2:
+            return module(x)
+
+        def reverse(block):
+            samples = Labels(block.samples.names, block.samples.values.flip(0))
+            return changed(block, values=block.values.flip(0), samples=samples)
+
+        return each(reverse, module(x))
+
+    return Around(module, forward)
+
+
+random_stays = "random_numbers_stay"
+
+
+@called(random_stays, "linear", "tanh", "sequential_mlp")
+def draws_a_number(module, x):
+    torch.rand(())
+    return module(x)
+
+
+@called(random_stays, "silu", "silu_in_place", "layer_norm")
+def drops_nothing_by_chance(module, x):
+    return of_values(lambda v: v + 0 * torch.rand_like(v), module(x))
+
+
+@called(random_stays, "module_map_mlp")
+def seeds_torch(module, x):
+    torch.manual_seed(0)
+    return module(x)
 
 
 @called("explicit_gradients_stay", "linear", "tanh", "module_map_mlp")

@@ -1,7 +1,8 @@
-"""Modules that break a symmetry."""
+"""Modules that depend on the order, the orientation or the names of what they are given."""
 
 import torch
-from mutants import (
+
+from mutants.planting import (
     built,
     called,
     changed,
@@ -11,7 +12,6 @@ from mutants import (
     of_nn,
     of_values,
 )
-
 from tmref import Labels, TensorMap, nn
 
 no_order = "blocks_and_samples_have_no_order"

@@ -1,9 +1,186 @@
-"""Modules that lose metadata, or make something of it."""
+"""Modules that lose metadata, or make some up."""
 
 import torch
-from mutants import built, called, changed, each, modules_of, of_nn, of_values
 
+from mutants.planting import Around, built, called, changed, each, modules_of, of_nn, of_values
 from tmref import Labels, TensorBlock, TensorMap, nn
+
+keys_survive = "keys_survive_in_order"
+
+
+@called(keys_survive, "linear", "tanh", "sequential_mlp")
+def keys_and_blocks_reversed(module, x):
+    y = module(x)
+    return TensorMap(Labels(y.keys.names, y.keys.values.flip(0)), list(y)[::-1])
+
+
+@called(keys_survive, "linear")
+def keys_sorted(module, x):
+    y = module(x)
+    order = sorted(range(len(y)), key=lambda i: y.keys.values[i].tolist())
+    return TensorMap(Labels(y.keys.names, y.keys.values[order]), [y.block(i) for i in order])
+
+
+@built(keys_survive, "linear", "module_map_tanh")
+def keys_in_the_order_of_the_module(recipe, module):
+    def forward(module, x):
+        y = module(x)
+        order = [y.keys.position(key) for key in recipe.in_keys]
+        return TensorMap(recipe.in_keys, [y.block(i) for i in order])
+
+    return Around(module, forward)
+
+
+@called(keys_survive, "silu")
+def blocks_without_samples_dropped(module, x):
+    y = module(x)
+    kept = [i for i, block in enumerate(y) if len(block)]
+    return TensorMap(Labels(y.keys.names, y.keys.values[kept]), [y.block(i) for i in kept])
+
+
+@called(keys_survive, "relu")
+def keys_renamed(module, x):
+    y = module(x)
+    return TensorMap(Labels([f"{name}_out" for name in y.keys.names], y.keys.values), list(y))
+
+
+no_blocks = "a_map_without_blocks_gives_one_without_blocks"
+
+
+@called(no_blocks, "relu", "linear", "sequential_linear", "invariant_relu", "layer_norm")
+def index_error_for_no_blocks(module, x):
+    x.block(0).gradients_list()
+    return module(x)
+
+
+@called(no_blocks, "module_map_linear")
+def keys_lost_for_no_blocks(module, x):
+    return module(x) if len(x) else TensorMap(Labels.empty("_"), [])
+
+
+@called(no_blocks, "tanh")
+def a_block_for_no_blocks(module, x):
+    if len(x):
+        return module(x)
+    block = TensorBlock(torch.zeros(0, 1), Labels.empty("_"), [], Labels.single())
+    return TensorMap(Labels.single(), [block])
+
+
+samples_survive = "samples_survive"
+
+
+@called(samples_survive, "linear", "tanh", "sequential_mlp")
+def samples_counted(module, x):
+    return each(
+        lambda b: changed(b, samples=Labels.range("sample", len(b))),
+        module(x),
+    )
+
+
+@called(samples_survive, "linear")
+def sample_values_counted(module, x):
+    def count(labels):
+        values = torch.arange(labels.values.numel()).reshape(labels.values.shape)
+        return Labels(labels.names, values)
+
+    return each(lambda b: changed(b, samples=count(b.samples)), module(x))
+
+
+@called(samples_survive, "module_map_mlp")
+def samples_sorted(module, x):
+    def by_samples(block):
+        rows = block.samples.values.tolist()
+        order = sorted(range(len(rows)), key=rows.__getitem__)
+        samples = Labels(block.samples.names, block.samples.values[order])
+        return changed(block, values=block.values[order], samples=samples)
+
+    return each(by_samples, module(x))
+
+
+@called(samples_survive, "relu")
+def samples_of_the_first_block(module, x):
+    y = module(x)
+    first = y.block(0).samples
+    return each(
+        lambda b: changed(b, samples=first) if len(b) == len(first) else b,
+        y,
+    )
+
+
+components_survive = "components_survive"
+
+
+@called(components_survive, "linear", "silu")
+def components_swapped(module, x):
+    def swap(block):
+        if len(block.components) < 2:
+            return block
+        values = block.values.transpose(1, 2)
+        return changed(block, values=values, components=block.components[::-1])
+
+    return each(swap, module(x))
+
+
+@called(components_survive, "linear", "sequential_tanh", "equivariant_tanh")
+def components_counted(module, x):
+    def count(block):
+        components = [Labels.range(c.names[0], len(c)) for c in block.components]
+        return changed(block, components=components)
+
+    return each(count, module(x))
+
+
+@called(components_survive, "module_map_linear")
+def components_flattened_into_one(module, x):
+    def flatten(block):
+        if len(block.components) < 2:
+            return block
+        values = block.values.flatten(1, 2)
+        return changed(block, values=values, components=[Labels.range("m", values.shape[1])])
+
+    return each(flatten, module(x))
+
+
+properties_asked_for = "properties_are_those_asked_for"
+
+
+@called(properties_asked_for, "linear", "tanh", "sequential_mlp", "layer_norm", "equivariant_mlp")
+def default_properties_always(module, x):
+    return each(
+        lambda b: changed(b, properties=Labels.range("_", len(b.properties))),
+        module(x),
+    )
+
+
+@called(properties_asked_for, "relu", "module_map_tanh", "linear")
+def properties_of_the_input_where_they_fit(module, x):
+    y = module(x)
+    pairs = zip(x, y, strict=True)
+    blocks = [changed(b, properties=a.properties) if a.shape == b.shape else b for a, b in pairs]
+    if len({tuple(block.properties.names) for block in blocks}) > 1:
+        return y
+    return TensorMap(y.keys, blocks)
+
+
+@built(properties_asked_for, "linear", "silu")
+def properties_by_position(recipe, module):
+    def forward(module, x):
+        pairs = zip(module(x), recipe.properties, strict=True)
+        return TensorMap(x.keys, [changed(b, properties=labels) for b, labels in pairs])
+
+    return Around(module, forward)
+
+
+@called(properties_asked_for, "module_map_linear")
+def default_properties_called_property(module, x):
+    def rename(block):
+        properties = block.properties
+        if properties.names != ["_"]:
+            return block
+        return changed(block, properties=Labels(["property"], properties.values))
+
+    return each(rename, module(x))
+
 
 asked_for = "properties_are_those_asked_for"
 

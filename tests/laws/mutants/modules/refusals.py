@@ -3,9 +3,19 @@
 import dataclasses
 
 import torch
-from mutants import MUTANTS, Around, Planted, called, changed, each, of_nn
-from mutants_data import of_blocks, of_labels, of_maps
 
+from mutants.planting import (
+    MUTANTS,
+    Around,
+    Planted,
+    called,
+    changed,
+    each,
+    of_blocks,
+    of_labels,
+    of_maps,
+    of_nn,
+)
 from tmref import Labels, TensorBlock, TensorMap, nn
 from tmref.catalog import Call
 from tmref.implementations.reference import Reference

@@ -3,8 +3,8 @@
 import types
 
 import torch
-from mutants import MUTANTS, Mutant, Planted, built, called, changed, of_values
 
+from mutants.planting import MUTANTS, Mutant, Planted, built, called, changed, of_values
 from tmref import TensorMap
 
 functional = "a_functional_call_uses_the_parameters_given"

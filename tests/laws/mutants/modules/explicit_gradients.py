@@ -1,10 +1,195 @@
 """Modules whose explicit gradients are no derivatives."""
 
-import torch
-from mutants import called, changed, of_nn, of_values
+import functools
 
-from tmref import TensorBlock, TensorMap, nn
+import torch
+
+from mutants.modules.derivatives import factor_detached, statistics_detached
+from mutants.planting import (
+    Around,
+    affine,
+    all_of,
+    built,
+    called,
+    changed,
+    each,
+    modules_of,
+    of_nn,
+    of_values,
+)
+from tmref import Labels, TensorBlock, TensorMap, nn
+from tmref.implementations.reference import Reference
 from tmref.nn import module_map
+from tmref.nn.covariant import CovariantTransform
+from tmref.nn.layer_norm import _LayerNorm
+
+chain_rule = "explicit_gradients_are_refused_or_right_by_the_chain_rule"
+
+
+def of_gradients(change, module, x):
+    """The output with gradients of the values ``change(gradient of the output, of the input)``."""
+    y = module(x)
+    blocks = []
+    for before, after in zip(x, y, strict=True):
+        block = changed(after)
+        for parameter, gradient in after.gradients():
+            values = change(gradient.values, before.gradient(parameter).values)
+            block.add_gradient(parameter, changed(gradient, values=values))
+        blocks.append(block)
+    return TensorMap(y.keys, blocks)
+
+
+@called(chain_rule, "linear", "tanh", "relu", "silu", "module_map_tanh", "invariant_silu", "layer_norm")
+def gradients_as_they_came(module, x):
+    return of_gradients(lambda g, before: before if g.shape == before.shape else g, module, x)
+
+
+@called(chain_rule, "linear")
+def gradients_doubled(module, x):
+    return of_gradients(lambda g, before: 2 * g, module, x)
+
+
+@built(
+    chain_rule,
+    "linear",
+    "module_map_linear",
+    "module_map_tanh",
+    "sequential_tanh",
+    "invariant_tanh",
+    "layer_norm",
+    "equivariant_tanh",
+)
+def modules_applied_to_gradients(recipe, module):
+    _, module_map = modules_of(module)
+
+    def forward(module, x):
+        y = module(x)
+        blocks = []
+        for key, before, after in zip(y.keys, x, y, strict=True):
+            block = changed(after)
+            torch_module = module_map.module_list[module_map.in_keys.position(key)]
+            for parameter, gradient in after.gradients():
+                values = torch_module(before.gradient(parameter).values)
+                block.add_gradient(parameter, changed(gradient, values=values))
+            blocks.append(block)
+        return TensorMap(y.keys, blocks)
+
+    return Around(module, forward)
+
+
+@called(chain_rule, "linear", "module_map_mlp")
+def only_the_first_direction(module, x):
+    y = module(x)
+    blocks = []
+    for after in y:
+        block = changed(after)
+        for parameter, gradient in after.gradients():
+            values = gradient.values.clone()
+            if len(gradient.components) > len(after.components):
+                values[:, 1:] = 0
+            block.add_gradient(parameter, changed(gradient, values=values))
+        blocks.append(block)
+    return TensorMap(y.keys, blocks)
+
+
+@called(chain_rule, "silu_in_place")
+def in_place_not_refused(module, x):
+    """The values are overwritten, and the gradients those of what is there then."""
+    y = module(of_values(lambda v: v, x))
+    again = nn.SiLU(x.keys)(x)
+    blocks = []
+    for after, other in zip(y, again, strict=True):
+        block = changed(after)
+        for parameter, gradient in other.gradients():
+            block.add_gradient(parameter, changed(gradient, properties=block.properties))
+        blocks.append(block)
+    return TensorMap(y.keys, blocks)
+
+
+def with_gradients_of(wrong, module):
+    """What a module returns, with the explicit gradients that another one makes."""
+
+    def forward(module, x):
+        blocks = []
+        for block, other in zip(module(of_values(lambda v: v, x)), wrong(x), strict=True):
+            block = changed(block)
+            for parameter, gradient in other.gradients():
+                block.add_gradient(parameter, changed(gradient))
+            blocks.append(block)
+        return TensorMap(x.keys, blocks)
+
+    return Around(module, forward)
+
+
+@built(chain_rule, "layer_norm", "layer_norm_no_mean", "layer_norm_no_bias")
+def gradients_with_constant_statistics(recipe, module):
+    for norm in all_of(module, _LayerNorm):
+        norm.forward = lambda x, norm=norm: affine(norm, statistics_detached(norm, x))
+    return with_gradients_of(module, Reference().build(recipe))
+
+
+@built(chain_rule, "equivariant_tanh", "equivariant_mlp")
+def gradients_with_a_constant_factor(recipe, module):
+    for part in all_of(module, CovariantTransform):
+        part.forward = functools.partial(factor_detached, part.module)
+    return with_gradients_of(module, Reference().build(recipe))
+
+
+@called(chain_rule, "linear", "sequential_mlp", "relu")
+def gradients_dropped(module, x):
+    return each(changed, module(x))
+
+
+@called(chain_rule, "silu")
+def only_the_first_gradient(module, x):
+    y = module(x)
+    blocks = []
+    for after in y:
+        block = changed(after)
+        for parameter, gradient in list(after.gradients())[:1]:
+            block.add_gradient(parameter, changed(gradient))
+        blocks.append(block)
+    return TensorMap(y.keys, blocks)
+
+
+@called(chain_rule, "tanh", "module_map_mlp")
+def gradients_at_the_first_sample(module, x):
+    y = module(of_first_sample(x))
+    blocks = []
+    for plain, after, before in zip(module(of_values(lambda v: v, x)), y, x, strict=True):
+        block = changed(plain)
+        for parameter, gradient in after.gradients():
+            samples = before.gradient(parameter).samples
+            block.add_gradient(parameter, changed(gradient, samples=samples))
+        blocks.append(block)
+    return TensorMap(y.keys, blocks)
+
+
+def of_first_sample(x):
+    """The map with the values of the first sample everywhere, gradients kept."""
+    blocks = []
+    for before in x:
+        block = changed(before, values=before.values[:1].expand(before.shape).contiguous())
+        for parameter, gradient in before.gradients():
+            block.add_gradient(parameter, changed(gradient))
+        blocks.append(block)
+    return TensorMap(x.keys, blocks)
+
+
+@called(chain_rule, "linear_no_bias")
+def gradients_of_other_samples(module, x):
+    y = module(x)
+    blocks = []
+    for after in y:
+        block = changed(after)
+        for parameter, gradient in after.gradients():
+            rows = gradient.samples.values.clone()
+            rows[:, 0] = rows[:, 0].flip(0)
+            if len(set(map(tuple, rows.tolist()))) == len(rows):
+                gradient = changed(gradient, samples=Labels(gradient.samples.names, rows))
+            block.add_gradient(parameter, changed(gradient))
+        blocks.append(block)
+    return TensorMap(y.keys, blocks)
 
 
 def module_map_class(forward):

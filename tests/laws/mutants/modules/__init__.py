@@ -1,0 +1,1 @@
+"""Defects of modules, a file for each file of laws."""
