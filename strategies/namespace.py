@@ -17,12 +17,58 @@ from tmref.labels import labels_source
 from tmref.tensor_map import map_source
 
 from ._strategy import call_source
+from .actions import permutations, rotations, sub_maps
+from .axes import (
+    components,
+    dimension_names,
+    keys,
+    label_values,
+    labels,
+    properties,
+    samples,
+    spherical_components,
+    spherical_keys,
+)
+from .invalid import Invalid, invalid_blocks, invalid_labels, invalid_maps
+from .invalid_modules import invalid_recipes
+from .maps import gradients, like, tensor_blocks, tensor_maps
+from .numbers import dyadic_numbers, unit_bound
 from .printing import printed_as
+from .recipes import recipes
+from .values import array_values, dtypes, layouts
 
 #: Options that are strategies of labels.
 _OF_LABELS = ("keys", "samples", "components", "properties")
-#: What is no strategy, and the same for all implementations.
-_AS_THEY_ARE = ("Invalid", "unit_bound")
+#: The strategies that are bound to an implementation,
+_BOUND: tuple[Callable[..., Any], ...] = (
+    array_values,
+    components,
+    dimension_names,
+    dtypes,
+    dyadic_numbers,
+    gradients,
+    invalid_blocks,
+    invalid_labels,
+    invalid_maps,
+    invalid_recipes,
+    keys,
+    label_values,
+    labels,
+    layouts,
+    like,
+    permutations,
+    properties,
+    recipes,
+    rotations,
+    samples,
+    spherical_components,
+    spherical_keys,
+    sub_maps,
+    tensor_blocks,
+    tensor_maps,
+)
+#: and what is no strategy, and the same for all of them.
+_AS_THEY_ARE: tuple[Callable[..., Any], ...] = (Invalid, unit_bound)
 
 
 def make_strategies_namespace(implementation: Implementation | str) -> Any:
@@ -43,16 +89,10 @@ def make_strategies_namespace(implementation: Implementation | str) -> Any:
         blocks:
            0   => TensorBlock with shape (0, 0)
     """
-    from tmref import strategies
-
     if isinstance(implementation, str):
         implementation = load(implementation)
-    bound = {
-        name: _bound(getattr(strategies, name), implementation)
-        for name in strategies.__all__
-        if name not in ("make_strategies_namespace", *_AS_THEY_ARE)
-    }
-    bound.update((name, getattr(strategies, name)) for name in _AS_THEY_ARE)
+    bound = {make.__name__: _bound(make, implementation) for make in _BOUND}
+    bound.update((thing.__name__, thing) for thing in _AS_THEY_ARE)
     imports = (*implementation.imports, "from tmref import Permutation, Rotation, with_gradients")
     return Namespace(implementation.name, imports=imports, **bound)
 
