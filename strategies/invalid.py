@@ -56,7 +56,7 @@ class Invalid(PrintedAsSource):
 
 
 @dataclass(frozen=True)
-class Broken:
+class DefectFound:
     """What a defect returns; ``source`` and ``x`` where they are other than those of its kind."""
 
     reason: str
@@ -70,7 +70,7 @@ class Defect:
     """A kind of defect: what makes it, who says that it is one, and which modules can have it."""
 
     name: str
-    breaks: Callable[..., Broken]
+    breaks: Callable[..., DefectFound]
     source: str
     can: Callable[[Recipe, TensorMap], bool]
 
@@ -84,10 +84,10 @@ def _any(recipe: Recipe, x: TensorMap) -> bool:
 
 def defect(
     table: list[Defect], source: str, can: Callable[[Recipe, TensorMap], bool] = _any
-) -> Callable[[Callable[..., Broken]], Callable[..., Broken]]:
+) -> Callable[[Callable[..., DefectFound]], Callable[..., DefectFound]]:
     """Add a kind of defect to a table, by the name of the function."""
 
-    def add(breaks: Callable[..., Broken]) -> Callable[..., Broken]:
+    def add(breaks: Callable[..., DefectFound]) -> Callable[..., DefectFound]:
         table.append(Defect(breaks.__name__, breaks, source, can))
         return breaks
 
@@ -178,82 +178,84 @@ def _labels(names: list[Any], values: Any) -> Call:
 
 
 @defect(LABELS, '[doc] Labels: "each row/entry in this array is unique"')
-def repeated_rows(draw: Draw) -> Broken:
+def repeated_rows(draw: Draw) -> DefectFound:
     valid = draw(labels(min_size=1))
     order, first, second = _doubled(draw, len(valid))
     row = tuple(valid.values[order[first]].tolist())
-    return Broken(f"rows {first} and {second} are both {row}", _labels(valid.names, valid.values[order]))
+    return DefectFound(
+        f"rows {first} and {second} are both {row}", _labels(valid.names, valid.values[order])
+    )
 
 
 @defect(LABELS, "[doc] Labels.column: a name finds one dimension")
-def repeated_names(draw: Draw) -> Broken:
+def repeated_names(draw: Draw) -> DefectFound:
     valid = draw(labels())
     order, first, second = _doubled(draw, len(valid.names))
     names = [valid.names[i] for i in order]
     reason = f"names {first} and {second} are both {names[first]!r}"
-    return Broken(reason, _labels(names, valid.values[:, order]))
+    return DefectFound(reason, _labels(names, valid.values[:, order]))
 
 
 @defect(LABELS, '[doc] Labels: "each column is a dimension, which is named"')
-def another_number_of_names(draw: Draw) -> Broken:
+def another_number_of_names(draw: Draw) -> DefectFound:
     valid = draw(labels())
     names = draw(st.sampled_from([[*valid.names, "further"], valid.names[:-1]]))
     reason = f"there are {len(names)} names for {len(valid.names)} columns"
-    return Broken(reason, _labels(names, valid.values), None if len(valid) else _NO_ENTRIES)
+    return DefectFound(reason, _labels(names, valid.values), None if len(valid) else _NO_ENTRIES)
 
 
 @defect(LABELS, _INTEGERS)
-def values_of_another_number_of_dimensions(draw: Draw) -> Broken:
+def values_of_another_number_of_dimensions(draw: Draw) -> DefectFound:
     valid = draw(labels())
     ways = [valid.values.flatten(), valid.values[None], valid.values[..., None], torch.tensor(0)]
     values = draw(st.sampled_from(ways))
     reason = f"the values have {values.dim()} dimensions, not 2"
-    return Broken(reason, _labels(valid.names, values), None if values.numel() else _NO_ENTRIES)
+    return DefectFound(reason, _labels(valid.names, values), None if values.numel() else _NO_ENTRIES)
 
 
-def _one_value(draw: Draw, dtype: torch.dtype, wrong: float) -> Broken:
+def _one_value(draw: Draw, dtype: torch.dtype, wrong: float) -> DefectFound:
     valid = draw(labels(min_size=1))
     values = valid.values.to(dtype)
     row, column = pick_index(draw, valid), pick_index(draw, valid.names)
     values[row, column] = wrong
     reason = f"the value in row {row} and column {column} is {wrong}"
-    return Broken(reason, _labels(valid.names, values))
+    return DefectFound(reason, _labels(valid.names, values))
 
 
 @defect(LABELS, _INTEGERS)
-def values_that_are_not_whole(draw: Draw) -> Broken:
+def values_that_are_not_whole(draw: Draw) -> DefectFound:
     wrong = draw(st.sampled_from([0.5, -1.5, float("nan"), float("inf")]))
     return _one_value(draw, draw(st.sampled_from(_FLOATS)), wrong)
 
 
 @defect(LABELS, '[doc] Labels.values: "32-bit integers"')
-def values_beyond_32_bits(draw: Draw) -> Broken:
+def values_beyond_32_bits(draw: Draw) -> DefectFound:
     beyond = 2**31 + draw(st.integers(0, 2**32))
     return _one_value(draw, torch.int64, draw(st.sampled_from([beyond, -beyond - 1])))
 
 
 @defect(LABELS, "[doc] Labels: values are an array, in metatensor.torch a torch.Tensor")
-def values_that_are_no_tensor(draw: Draw) -> Broken:
+def values_that_are_no_tensor(draw: Draw) -> DefectFound:
     valid = draw(labels(min_size=1))
     values = draw(st.sampled_from([valid.values.tolist(), None, "0"]))
-    return Broken(f"the values are of type {type(values).__name__}", _labels(valid.names, values))
+    return DefectFound(f"the values are of type {type(values).__name__}", _labels(valid.names, values))
 
 
-def _one_name(draw: Draw, wrong: list[Any]) -> Broken:
+def _one_name(draw: Draw, wrong: list[Any]) -> DefectFound:
     valid = draw(labels())
     names: list[Any] = valid.names
     i = pick_index(draw, names)
     names[i] = draw(st.sampled_from(wrong))
-    return Broken(f"name {i} is {names[i]!r}", _labels(names, valid.values))
+    return DefectFound(f"name {i} is {names[i]!r}", _labels(names, valid.values))
 
 
 @defect(LABELS, "[ours] names of dimensions are identifiers")
-def a_name_that_is_no_identifier(draw: Draw) -> Broken:
+def a_name_that_is_no_identifier(draw: Draw) -> DefectFound:
     return _one_name(draw, ["", "0", "1a", "a b", " a", "a\n", "a-b", "a.b", "a[0]", "é"])
 
 
 @defect(LABELS, "[doc] Labels: names are strings")
-def a_name_that_is_no_string(draw: Draw) -> Broken:
+def a_name_that_is_no_string(draw: Draw) -> DefectFound:
     return _one_name(draw, [0, None, 1.5])
 
 
@@ -292,78 +294,78 @@ def _with_components(draw: Draw) -> TensorBlock:
 
 
 @defect(BLOCKS, _AXES)
-def samples_of_another_length(draw: Draw) -> Broken:
+def samples_of_another_length(draw: Draw) -> DefectFound:
     b = draw(tensor_blocks())
     samples = numbered(b.samples, other_size(draw, len(b)))
     reason = f"there are {len(samples)} samples for {len(b)} rows of values"
-    return Broken(reason, _made(b, samples=samples))
+    return DefectFound(reason, _made(b, samples=samples))
 
 
 @defect(BLOCKS, _AXES)
-def a_component_of_another_length(draw: Draw) -> Broken:
+def a_component_of_another_length(draw: Draw) -> DefectFound:
     b = _with_components(draw)
     i, components = pick_index(draw, b.components), b.components
     size = b.shape[1 + i]
     components[i] = numbered(components[i], other_size(draw, size, least=1))
     reason = f"component {i} has {len(components[i])} entries for {size} of the values"
-    return Broken(reason, _made(b, components=components))
+    return DefectFound(reason, _made(b, components=components))
 
 
 @defect(BLOCKS, _AXES)
-def properties_of_another_length(draw: Draw) -> Broken:
+def properties_of_another_length(draw: Draw) -> DefectFound:
     b = draw(tensor_blocks())
     properties = numbered(b.properties, other_size(draw, len(b.properties)))
     reason = f"there are {len(properties)} properties for {b.shape[-1]} columns of values"
-    return Broken(reason, _made(b, properties=properties))
+    return DefectFound(reason, _made(b, properties=properties))
 
 
 @defect(BLOCKS, _AXES)
-def another_number_of_components(draw: Draw) -> Broken:
+def another_number_of_components(draw: Draw) -> DefectFound:
     b = draw(tensor_blocks())
     ways = [b.components[:i] + b.components[i + 1 :] for i in range(len(b.components))]
     components = draw(st.sampled_from([[*b.components, Labels.range("further", 1)], *ways]))
     reason = f"there are {len(components)} components for values of {b.values.dim()} dimensions"
-    return Broken(reason, _made(b, components=components))
+    return DefectFound(reason, _made(b, components=components))
 
 
 @defect(BLOCKS, "[doc] core concepts: an N-dimensional array, N at least 2")
-def block_values_of_fewer_than_two_dimensions(draw: Draw) -> Broken:
+def block_values_of_fewer_than_two_dimensions(draw: Draw) -> DefectFound:
     b = draw(tensor_blocks())
     values = draw(st.sampled_from([b.values.flatten(), torch.zeros((), dtype=b.dtype)]))
     axes = {"samples": numbered(b.samples, values.numel()), "properties": numbered(b.properties, 1)}
     reason = f"the values have {values.dim()} dimensions, at least samples and properties must be there"
-    return Broken(reason, _made(b, values=values, components=[], **axes))
+    return DefectFound(reason, _made(b, values=values, components=[], **axes))
 
 
 @defect(BLOCKS, _COMPONENT)
-def components_of_one_name(draw: Draw) -> Broken:
+def components_of_one_name(draw: Draw) -> DefectFound:
     b = _with_components(draw)
     order, first, second = _doubled(draw, len(b.components))
     components = [b.components[i] for i in order]
     reason = f"components {first} and {second} are both named {components[first].names[0]!r}"
-    return Broken(reason, _made(b, **_zeros(b, components=components)))
+    return DefectFound(reason, _made(b, **_zeros(b, components=components)))
 
 
 @defect(BLOCKS, _COMPONENT)
-def a_component_of_two_dimensions(draw: Draw) -> Broken:
+def a_component_of_two_dimensions(draw: Draw) -> DefectFound:
     b = _with_components(draw)
     i, components = pick_index(draw, b.components), b.components
     names = [*components[i].names, "further"]
     components[i] = Labels(names, components[i].values.expand(-1, 2))
-    return Broken(f"component {i} has the dimensions {names}", _made(b, components=components))
+    return DefectFound(f"component {i} has the dimensions {names}", _made(b, components=components))
 
 
 @defect(BLOCKS, "[ours] a component has at least one entry")
-def a_component_without_entries(draw: Draw) -> Broken:
+def a_component_without_entries(draw: Draw) -> DefectFound:
     b = draw(tensor_blocks())
     components = b.components
     i = draw(st.sampled_from(range(len(components) + 1)))
     components.insert(i, Labels.empty("further"))
-    return Broken(f"component {i} has 0 entries", _made(b, **_zeros(b, components=components)))
+    return DefectFound(f"component {i} has 0 entries", _made(b, **_zeros(b, components=components)))
 
 
 @defect(BLOCKS, "[doc] TensorBlock: samples, components and properties are Labels")
-def an_axis_without_labels(draw: Draw) -> Broken:
+def an_axis_without_labels(draw: Draw) -> DefectFound:
     b = draw(tensor_blocks())
     name = draw(st.sampled_from(["samples", "components", "properties"]))
     wrong = draw(st.sampled_from([None, 1, torch.zeros((1, 1), dtype=torch.int32)]))
@@ -371,7 +373,7 @@ def an_axis_without_labels(draw: Draw) -> Broken:
     if name == "components":
         axes = {"values": b.values[..., None], name: [*b.components, wrong]}
     reason = f"{name} have a {type(wrong).__name__} in the place of labels"
-    return Broken(reason, _made(b, **axes))
+    return DefectFound(reason, _made(b, **axes))
 
 
 def _gradient(draw: Draw, b: TensorBlock) -> TensorBlock:
@@ -388,17 +390,17 @@ def _added(b: TensorBlock, gradient: TensorBlock) -> Call:
 
 
 @defect(BLOCKS, _GRADIENT + 'the samples have "sample" as the first dimension')
-def gradient_samples_without_sample(draw: Draw) -> Broken:
+def gradient_samples_without_sample(draw: Draw) -> DefectFound:
     b = draw(tensor_blocks())
     gradient = _gradient(draw, b)
     names = draw(st.sampled_from([["system", "atom"], ["atom", "sample"]]))
     samples = Labels(names, gradient.samples.values)
     reason = f"the dimensions of the gradient's samples are {names}"
-    return Broken(reason, _added(b, changed_block(gradient, samples=samples)))
+    return DefectFound(reason, _added(b, changed_block(gradient, samples=samples)))
 
 
 @defect(BLOCKS, _GRADIENT + "the samples have the index of a sample of the block")
-def a_gradient_of_no_sample(draw: Draw) -> Broken:
+def a_gradient_of_no_sample(draw: Draw) -> DefectFound:
     b = draw(tensor_blocks())
     gradient = _gradient(draw, b)
     rows = gradient.samples.values.tolist()
@@ -407,11 +409,11 @@ def a_gradient_of_no_sample(draw: Draw) -> Broken:
     rows.insert(where, [wrong, 7])
     samples = Labels(["sample", "atom"], torch.tensor(rows))
     reason = f"row {where} of the gradient is of sample {wrong}, and there are {len(b)} samples"
-    return Broken(reason, _added(b, changed_block(gradient, **_zeros(gradient, samples=samples))))
+    return DefectFound(reason, _added(b, changed_block(gradient, **_zeros(gradient, samples=samples))))
 
 
 @defect(BLOCKS, _GRADIENT + "its properties match exactly those of the block")
-def a_gradient_of_other_properties(draw: Draw) -> Broken:
+def a_gradient_of_other_properties(draw: Draw) -> DefectFound:
     b = draw(tensor_blocks())
     gradient, right = _gradient(draw, b), b.properties
     ways = [numbered(right, other_size(draw, len(right))), renamed(draw, right)]
@@ -420,11 +422,11 @@ def a_gradient_of_other_properties(draw: Draw) -> Broken:
     wrong = draw(st.sampled_from(ways))
     both = [f"{p.names} {p.values.tolist()}" for p in (wrong, right)]
     reason = f"the gradient has the properties {both[0]}, the block {both[1]}"
-    return Broken(reason, _added(b, changed_block(gradient, **_zeros(gradient, properties=wrong))))
+    return DefectFound(reason, _added(b, changed_block(gradient, **_zeros(gradient, properties=wrong))))
 
 
 @defect(BLOCKS, _GRADIENT + "its components are the block's, with additional ones before those")
-def a_gradient_of_other_components(draw: Draw) -> Broken:
+def a_gradient_of_other_components(draw: Draw) -> DefectFound:
     b = _with_components(draw)
     gradient = _gradient(draw, b)
     extra = gradient.components[: len(gradient.components) - len(b.components)]
@@ -435,30 +437,30 @@ def a_gradient_of_other_components(draw: Draw) -> Broken:
     wrong = draw(st.sampled_from([*ways, [*b.components, Labels.range("direction", 3)]]))
     both = [{c.names[0]: len(c) for c in components} for components in (wrong, b.components)]
     reason = f"the gradient has the components {both[0]}, the block {both[1]}"
-    return Broken(reason, _added(b, changed_block(gradient, **_zeros(gradient, components=wrong))))
+    return DefectFound(reason, _added(b, changed_block(gradient, **_zeros(gradient, components=wrong))))
 
 
 @defect(BLOCKS, '[doc] TensorBlock.dtype: "the dtype of all the values and gradient arrays"')
-def a_gradient_of_another_dtype(draw: Draw) -> Broken:
+def a_gradient_of_another_dtype(draw: Draw) -> DefectFound:
     b = draw(tensor_blocks(dtypes=st.sampled_from(_FLOATS)))
     gradient, dtype = _gradient(draw, b), other_dtype(b.dtype)
     reason = f"the gradient is of {dtype}, the block of {b.dtype}"
-    return Broken(reason, _added(b, changed_block(gradient, values=gradient.values.to(dtype))))
+    return DefectFound(reason, _added(b, changed_block(gradient, values=gradient.values.to(dtype))))
 
 
 @defect(BLOCKS, "[doc] TensorBlock.gradient: a parameter has one gradient")
-def a_gradient_that_is_there(draw: Draw) -> Broken:
+def a_gradient_that_is_there(draw: Draw) -> DefectFound:
     b = draw(tensor_blocks())
     b.add_gradient("positions", _gradient(draw, b))
     reason = "the block has a gradient with respect to 'positions' already"
-    return Broken(reason, _added(b, _gradient(draw, b)))
+    return DefectFound(reason, _added(b, _gradient(draw, b)))
 
 
 @defect(BLOCKS, _GRADIENT + "parameter is a str")
-def a_parameter_that_is_no_string(draw: Draw) -> Broken:
+def a_parameter_that_is_no_string(draw: Draw) -> DefectFound:
     b = draw(tensor_blocks())
     wrong = draw(st.sampled_from([0, None]))
-    return Broken(f"the parameter is {wrong}", Call("add_gradient", (b, wrong, _gradient(draw, b))))
+    return DefectFound(f"the parameter is {wrong}", Call("add_gradient", (b, wrong, _gradient(draw, b))))
 
 
 @strategy
@@ -487,23 +489,23 @@ def _map(keys: object, blocks: object) -> Call:
 
 
 @defect(MAPS, "[doc] TensorMap: every block is associated with a key")
-def another_number_of_blocks(draw: Draw) -> Broken:
+def another_number_of_blocks(draw: Draw) -> DefectFound:
     x = draw(tensor_maps(min_blocks=1))
     size = other_size(draw, len(x))
     blocks = [x.block_by_id(i % len(x)) for i in range(size)]
-    return Broken(f"there are {size} blocks for {len(x)} keys", _map(x.keys, blocks))
+    return DefectFound(f"there are {size} blocks for {len(x)} keys", _map(x.keys, blocks))
 
 
-def _one_block(draw: Draw, change: Callable[[TensorBlock], tuple[TensorBlock, Any, Any]]) -> Broken:
+def _one_block(draw: Draw, change: Callable[[TensorBlock], tuple[TensorBlock, Any, Any]]) -> DefectFound:
     """A map with one block changed by a function that returns it, and what is in it now and before."""
     x = draw(tensor_maps(min_blocks=2, dtypes=st.sampled_from(_FLOATS)))
     i, blocks = pick_index(draw, x), list(x)
     blocks[i], now, before = change(blocks[i])
-    return Broken(f"block {i} has {now}, the others have {before}", _map(x.keys, blocks))
+    return DefectFound(f"block {i} has {now}, the others have {before}", _map(x.keys, blocks))
 
 
 @defect(MAPS, _NAMES.format("sample", "samples"))
-def a_block_of_other_sample_names(draw: Draw) -> Broken:
+def a_block_of_other_sample_names(draw: Draw) -> DefectFound:
     def change(b: TensorBlock) -> tuple[TensorBlock, Any, Any]:
         samples = renamed(draw, b.samples)
         return changed_block(b, samples=samples), samples.names, b.samples.names
@@ -512,7 +514,7 @@ def a_block_of_other_sample_names(draw: Draw) -> Broken:
 
 
 @defect(MAPS, _NAMES.format("component", "components"))
-def a_block_of_other_components(draw: Draw) -> Broken:
+def a_block_of_other_components(draw: Draw) -> DefectFound:
     def change(b: TensorBlock) -> tuple[TensorBlock, Any, Any]:
         ways = [[Labels.range("further", 1), *b.components]]
         if b.components:
@@ -526,7 +528,7 @@ def a_block_of_other_components(draw: Draw) -> Broken:
 
 
 @defect(MAPS, PROPERTY_NAMES)
-def a_block_of_other_property_names(draw: Draw) -> Broken:
+def a_block_of_other_property_names(draw: Draw) -> DefectFound:
     def change(b: TensorBlock) -> tuple[TensorBlock, Any, Any]:
         properties = renamed(draw, b.properties)
         return changed_block(b, properties=properties), properties.names, b.properties.names
@@ -535,7 +537,7 @@ def a_block_of_other_property_names(draw: Draw) -> Broken:
 
 
 @defect(MAPS, '[doc] TensorMap.dtype: "the dtype of all the arrays stored inside"')
-def a_block_of_another_dtype(draw: Draw) -> Broken:
+def a_block_of_another_dtype(draw: Draw) -> DefectFound:
     def change(b: TensorBlock) -> tuple[TensorBlock, Any, Any]:
         dtype = other_dtype(b.dtype)
         return changed_block(b, values=b.values.to(dtype)), dtype, b.dtype
@@ -544,7 +546,7 @@ def a_block_of_another_dtype(draw: Draw) -> Broken:
 
 
 @defect(MAPS, "[ours] all blocks have gradients with respect to the same parameters")
-def a_block_of_other_gradients(draw: Draw) -> Broken:
+def a_block_of_other_gradients(draw: Draw) -> DefectFound:
     x = draw(tensor_maps(min_blocks=2))
     parameters = [[], ["positions"], ["cell"], ["positions", "cell"]]
     of_one, of_others, *_ = draw(st.permutations(parameters))
@@ -553,11 +555,11 @@ def a_block_of_other_gradients(draw: Draw) -> Broken:
         for parameter in of_one if j == i else of_others:
             b.add_gradient(parameter, _gradient(draw, b))
     reason = f"block {i} has the gradients {of_one}, the others have {of_others}"
-    return Broken(reason, _map(x.keys, blocks))
+    return DefectFound(reason, _map(x.keys, blocks))
 
 
 @defect(MAPS, "[ours] gradients of all blocks have the same names of samples and components")
-def a_gradient_of_other_names(draw: Draw) -> Broken:
+def a_gradient_of_other_names(draw: Draw) -> DefectFound:
     x = draw(tensor_maps(min_blocks=2))
     right = ["sample", "atom"], ["direction"]
     ways = [(["sample"], ["direction"]), (["sample", "pair"], ["direction"]), (["sample", "atom"], [])]
@@ -569,19 +571,19 @@ def a_gradient_of_other_names(draw: Draw) -> Broken:
         gradient = changed_block(b, **_zeros(b, samples=Labels.empty(samples), components=components))
         b.add_gradient("positions", gradient)
     reason = f"the gradient of block {i} has the names {wrong}, the others have {right}"
-    return Broken(reason, _map(x.keys, blocks))
+    return DefectFound(reason, _map(x.keys, blocks))
 
 
 @defect(MAPS, "[doc] TensorMap: keys are Labels, blocks a list of TensorBlock")
-def parts_of_a_map_of_another_type(draw: Draw) -> Broken:
+def parts_of_a_map_of_another_type(draw: Draw) -> DefectFound:
     x = draw(tensor_maps(min_blocks=1))
     blocks: list[Any] = list(x)
     if draw(st.booleans()):
         wrong = draw(st.sampled_from([None, x.keys.values]))
-        return Broken(f"the keys are a {type(wrong).__name__}", _map(wrong, blocks))
+        return DefectFound(f"the keys are a {type(wrong).__name__}", _map(wrong, blocks))
     i = pick_index(draw, blocks)
     blocks[i] = draw(st.sampled_from([None, 1, x.keys]))
-    return Broken(f"block {i} is a {type(blocks[i]).__name__}", _map(x.keys, blocks))
+    return DefectFound(f"block {i} is a {type(blocks[i]).__name__}", _map(x.keys, blocks))
 
 
 @strategy

@@ -18,8 +18,8 @@ from tmref.catalog import Call, Recipe, Row, invariances
 from ._strategy import Draw, strategy
 from .invalid import (
     PROPERTY_NAMES,
-    Broken,
     Defect,
+    DefectFound,
     Invalid,
     broken,
     changed_block,
@@ -141,13 +141,13 @@ def _features(recipe: Recipe, x: TensorMap, k: int) -> int:
     '[doc] EquivariantTransformation: "an arbitrary shape-preserving transformation"',
     _has_covariant_modules,
 )
-def a_module_that_changes_the_shape(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def a_module_that_changes_the_shape(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     k = draw(st.sampled_from([k for k, invariant in enumerate(_invariant(recipe)) if not invariant]))
     right = _features(recipe, x, k)
     wrong = other_size(draw, right)
     module = Call("torch.nn.Linear", (right, wrong), {"dtype": x.dtype})
     reason = f"module {k}, of a covariant key, makes {wrong} features of {right}"
-    return Broken(reason, _one_module(draw, recipe, k, module))
+    return DefectFound(reason, _one_module(draw, recipe, k, module))
 
 
 @defect(
@@ -155,14 +155,14 @@ def a_module_that_changes_the_shape(draw: Draw, recipe: Recipe, x: TensorMap) ->
     '[doc] EquivariantTransformation: "the norm of the block over the component dimensions"',
     _has_covariant_modules,
 )
-def covariant_blocks_without_components(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def covariant_blocks_without_components(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     blocks = [changed_block(b, values=b.values[:, 0].clone(), components=[]) for b in x]
     reason = f"{_invariant(recipe).count(False)} blocks are covariant, and have 0 components"
-    return Broken(reason, recipe.call, x=TensorMap(x.keys, blocks))
+    return DefectFound(reason, recipe.call, x=TensorMap(x.keys, blocks))
 
 
 @defect(RECIPES, _FEATURES, _checks_sizes)
-def in_features_that_are_not_there(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def in_features_that_are_not_there(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     i, name = draw(st.sampled_from(_sizes(recipe, "in_features")))
     sizes, k = _layers(recipe)[i].kwargs[name], pick_index(draw, x)
     right = sizes[k] if isinstance(sizes, list) else sizes
@@ -170,10 +170,12 @@ def in_features_that_are_not_there(draw: Draw, recipe: Recipe, x: TensorMap) -> 
     if isinstance(sizes, list):
         wrong = [*sizes[:k], wrong, *sizes[k + 1 :]]
     reason = f"in_features of layer {i} is {wrong}, and there are {right} for key {k}"
-    return Broken(reason, _with(recipe, i, {name: wrong}))
+    return DefectFound(reason, _with(recipe, i, {name: wrong}))
 
 
-def _one_size(draw: Draw, recipe: Recipe, x: TensorMap, wrong: list[Any], without: str = "") -> Broken:
+def _one_size(
+    draw: Draw, recipe: Recipe, x: TensorMap, wrong: list[Any], without: str = ""
+) -> DefectFound:
     """A size that is one of ``wrong``, given once or for one of the keys."""
     i, name = draw(st.sampled_from(_sizes(recipe, "in_features", "out_features")))
     layer = _layers(recipe)[i].name
@@ -183,27 +185,29 @@ def _one_size(draw: Draw, recipe: Recipe, x: TensorMap, wrong: list[Any], withou
         value = [1] * k + [value] + [1] * (len(x) - k - 1)
     without = without if name == "out_features" else ""
     source = _CANT_WORK if layer == "EquivariantTransformation" else None
-    return Broken(f"{name} of layer {i} is {value}", _with(recipe, i, {name: value}, without), source)
+    return DefectFound(
+        f"{name} of layer {i} is {value}", _with(recipe, i, {name: value}, without), source
+    )
 
 
 @defect(RECIPES, _LISTS, _is_sized)
-def a_size_that_is_no_int(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def a_size_that_is_no_int(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     return _one_size(draw, recipe, x, [2.0, 2.5, "2"])
 
 
 @defect(RECIPES, "[torch] no layer has a negative number of features", _uses_sizes)
-def a_negative_size(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def a_negative_size(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     return _one_size(draw, recipe, x, [-1, -2, -5], without="out_properties")
 
 
 @defect(RECIPES, _LISTS, _is_sized)
-def sizes_of_another_length(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def sizes_of_another_length(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     i, name = draw(st.sampled_from(_sizes(recipe, "in_features", "out_features")))
     layer, invariant = _layers(recipe)[i].name, sum(_invariant(recipe))
     size = other_size(draw, len(x), invariant if layer == "InvariantLayerNorm" else len(x))
     is_unused = (layer, name) == ("EquivariantTransformation", "out_features")
     reason = f"{name} has {size} sizes for {len(x)} keys, of which {invariant} are invariant"
-    return Broken(reason, _with(recipe, i, {name: [1] * size}), _CANT_WORK if is_unused else None)
+    return DefectFound(reason, _with(recipe, i, {name: [1] * size}), _CANT_WORK if is_unused else None)
 
 
 @defect(
@@ -211,18 +215,18 @@ def sizes_of_another_length(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
     "[torch] torch.nn.Linear and LayerNorm refuse values of another dtype than their parameters'",
     lambda recipe, x: len(x) > 0 and bool(_with_parameters(recipe)),
 )
-def parameters_of_another_dtype(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def parameters_of_another_dtype(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     i = draw(st.sampled_from(_with_parameters(recipe)))
     dtype = other_dtype(x.dtype)
     reason = f"layer {i} has parameters of {dtype} for values of {x.dtype}"
-    return Broken(reason, _with(recipe, i, {"dtype": dtype}))
+    return DefectFound(reason, _with(recipe, i, {"dtype": dtype}))
 
 
 @defect(RECIPES, "[doc] Linear: out_features need not be given where out_properties are", _is_linear)
-def no_number_of_outputs(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def no_number_of_outputs(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     i = draw(st.sampled_from(_linear(recipe)))
     reason = f"layer {i} has neither out_features nor out_properties"
-    return Broken(reason, _with(recipe, i, {}, without="out_features out_properties"))
+    return DefectFound(reason, _with(recipe, i, {}, without="out_features out_properties"))
 
 
 def _properties(recipe: Recipe) -> list[Any]:
@@ -242,57 +246,57 @@ def _with_properties(recipe: Recipe, properties: Any) -> Call:
     '[doc] LayerNorm: "Each parameter is passed as a single value of its expected type"',
     lambda recipe, x: len(x) > 0 and bool(_norms(recipe)),
 )
-def an_option_of_another_type(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def an_option_of_another_type(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     i = draw(st.sampled_from(_norms(recipe)))
     name = draw(st.sampled_from(["eps", "elementwise_affine", "bias", "mean"]))
     wrong: Any = draw(st.sampled_from([None, "a", "0.5"]))
     if draw(st.booleans()):
         wrong = [wrong] * len(x)
-    return Broken(f"{name} of layer {i} is {wrong!r}", _with(recipe, i, {name: wrong}))
+    return DefectFound(f"{name} of layer {i} is {wrong!r}", _with(recipe, i, {name: wrong}))
 
 
 @defect(RECIPES, "[maths] one block has none", _has_blocks)
-def too_few_out_properties(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def too_few_out_properties(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     properties = _properties(recipe)
     del properties[pick_index(draw, properties)]
     reason = f"there are {len(properties)} out_properties for {len(x)} keys"
-    return Broken(reason, _with_properties(recipe, properties))
+    return DefectFound(reason, _with_properties(recipe, properties))
 
 
 @defect(RECIPES, _CANT_WORK)
-def too_many_out_properties(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def too_many_out_properties(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     properties = _properties(recipe)
     properties += (properties[-1:] or [Labels.range("_", 1)]) * draw(st.sampled_from([1, 2]))
     reason = f"there are {len(properties)} out_properties for {len(x)} keys"
-    return Broken(reason, _with_properties(recipe, properties))
+    return DefectFound(reason, _with_properties(recipe, properties))
 
 
 @defect(RECIPES, "[maths] an axis has as many labels as entries", _has_blocks)
-def out_properties_of_another_length(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def out_properties_of_another_length(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     properties, k = _properties(recipe), pick_index(draw, x)
     right = properties[k]
     properties[k] = numbered(right, other_size(draw, len(right)))
     reason = f"out_properties of key {k} have {len(properties[k])} entries for {len(right)} features"
-    return Broken(reason, _with_properties(recipe, properties))
+    return DefectFound(reason, _with_properties(recipe, properties))
 
 
 @defect(RECIPES, PROPERTY_NAMES, lambda recipe, x: len(x) > 1)
-def out_properties_of_other_names(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def out_properties_of_other_names(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     properties, k = _properties(recipe), pick_index(draw, x)
     right = properties[k]
     properties[k] = renamed(draw, right)
     reason = f"out_properties of key {k} have the names {properties[k].names}, others {right.names}"
-    return Broken(reason, _with_properties(recipe, properties))
+    return DefectFound(reason, _with_properties(recipe, properties))
 
 
 @defect(RECIPES, "[doc] out_properties are a list of Labels", _has_blocks)
-def out_properties_of_another_type(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def out_properties_of_another_type(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     properties, k = _properties(recipe), pick_index(draw, x)
     if draw(st.booleans()):
-        return Broken("out_properties are Labels", _with_properties(recipe, properties[k]))
+        return DefectFound("out_properties are Labels", _with_properties(recipe, properties[k]))
     properties[k] = draw(st.sampled_from([None, 1, ["n"]]))
     reason = f"out_properties of key {k} are a {type(properties[k]).__name__}"
-    return Broken(reason, _with_properties(recipe, properties))
+    return DefectFound(reason, _with_properties(recipe, properties))
 
 
 @defect(
@@ -300,24 +304,24 @@ def out_properties_of_another_type(draw: Draw, recipe: Recipe, x: TensorMap) -> 
     '[doc] Labels.select: "the selection\'s names must be a subset of the names of these labels"',
     lambda recipe, x: recipe.row.by_invariance,
 )
-def invariant_keys_of_unknown_dimensions(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def invariant_keys_of_unknown_dimensions(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     layers = [i for i, a in enumerate(_layers(recipe)) if a.name.startswith(("Inv", "Equi"))]
     i = draw(st.sampled_from(layers))
     names = draw(st.sampled_from([["unknown"], ["o3_lambda", "unknown"], ["unknown", "o3_sigma"]]))
     keys = Labels(names, torch.zeros((1, len(names)), dtype=torch.int32))
     reason = f"invariant_keys of layer {i} have the dimensions {names}, in_keys {recipe.in_keys.names}"
     call = _with(recipe, i, {"invariant_keys": keys})
-    return Broken(reason, call, None if len(x) else _CANT_WORK)
+    return DefectFound(reason, call, None if len(x) else _CANT_WORK)
 
 
 @defect(RECIPES, '[doc] ModuleMap: "modules and in_keys must match in length"', _takes_modules)
-def another_number_of_modules(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def another_number_of_modules(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     size = other_size(draw, len(x))
     further = [Call("torch.nn.Tanh")] * max(0, size - len(x))
     call = _with_modules(recipe, lambda modules: modules.__setitem__(slice(size, None), further))
     source = "[maths] one block has no module" if size < len(x) else _CANT_WORK
     reason = f"there are {size} modules for {len(x)} keys"
-    return Broken(reason, call, None if recipe.call.name == "ModuleMap" else source)
+    return DefectFound(reason, call, None if recipe.call.name == "ModuleMap" else source)
 
 
 @defect(
@@ -325,19 +329,19 @@ def another_number_of_modules(draw: Draw, recipe: Recipe, x: TensorMap) -> Broke
     "[doc] modules are torch.nn.Module",
     lambda recipe, x: len(x) > 0 and _takes_modules(recipe, x),
 )
-def a_module_that_is_none(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def a_module_that_is_none(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     k, wrong = pick_index(draw, x), draw(st.sampled_from([None, 1, "Tanh"]))
-    return Broken(f"module {k} is {wrong!r}", _one_module(draw, recipe, k, wrong))
+    return DefectFound(f"module {k} is {wrong!r}", _one_module(draw, recipe, k, wrong))
 
 
 @defect(RECIPES, _FEATURES, lambda recipe, x: len(x) > 0 and _takes_modules(recipe, x))
-def a_module_of_other_in_features(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def a_module_of_other_in_features(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     k = pick_index(draw, x)
     right = _features(recipe, x, k)
     wrong = other_size(draw, right)
     module = Call("torch.nn.Linear", (wrong, right), {"dtype": x.dtype})
     reason = f"module {k} takes {wrong} features, its block has {right}"
-    return Broken(reason, _one_module(draw, recipe, k, module))
+    return DefectFound(reason, _one_module(draw, recipe, k, module))
 
 
 @defect(
@@ -345,19 +349,19 @@ def a_module_of_other_in_features(draw: Draw, recipe: Recipe, x: TensorMap) -> B
     "[doc] Sequential: a list of ModuleMap",
     lambda recipe, x: len(x) > 0 and recipe.call.name == "Sequential",
 )
-def a_layer_that_is_no_module(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def a_layer_that_is_no_module(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     i, wrong = pick_index(draw, _layers(recipe)), draw(st.sampled_from([None, 1, "Tanh"]))
-    return Broken(f"layer {i} is {wrong!r}", _with_arg(recipe.call, 1 + i, wrong))
+    return DefectFound(f"layer {i} is {wrong!r}", _with_arg(recipe.call, 1 + i, wrong))
 
 
 @defect(RECIPES, "[doc] in_keys are Labels")
-def in_keys_that_are_no_labels(draw: Draw, recipe: Recipe, x: TensorMap) -> Broken:
+def in_keys_that_are_no_labels(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     right = recipe.in_keys
     wrong = draw(st.sampled_from([right.values.tolist(), right.names, right.values, None, 1]))
     reason, source = f"in_keys are of type {type(wrong).__name__}", None if len(x) else _CANT_WORK
     if recipe.call.name in _WHERE:
-        return Broken(reason, _with_arg(recipe.call, _WHERE[recipe.call.name][0], wrong), source)
-    return Broken(reason, _with(recipe, 0, {"in_keys": wrong}), source)
+        return DefectFound(reason, _with_arg(recipe.call, _WHERE[recipe.call.name][0], wrong), source)
+    return DefectFound(reason, _with(recipe, 0, {"in_keys": wrong}), source)
 
 
 @strategy

@@ -114,13 +114,13 @@ def _bound(make: Callable[..., Any], implementation: Implementation) -> Callable
     @functools.wraps(make)
     def made(*args: Any, **kwargs: Any) -> Any:
         given = {
-            name: (_labels_of if name in _OF_LABELS else _decoded)(value, implementation)
+            name: (_labels_of if name in _OF_LABELS else _to_ours)(value, implementation)
             for name, value in kwargs.items()
         }
-        ours = make(*(_decoded(arg, implementation) for arg in args), **given)
+        ours = make(*(_to_ours(arg, implementation) for arg in args), **given)
         return _Converted(
             ours,
-            lambda drawn: _encoded(drawn, implementation),
+            lambda drawn: _to_theirs(drawn, implementation),
             functools.partial(call_source, make, *args, **kwargs),
         )
 
@@ -152,7 +152,7 @@ class _Converted(st.SearchStrategy[Any]):
         return self._call()
 
 
-def _decoded(thing: Any, implementation: Implementation) -> Any:
+def _to_ours(thing: Any, implementation: Implementation) -> Any:
     """Our map or block for one of theirs."""
     if isinstance(thing, (TensorMap, TensorBlock)):
         return thing
@@ -174,7 +174,7 @@ def _labels_of(option: Any, implementation: Implementation) -> Any:
     return _Converted(option, ours, lambda: repr(option))
 
 
-def _encoded(thing: Any, implementation: Implementation) -> Any:
+def _to_theirs(thing: Any, implementation: Implementation) -> Any:
     """Theirs for what was drawn, which prints as the code that makes it."""
     array = implementation.labels_array
     if isinstance(thing, Labels):
@@ -184,7 +184,7 @@ def _encoded(thing: Any, implementation: Implementation) -> Any:
     if isinstance(thing, TensorMap):
         return printed_as(implementation.encode(thing), lambda: map_source(thing, array))
     if isinstance(thing, list) and all(isinstance(item, Labels) for item in thing):
-        return [_encoded(item, implementation) for item in thing]
+        return [_to_theirs(item, implementation) for item in thing]
     if isinstance(thing, (Permutation, Rotation)):
         return Action(thing, implementation)
     return thing

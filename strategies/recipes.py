@@ -10,7 +10,7 @@ from math import prod
 import torch
 
 from tmref import Labels, TensorMap
-from tmref.catalog import Recipe, Row, Written, invariances, recipe
+from tmref.catalog import ArgumentStyle, Recipe, Row, invariances, recipe
 from tmref.nn._arguments import INVARIANT
 
 from . import axes
@@ -22,7 +22,7 @@ from .values import Values
 _WIDTHS = sizes(0, MAX_FEATURES)
 # left out, the default written out, and without the sign under inversion
 _INVARIANT_KEYS = (None, None, INVARIANT, Labels("o3_lambda", torch.tensor([[0]])))
-_WRITTEN = tuple(itertools.starmap(Written, itertools.product([True, False], repeat=4)))
+_WRITTEN = tuple(itertools.starmap(ArgumentStyle, itertools.product([True, False], repeat=4)))
 _NO_YES = (False, True)
 
 
@@ -56,8 +56,9 @@ def recipes(row: Row, tensor: TensorMap, *, shuffled_layers: bool = False) -> Ca
             for width in widths:
                 resized = layer.resizes and not row.keeps_sizes
                 width.append(data.pick(_WIDTHS) if resized else width[-1])
-        written = [
-            data.pick(_WRITTEN) if layer.sized or row.keeps_sizes else Written() for layer in layers
+        styles = [
+            data.pick(_WRITTEN) if layer.sized or row.keeps_sizes else ArgumentStyle()
+            for layer in layers
         ]
         invariant_keys = data.pick(_INVARIANT_KEYS) if row.by_invariance else None
         names = data.pick(axes.PROPERTIES) if data.pick(_NO_YES) and len(keys) else None
@@ -72,7 +73,7 @@ def recipes(row: Row, tensor: TensorMap, *, shuffled_layers: bool = False) -> Ca
             orders=orders,
             properties=None if names is None else _draw_properties(draw, names, [w[-1] for w in widths]),
             invariant_keys=invariant_keys,
-            written=written,
+            styles=styles,
         )
 
     return draw_recipe
@@ -80,7 +81,7 @@ def recipes(row: Row, tensor: TensorMap, *, shuffled_layers: bool = False) -> Ca
 
 def _pick_order(data: Bytes, keys: Labels) -> Labels:
     """The entries of ``keys`` in any order."""
-    found = keys._rows()
+    found = keys._entries()
     rows = dict.fromkeys(found[i] for i in data.pick_order(len(keys)))
     return keys if len(rows) < 2 else axes.labels_of_rows(keys._names, rows, keys.device)
 

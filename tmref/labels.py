@@ -35,7 +35,7 @@ class LabelsEntry:
     def __init__(self, names: Sequence[str], values: torch.Tensor) -> None:
         row = values.reshape(1, -1) if isinstance(values, torch.Tensor) else values
         labels = Labels(names, row)
-        self._names, self._row, self._device = labels._names, labels._rows()[0], labels._device
+        self._names, self._row, self._device = labels._names, labels._entries()[0], labels._device
 
     @classmethod
     def _unchecked(
@@ -118,8 +118,8 @@ class Labels:
         names = _checked_names(names)
         content = _checked_content(names, values)
         self._set(names, content, values.device)
-        if len(set(self._rows())) != len(self):
-            rows = self._rows()
+        if len(set(self._entries())) != len(self):
+            rows = self._entries()
             row, second = next((r, i) for i, r in enumerate(rows) if r in rows[:i])
             raise ValueError(
                 f"the rows of Labels must be distinct, but the row {list(row)} of {list(names)} "
@@ -219,7 +219,7 @@ class Labels:
         return self._length
 
     def __iter__(self) -> Iterator[LabelsEntry]:
-        for row in self._rows():
+        for row in self._entries():
             yield LabelsEntry._unchecked(self._names, row, self._device)
 
     @overload
@@ -273,7 +273,7 @@ class Labels:
                     f"an entry of these Labels has {len(self._names)} values {list(self._names)}, "
                     f"got {len(row)}: {list(row)}"
                 )
-        return self._position_of_row().get(row)
+        return self._position_of_entry().get(row)
 
     def select(self, selection: Labels) -> torch.Tensor:
         """The positions of the entries that agree with one of the selection's in its dimensions.
@@ -316,7 +316,7 @@ class Labels:
 
         All lines but the first are indented. As metatensor.torch prints them.
         """
-        rows = [[str(v) for v in row] for row in self._rows()]
+        rows = [[str(v) for v in row] for row in self._entries()]
         shown, dots = rows, -1
         if 0 <= max_entries < len(rows):
             entries = max(max_entries, 2)
@@ -338,7 +338,7 @@ class Labels:
     def __repr__(self) -> str:
         return labels_source(self, longest=LONGEST)
 
-    def _rows(self) -> tuple[tuple[int, ...], ...]:
+    def _entries(self) -> tuple[tuple[int, ...], ...]:
         if self._tuples is None:
             self._tuples = tuple(struct.iter_unpack(f"{len(self._names)}i", self._content))
         return self._tuples
@@ -350,15 +350,15 @@ class Labels:
     def _selected(self, selection: Labels) -> list[int]:
         columns = [_column_index(self._names, name) for name in selection._names]
         if selection._names == self._names:
-            found = map(self._position_of_row().get, selection._rows())
+            found = map(self._position_of_entry().get, selection._entries())
             return [position for position in found if position is not None]
-        wanted = set(selection._rows())
-        rows = enumerate(self._rows())
+        wanted = set(selection._entries())
+        rows = enumerate(self._entries())
         return [position for position, row in rows if tuple(row[c] for c in columns) in wanted]
 
-    def _position_of_row(self) -> dict[tuple[int, ...], int]:
+    def _position_of_entry(self) -> dict[tuple[int, ...], int]:
         if self._index is None:
-            self._index = {row: i for i, row in enumerate(self._rows())}
+            self._index = {row: i for i, row in enumerate(self._entries())}
         return self._index
 
 
@@ -424,7 +424,7 @@ def _bytes_of(rows: torch.Tensor) -> bytes:
 
 def labels_source(labels: Labels, array: str = "torch.tensor", longest: int | None = None) -> str:
     """The code of labels, whose values are made by the call ``array``."""
-    rows = labels._rows()
+    rows = labels._entries()
     width = len(labels.names)
     names = json.dumps(labels.names[0] if width == 1 else labels.names)
     module = array.partition(".")[0]

@@ -156,7 +156,7 @@ def _merged(
     names = keys.names
     kept = [i for i, name in enumerate(names) if name not in moved]
     groups: dict[tuple[int, ...], list[int]] = {}
-    for position, row in enumerate(keys._rows()):
+    for position, row in enumerate(keys._entries()):
         groups.setdefault(tuple(row[i] for i in kept), []).append(position)
     values = keys._tensor()[:, [names.index(name) for name in moved]]
     merged = []

@@ -337,8 +337,8 @@ def _partners(A: TensorMap, B: TensorMap) -> Sequence[TensorBlock | None]:
     """The block of B under each key of A, whose dimensions are the same, or None."""
     if A.keys == B.keys:
         return B._blocks
-    block = dict(zip(B.keys._rows(), B._blocks, strict=True))
-    return [block.get(row) for row in A.keys._rows()]
+    block = dict(zip(B.keys._entries(), B._blocks, strict=True))
+    return [block.get(row) for row in A.keys._entries()]
 
 
 def _block_difference(

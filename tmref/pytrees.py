@@ -56,7 +56,7 @@ def _block_with_paths(block: TensorBlock) -> tuple[list[tuple[Any, Any]], tuple[
 def _dump(context: Any) -> Any:
     """The context in types that JSON has; labels are a dictionary."""
     if isinstance(context, Labels):
-        rows = [list(row) for row in context._rows()]
+        rows = [list(row) for row in context._entries()]
         return {"names": context.names, "values": rows, "device": str(context.device)}
     return [_dump(item) for item in context] if isinstance(context, tuple) else context
 

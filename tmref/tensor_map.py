@@ -204,7 +204,7 @@ class TensorMap:
 
     def print(self, max_keys: int = -1) -> str:
         """The map in words, with at most ``max_keys`` of its blocks (-1: all)."""
-        keys, blocks = self._keys._rows(), self._blocks
+        keys, blocks = self._keys._entries(), self._blocks
         if 0 <= max_keys < len(blocks):
             keys, blocks = keys[:max_keys], blocks[:max_keys]
         widths = [max(map(len, map(str, column)), default=0) for column in zip(*keys, strict=True)]

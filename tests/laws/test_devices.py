@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 @pytest.mark.parametrize("chosen", ["not every_law", pytest.param("every_law", marks=pytest.mark.slow)])
 def test_laws_on_a_device_of_its_own(chosen):
     """It can't be made and unmade again: other tests must not meet it."""
-    command = [sys.executable, "-m", "pytest", HERE / "on_elsewhere.py", "-n0", "-q", "-k", chosen]
+    command = [sys.executable, "-m", "pytest", HERE / "on_fake_device.py", "-n0", "-q", "-k", chosen]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     found = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert found.returncode == 0, found.stdout
@@ -27,7 +27,7 @@ def test_laws_on_a_device_of_its_own(chosen):
 
 CHECK = """
 import sys
-import elsewhere
+import fake_device
 from tmref.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -35,15 +35,15 @@ sys.exit(main(sys.argv[1:]))
 
 def test_the_command_says_on_which_device(tmp_path):
     path = tmp_path / "report.jsonl"
-    arguments = ["check", "reference", "--quick", "--device", "elsewhere", "--report", path, "-n0"]
+    arguments = ["check", "reference", "--quick", "--device", "fake_device", "--report", path, "-n0"]
     command = [sys.executable, "-W", "ignore", "-c", CHECK, *arguments, "-k", "linear and keys_survive"]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     found = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert found.returncode == 0, found.stderr
-    assert '"device": "elsewhere:0"' in path.read_text()
+    assert '"device": "fake_device:0"' in path.read_text()
     titles = [line for line in found.stdout.splitlines() if line.startswith("reference 0.1.0")]
     assert len(titles) == 2
-    assert all(line.startswith("reference 0.1.0 on elsewhere:0") for line in titles)
+    assert all(line.startswith("reference 0.1.0 on fake_device:0") for line in titles)
 
 
 def test_on_the_cpu_nothing_moves():
@@ -68,10 +68,10 @@ def test_what_is_encoded_is_on_the_device(name, monkeypatch):
         Labels.range("key", 1),
         [TensorBlock(torch.ones(2, 1), Labels.range("s", 2), [], Labels.range("n", 1))],
     )
-    encoded = implementation.encoded(x)
-    block = encoded.block(0)
-    parts = [encoded.keys, block.samples, block.properties, block]
-    assert {part.values.device.type for part in parts if part is not encoded.keys} == {"meta"}
+    theirs = implementation.to_theirs(x)
+    block = theirs.block(0)
+    parts = [theirs.keys, block.samples, block.properties, block]
+    assert {part.values.device.type for part in parts if part is not theirs.keys} == {"meta"}
     assert {str(part.device) for part in parts} == {"meta"}
     assert implementation.array(torch.zeros(1, 1, device="meta")).device.type == "meta"
 

@@ -9,7 +9,7 @@ import torch
 from mutants.planting import Changed
 
 from tmref import Labels, TensorBlock, TensorMap, catalog
-from tmref.catalog import Written
+from tmref.catalog import ArgumentStyle
 from tmref.implementations import Example, Known
 from tmref.implementations.reference import Reference, implementation
 from tmref.laws import runner
@@ -26,7 +26,7 @@ def only(row, value):
     block = TensorBlock(torch.tensor([[value]]), Labels.range("system", 1), [], Labels.range("n", 1))
     parameters = [[tuple(torch.ones(s) for s in layer.parameter_shapes(1, 1)) for layer in row.layers]]
     widths = [[1] * (len(row.layers) + 1)]
-    recipe = catalog.recipe(row, keys, torch.float32, widths, parameters, written=[Written()])
+    recipe = catalog.recipe(row, keys, torch.float32, widths, parameters, styles=[ArgumentStyle()])
     return Example(recipe, TensorMap(keys, [block]), {})
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tmref import Labels, TensorBlock, TensorMap, equal_metadata, implementations
-from tmref.catalog import ROWS, Call, Written, invariances, make_torch, recipe
+from tmref.catalog import ROWS, ArgumentStyle, Call, invariances, make_torch, recipe
 from tmref.nn._arguments import INVARIANT
 from tmref.strategies import dyadic_numbers, like, recipes, tensor_maps, unit_bound
 from tmref.strategies.numbers import MAX_DEPTH, MAX_FEATURES
@@ -468,4 +468,4 @@ def test_recipes_keep_the_map(drawn):
 
 
 def test_how_arguments_are_written_by_default():
-    assert Written() == Written(True, True, True, True)
+    assert ArgumentStyle() == ArgumentStyle(True, True, True, True)

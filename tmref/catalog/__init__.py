@@ -1,7 +1,7 @@
 """The catalog: a row for every module and option that is judged, its twin in plain torch, its traits."""
 
-from .calls import Call, Later, make_torch, set_parameters
-from .layers import Layer, Written
+from .calls import Call, Deferred, make_torch, set_parameters
+from .layers import ArgumentStyle, Layer
 from .recipes import Recipe, invariances, recipe
 from .rows import DATA, ROWS, Row, row, rows_like
 from .traits import TRAITS
@@ -10,12 +10,12 @@ __all__ = [
     "DATA",
     "ROWS",
     "TRAITS",
+    "ArgumentStyle",
     "Call",
-    "Later",
+    "Deferred",
     "Layer",
     "Recipe",
     "Row",
-    "Written",
     "invariances",
     "make_torch",
     "recipe",

@@ -63,7 +63,7 @@ class Call(PrintedAsSource):
 
 
 @dataclass(frozen=True, repr=False)
-class Later(PrintedAsSource):
+class Deferred(PrintedAsSource):
     """A function without arguments that makes a call: what is invalid has a name before it is made."""
 
     call: Call

@@ -73,7 +73,7 @@ class Layer:
         properties: list[Labels] | None,
         parameters: tuple[torch.Tensor, ...],
         dtype: torch.dtype,
-        written: Written,
+        style: ArgumentStyle,
         options: Mapping[str, Any],
     ) -> Call:
         """The call that makes one layer on maps, everything in the order of ``in_keys``."""
@@ -81,11 +81,11 @@ class Layer:
         if self.sized:
             before, after = [size[0] for size in sizes], [size[1] for size in sizes]
             # documents disagree about what a list has an entry for, every key or every invariant one
-            once = written.in_features_once or self.name == "InvariantLayerNorm"
+            once = style.in_features_once or self.name == "InvariantLayerNorm"
             kwargs["in_features"] = once_or_each(before, once)
-            if self.resizes and (properties is None or written.out_features):
-                kwargs["out_features"] = once_or_each(after, written.out_features_once)
-            if dtype != torch.get_default_dtype() or written.dtype:
+            if self.resizes and (properties is None or style.out_features):
+                kwargs["out_features"] = once_or_each(after, style.out_features_once)
+            if dtype != torch.get_default_dtype() or style.dtype:
                 kwargs["dtype"] = dtype
         kwargs.update(self.options)
         kwargs.update(options)
@@ -95,7 +95,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Written:
+class ArgumentStyle:
     """How the arguments of a layer are written: sizes once, or as a list; and what is left out."""
 
     in_features_once: bool = True

@@ -13,7 +13,7 @@ from ..labels import Labels
 from ..nn._arguments import which_are_invariant
 from ..printing import PrintedAsSource
 from .calls import Call
-from .layers import Written, once_or_each
+from .layers import ArgumentStyle, once_or_each
 from .rows import Row
 
 
@@ -62,7 +62,7 @@ def recipe(
     orders: Sequence[Labels] | None = None,
     properties: Sequence[Labels] | None = None,
     invariant_keys: Labels | None = None,
-    written: Sequence[Written] | None = None,
+    styles: Sequence[ArgumentStyle] | None = None,
 ) -> Recipe:
     """The recipe of a module for the ``keys``, each with its ``widths`` (the features before, between
     and after the layers) and ``parameters`` (those of each layer).
@@ -73,7 +73,7 @@ def recipe(
     """
     in_keys = keys if in_keys is None else in_keys
     orders = [in_keys] * len(row.layers) if orders is None else orders
-    written = [Written()] * len(row.layers) if written is None else written
+    styles = [ArgumentStyle()] * len(row.layers) if styles is None else styles
     of_keys = list(
         zip(
             widths,
@@ -84,8 +84,8 @@ def recipe(
     )
 
     def ordered(items: Sequence[Any], order: Labels) -> list[Any]:
-        positions = keys._position_of_row()
-        return [items[positions[entry]] for entry in order._rows()]
+        positions = keys._position_of_entry()
+        return [items[positions[entry]] for entry in order._entries()]
 
     twins = ordered([row.twin(w, dtype, ps, invariant) for w, ps, invariant in of_keys], in_keys)
     given = {} if properties is None else {"out_properties": ordered(properties, in_keys)}
@@ -94,14 +94,14 @@ def recipe(
         call = Call("ModuleMap", (in_keys, twins), given)
     elif row.module == "EquivariantTransformation":
         modules = ordered([row.inner(w, dtype, ps, invariant) for w, ps, invariant in of_keys], in_keys)
-        sizes, how = [width[0] for width in ordered(widths, in_keys)], written[0]
+        sizes, how = [width[0] for width in ordered(widths, in_keys)], styles[0]
         of_sizes = {"in_features": once_or_each(sizes, how.in_features_once)}
         if properties is None or how.out_features:
             of_sizes["out_features"] = once_or_each(sizes, how.out_features_once)
         call = Call(row.module, (modules, in_keys), {**of_sizes, **given, **selection})
     else:
         layers = []
-        for i, (layer, order, how) in enumerate(zip(row.layers, orders, written, strict=True)):
+        for i, (layer, order, how) in enumerate(zip(row.layers, orders, styles, strict=True)):
             labels = None
             if properties is not None and i == len(row.layers) - 1:
                 labels = ordered(properties, order)

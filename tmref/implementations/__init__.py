@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ..block import TensorBlock
-from ..catalog import Call, Later, Recipe, make_torch, set_parameters
+from ..catalog import Call, Deferred, Recipe, make_torch, set_parameters
 from ..labels import Labels
 from ..tensor_map import TensorMap
 
@@ -32,7 +32,7 @@ _OWN = {
 
 @dataclass(frozen=True)
 class Example:
-    """A pinned input: a recipe, a map that it fits, and what the law draws besides, by label."""
+    """A pinned input: a recipe, a map that it fits, and what the law draws and notes, by label."""
 
     recipe: Recipe | None
     x: Any
@@ -42,7 +42,7 @@ class Example:
 @dataclass(frozen=True)
 class Known:
     """A failure that is known: ``law`` is broken for ``rows`` on the inputs that ``when`` is true for;
-    where there is ``draws``, on those where it is true for what the law drew besides, by label.
+    where there is ``draws``, on those where it is true for what the law drew and noted, by label.
 
     ``example(row)`` must still break it; the law is searched for other failures everywhere else.
     ``reason`` says what is wrong with the implementation: what kind of failure it is, in at most 73
@@ -88,7 +88,7 @@ class Implementation:
     known: Sequence[Known] = ()
     #: The call that makes the values of labels, in the code of scripts.
     labels_array: ClassVar[str] = "torch.tensor"
-    #: Where all that :meth:`encoded` is given goes: modules, labels, values.
+    #: Where all that :meth:`to_theirs` is given goes: modules, labels, values.
     device: torch.device = CPU
 
     def on(self, device: str) -> Implementation:
@@ -162,8 +162,8 @@ class Implementation:
         """What a call makes, with their labels, blocks and maps for its arguments."""
         if call.is_torch:
             return make_torch(call)
-        args = [self.encoded(value) for value in call.args]
-        kwargs = {name: self.encoded(value) for name, value in call.kwargs.items()}
+        args = [self.to_theirs(value) for value in call.args]
+        kwargs = {name: self.to_theirs(value) for name, value in call.kwargs.items()}
         if call.name == "add_gradient":
             block, *rest = args
             block.add_gradient(*rest, **kwargs)
@@ -176,18 +176,18 @@ class Implementation:
             set_parameters(self.parameters(made), call.parameters)
         return made
 
-    def encoded(self, value: Any) -> Any:
+    def to_theirs(self, value: Any) -> Any:
         """Their labels, block or map for ours, what a call makes, lists and dictionaries of them; or the
         value itself. All of it is on the device, but modules that are told where to be."""
         if isinstance(value, list):
-            return [self.encoded(item) for item in value]
+            return [self.to_theirs(item) for item in value]
         if isinstance(value, dict):
-            return {name: self.encoded(item) for name, item in value.items()}
+            return {name: self.to_theirs(item) for name, item in value.items()}
         if isinstance(value, Call):
             made = self.make(value)
             return made if "device" in value.kwargs else self.moved(made)
-        if isinstance(value, Later):
-            return functools.partial(self.encoded, value.call)
+        if isinstance(value, Deferred):
+            return functools.partial(self.to_theirs, value.call)
         value = self.moved(value)
         if isinstance(value, Labels):
             return self.labels(value)
@@ -195,13 +195,13 @@ class Implementation:
             return self.encode_block(value)
         return self.encode(value) if isinstance(value, TensorMap) else value
 
-    def decoded(self, value: Any) -> Any:
+    def to_ours(self, value: Any) -> Any:
         """Our labels, block or map for theirs, tensors for arrays, lists and dictionaries of them; or
         the value itself."""
         if isinstance(value, (list, tuple)):
-            return type(value)(map(self.decoded, value))
+            return type(value)(map(self.to_ours, value))
         if isinstance(value, dict):
-            return {name: self.decoded(item) for name, item in value.items()}
+            return {name: self.to_ours(item) for name, item in value.items()}
         for kind, decode in (
             ("Labels", self.decode_labels),
             ("TensorBlock", self.decode_block),

@@ -88,7 +88,7 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
         calls = blocks * len(_steps(module))
         return min(most, most * calls // (2 * cls.least_blocks))
 
-    def _called(self, modules: Collection[Any], blocks: Sequence[TensorBlock]) -> Sequence[Any]:
+    def _call_modules(self, modules: Collection[Any], blocks: Sequence[TensorBlock]) -> Sequence[Any]:
         values = [block._values for block in blocks]
         is_wide = values and values[0].dtype in (torch.float32, torch.float64)
         if len(blocks) < self.least_blocks or not is_wide or torch._C._is_any_autocast_enabled():

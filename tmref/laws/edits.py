@@ -162,15 +162,15 @@ def output_of_twin(f: ModuleSession, x: TensorMap) -> TensorMap:
 @st.composite
 def with_an_unknown_entry(draw: Any, known: Labels) -> Labels:
     """The keys with another value in one of them, so that it is none of them."""
-    rows = known.values.clone()
-    row = draw(st.integers(0, len(rows) - 1))
+    entries = known.values.clone()
+    which = draw(st.integers(0, len(entries) - 1))
     column = draw(st.integers(0, len(known.names) - 1))
-    new = rows[row].tolist()
+    new = entries[which].tolist()
     new[column] = draw(label_values())
     while new in known:
         new[column] = new[column] + 1 if new[column] < 2**31 - 1 else -(2**31)
-    rows[row] = torch.tensor(new, dtype=torch.int32)
-    return Labels(known.names, rows)
+    entries[which] = torch.tensor(new, dtype=torch.int32)
+    return Labels(known.names, entries)
 
 
 def make_parameters_signs(f: ModuleSession) -> None:

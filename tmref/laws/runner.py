@@ -24,7 +24,7 @@ from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
 from .law import Law
 from .outcomes import NotOffered, Raised, Untested
-from .script import Shown, Source
+from .script import ScriptWriter, Shown
 from .session import ModuleSession, Session
 from .smoke import NAME, Lost, search
 from .tolerance import rounds, tolerance_for
@@ -50,7 +50,7 @@ class Draw:
         return self.drawn[label]
 
 
-class Broken(Exception):
+class LawBroken(Exception):
     """A law is broken on an example: everything there is to say about it."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Broken(Exception):
         kind: str,
         words: str,
         example: Example,
-        subject: Session | None,
+        session: Session | None,
         difference: Difference | None = None,
         left: Any = None,
         tolerance: Tolerance | None = None,
@@ -67,7 +67,7 @@ class Broken(Exception):
         self.kind = kind
         self.words = words
         self.example = example
-        self.subject = subject
+        self.session = session
         self.difference = difference
         self.left = left
         self.tolerance = tolerance
@@ -75,39 +75,44 @@ class Broken(Exception):
 
 def try_example(
     law: Law, implementation: Implementation, recipe: Recipe | None, x: Any, draw: Draw
-) -> Broken | None:
+) -> LawBroken | None:
     """What breaks the law on one example, or None where it holds.
 
     Raises Untested where it can't be tried.
     """
     before = x.copy() if isinstance(x, TensorMap) else x
-    subject: Session | None = None
+    session: Session | None = None
     try:
-        subject = Session(implementation) if recipe is None else ModuleSession(implementation, recipe)
-        sides = law.sides(subject, x, draw)
-        if subject.device != CPU:
+        session = Session(implementation) if recipe is None else ModuleSession(implementation, recipe)
+        sides = law.sides(session, x, draw)
+        if session.device != CPU:
             sides = on_cpu(sides)
     except Raised as raised:
         error = raised.__cause__
         words = f"{raised}: {type(error).__name__}: {_first_line(error)}" if error else str(raised)
-        return Broken(ERROR, words, Example(recipe, before, draw.drawn), subject)
+        return LawBroken(ERROR, words, _example(recipe, before, draw, session), session)
     except (Untested, HypothesisException):
         raise
     except Exception as error:  # what came back has not even the shape that the law speaks of
         words = f"the sides can't be compared: {type(error).__name__}: {_first_line(error)}"
-        return Broken(FAIL, words, Example(recipe, before, draw.drawn), subject)
+        return LawBroken(FAIL, words, _example(recipe, before, draw, session), session)
     if sides is None:
         return None
     tolerance = None
     difference = compare(*sides)
     is_of_values = difference is not None and not isinstance(difference.right, Refused)
-    if is_of_values and isinstance(subject, ModuleSession) and rounds(law, subject.recipe.row):
-        tolerance = tolerance_for(subject, sides, draw.drawn)
+    if is_of_values and isinstance(session, ModuleSession) and rounds(law, session.recipe.row):
+        tolerance = tolerance_for(session, sides, draw.drawn)
         difference = compare(*sides, tolerance)
     if not difference:
         return None
-    example = Example(recipe, before, draw.drawn)
-    return Broken(FAIL, difference.words, example, subject, difference, sides[0], tolerance)
+    example = _example(recipe, before, draw, session)
+    return LawBroken(FAIL, difference.words, example, session, difference, sides[0], tolerance)
+
+
+def _example(recipe: Recipe | None, x: Any, draw: Draw, session: Session | None) -> Example:
+    """The example, with what was drawn for it, and noted of it."""
+    return Example(recipe, x, {**draw.drawn, **(session.notes if session else {})})
 
 
 def _unreliable(error: Flaky) -> str:
@@ -184,7 +189,7 @@ def _search(
         broken = try_example(law, implementation, recipe, x, draw)
         if not found:
             verdict.examples += 1
-        if broken and not any(entry.covers(recipe, x, draw.drawn) for entry in known):
+        if broken and not any(entry.covers(recipe, x, broken.example.draws) for entry in known):
             found = True
             raise broken
 
@@ -197,7 +202,7 @@ def _search(
 
     try:
         test()
-    except Broken as broken:
+    except LawBroken as broken:
         _describe(verdict, broken, implementation)
     except Untested as reason:
         verdict.verdict, verdict.examples, verdict.message = UNTESTED, 0, str(reason)
@@ -236,28 +241,28 @@ def _pinned(example: Example, strategy: st.SearchStrategy[Any], label: str) -> A
     return example.draws[label]
 
 
-def _describe(verdict: Verdict, broken: Broken, implementation: Implementation) -> None:
-    source = Source(implementation)
+def _describe(verdict: Verdict, broken: LawBroken, implementation: Implementation) -> None:
+    writer = ScriptWriter(implementation)
     example = broken.example
     verdict.verdict = broken.kind
     verdict.message = broken.words
-    lines = source.bound("x", example.x)
+    lines = writer.bound("x", example.x)
     if example.recipe is not None:
-        lines += source.bound("module", example.recipe)
+        lines += writer.bound("module", example.recipe)
     for label, value in example.draws.items():
-        lines += source.bound(label, value)
+        lines += writer.bound(label, value)
     verdict.counterexample = "\n".join(lines)
     title = (
         f"{implementation.name} {implementation.version}, {verdict.row}: {verdict.law}\n{broken.words}"
     )
-    steps = broken.subject.steps if broken.subject else []
-    verdict.reproducer = source.script(title, example, steps, _shown(broken))
+    steps = broken.session.steps if broken.session else []
+    verdict.reproducer = writer.script(title, example, steps, _shown(broken))
 
 
-def _shown(broken: Broken) -> Shown | None:
+def _shown(broken: LawBroken) -> Shown | None:
     """The step whose result, or whose input, the left side of the law is, or the part of it that
     differs."""
-    if broken.subject is None or broken.difference is None:
+    if broken.session is None or broken.difference is None:
         return None
     expected = broken.difference.right
     tolerance = 0.0
@@ -265,7 +270,7 @@ def _shown(broken: Broken) -> Shown | None:
     if broken.tolerance is not None and rounds:
         tolerance = broken.tolerance.of(expected.dtype)
     for left, path in _parts(broken.left, broken.difference.path):
-        for i, step in reversed(list(enumerate(broken.subject.steps))):
+        for i, step in reversed(list(enumerate(broken.session.steps))):
             for name, value in ((step.name, step.result), ("x", step.after)):
                 if value is left and value is not None:
                     return Shown(i, name + path, expected, tolerance)
@@ -295,7 +300,7 @@ def smoke(implementation: Implementation, hypothesis_seed: int = 0) -> Verdict:
             if isinstance(lost.problem, Exception)
             else lost.problem.words
         )
-        verdict.counterexample = "\n".join(Source(implementation).map("x", lost.x))
+        verdict.counterexample = "\n".join(ScriptWriter(implementation).map("x", lost.x))
     except Flaky as error:
         verdict.verdict, verdict.message = ERROR, _unreliable(error)
     verdict.seconds = round(time.perf_counter() - started, 3)

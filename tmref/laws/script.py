@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ..block import TensorBlock, block_source
-from ..catalog import Call, Later, Recipe
+from ..catalog import Call, Deferred, Recipe
 from ..compare import Refused
 from ..implementations import CPU, Example, Implementation
 from ..labels import Labels, labels_source
@@ -55,7 +55,7 @@ class Shown:
     tolerance: float
 
 
-class Source:
+class ScriptWriter:
     """Code for one implementation: labels, maps and calls as its users write them.
 
     What is not on the CPU is made there, and then moved.
@@ -96,7 +96,8 @@ class Source:
         moves = isinstance(value, (torch.Tensor, Labels, TensorBlock)) or (
             isinstance(value, Call) and self._moves(value)
         )
-        return self._unmoved(value) + self._moved * moves
+        code = self._unmoved(value)
+        return f"{code}{self._moved}" if moves else code
 
     def _moves(self, call: Call) -> bool:
         """Whether a call makes a module, and doesn't say where."""
@@ -107,7 +108,7 @@ class Source:
             return value.name
         if isinstance(value, Call):
             return self.call(value)
-        if isinstance(value, Later):
+        if isinstance(value, Deferred):
             return f"lambda: {self.value(value.call)}"
         if isinstance(value, Labels):
             return self.labels(value)
@@ -131,8 +132,8 @@ class Source:
             block, *rest = arguments
             return f"{block}.add_gradient({', '.join(rest)})"
         if call.name == "Labels" and not self._array.startswith("torch."):
-            is_array = [isinstance(arg, torch.Tensor) for arg in call.args]
-            arguments = [code + ".numpy()" * a for code, a in zip(arguments, is_array, strict=True)]
+            pairs = zip(arguments, call.args, strict=True)
+            arguments = [f"{c}.numpy()" if isinstance(arg, torch.Tensor) else c for c, arg in pairs]
         arguments += [f"{name}={self.value(value)}" for name, value in call.kwargs.items()]
         without = call.is_torch or call.name in ("build", *_OF_DATA)
         return f"{'' if without else 'nn.'}{call.name}({', '.join(arguments)})"

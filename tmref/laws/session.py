@@ -26,14 +26,16 @@ from .twin import Twin, called_from_cpu, differentiate, on_cpu, quiet
 class Session:
     """An implementation under test: :meth:`run` runs code as its users write it.
 
-    ``steps`` are the lines that were run. What they are given is on the ``device``, what they give is
-    brought back: laws themselves have everything on the CPU.
+    ``steps`` are the lines that were run, ``notes`` what the law says of its example. What lines are
+    given is on the ``device``, what they give is brought back: laws themselves have everything on the
+    CPU.
     """
 
     def __init__(self, implementation: Implementation) -> None:
         self.implementation = implementation
         self.device = implementation.device
         self.steps: list[Step] = []
+        self.notes: dict[str, Any] = {}
         self._names: dict[str, Any] = {**MODULES, **implementation.names_in_code()}
 
     def __getitem__(self, name: str) -> Any:
@@ -61,12 +63,12 @@ class Session:
             with quiet():
                 for key, value in given.items():
                     # what is done to what is given must not reach the law's
-                    self._names[key] = self.implementation.encoded(_copy(value))
+                    self._names[key] = self.implementation.to_theirs(_copy(value))
                 if is_expression:
                     self._names[name] = eval(compiled, self._names)
                 else:
                     exec(compiled, self._names)
-                result = self._brought_back(code, self.implementation.decoded(self._names.get(name)))
+                result = self._brought_back(code, self.implementation.to_ours(self._names.get(name)))
         except Exception as error:
             result = Refused(error)
         self.steps.append(Step(code, before, name, result))
@@ -80,6 +82,11 @@ class Session:
                 if block.device != self.device:
                     raise ValueError(f"the output is on {block.device}, the input on {self.device}")
         return on_cpu(result)
+
+    def note(self, **found: Any) -> None:
+        """Say something of the example, by name, for the ``draws`` of a known failure: what follows from
+        what was drawn."""
+        self.notes.update(found)
 
     def there(self, function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
         """The function, computed on the device: it takes and gives tensors on the CPU."""
@@ -135,7 +142,7 @@ def _copy(value: Any) -> Any:
 class ModuleSession(Session):
     """One module of an implementation. ``f(x)`` is what it makes of the map ``x``, decoded.
 
-    ``encoded`` is the implementation's own input of the last call.
+    ``their_input`` is the implementation's own input of the last call.
     """
 
     def __init__(self, implementation: Implementation, recipe: Recipe) -> None:
@@ -161,16 +168,20 @@ class ModuleSession(Session):
         return module
 
     @property
-    def encoded(self) -> Any:
+    def their_input(self) -> Any:
         """The implementation's own input of the last call."""
         return self._names["x"]
 
     @property
     def written(self) -> Recipe:
         """The recipe, where its arguments are those of the catalog's modules and can be changed."""
+        self.require_written()
+        return self.recipe
+
+    def require_written(self) -> None:
+        """Raise NotOffered where the module is none of the catalog's."""
         if self.recipe.row not in ROWS:
             raise NotOffered("nobody says which arguments the module has")
-        return self.recipe
 
     def make(self, name: str, recipe: Recipe) -> torch.nn.Module:
         """Make another module, under a name for the code."""
@@ -188,9 +199,15 @@ class ModuleSession(Session):
     @property
     def twin(self) -> Twin:
         """The plain torch module of every key."""
+        self.require_twin()
         if self._twin is None:
             self._twin = Twin(self.recipe, self.device)
         return self._twin
+
+    def require_twin(self) -> None:
+        """Raise Untested where the module has no twin in plain torch."""
+        if self.recipe.twins is None:
+            raise Untested("there is no twin in plain torch to compare with")
 
     def attempt(self, x: TensorMap) -> TensorMap | Refused:
         """``f(x)``, or the refusal where the implementation raises."""
@@ -204,7 +221,7 @@ class ModuleSession(Session):
 
     def input_afterwards(self) -> TensorMap:
         """The input of the last call, decoded again."""
-        after: TensorMap = on_cpu(self.implementation.decode(self.encoded))
+        after: TensorMap = on_cpu(self.implementation.decode(self.their_input))
         self.steps[-1] = dataclasses.replace(self.steps[-1], after=after)
         return after
 

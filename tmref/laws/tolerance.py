@@ -16,18 +16,19 @@ from .session import ModuleSession
 
 
 def rounds(law: Law, row: Row) -> bool:
+    """Whether rounding may excuse a difference of the sides."""
     return law.rounded or not (row.exact or law.copied)
 
 
-def tolerance_for(subject: ModuleSession, sides: Any, drawn: dict[str, Any]) -> Tolerance:
+def tolerance_for(session: ModuleSession, sides: Any, drawn: dict[str, Any]) -> Tolerance:
     """The one tolerance there is: from plain torch's own error, and the magnitude of what is summed.
 
     The magnitude is the largest in the twin on absolute values with absolute parameters, after each of
     its layers, times that of the sides and of what was drawn: an upper bound for sums of their products.
     """
     terms = max(1.0, magnitude(sides)) * max(1.0, magnitude(list(drawn.values())))
-    inputs = [step.given["x"] for step in subject.steps if isinstance(step.given.get("x"), TensorMap)]
-    if subject.recipe.twins is None:
+    inputs = [step.given["x"] for step in session.steps if isinstance(step.given.get("x"), TensorMap)]
+    if session.recipe.twins is None:
         return Tolerance(0.0, terms * max(1.0, magnitude(inputs)))
     error, largest = 0.0, [1.0]
 
@@ -35,13 +36,13 @@ def tolerance_for(subject: ModuleSession, sides: Any, drawn: dict[str, Any]) -> 
         largest.append(magnitude(output))
 
     with torch.no_grad():
-        twin = subject.twin
+        twin = session.twin
         exact, absolute = copy.deepcopy(twin), copy.deepcopy(twin)
         exact.modules.double()
         absolute.modules.double()
         for module in absolute.modules.modules():
             if isinstance(module, LayerNorm):
-                module.forward = module.bound  # type: ignore[method-assign]
+                module.register_forward_hook(lambda norm, given, output: norm.bound(*given))
             module.register_forward_hook(record)
         for parameter in absolute.modules.parameters():
             parameter.abs_()

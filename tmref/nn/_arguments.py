@@ -87,7 +87,7 @@ def which_are_invariant(in_keys: Labels, invariant_keys: object) -> list[bool]:
             f"invariant_keys select by {selection.names}, but in_keys have no {unknown[0]!r}, they have "
             f"{in_keys.names}; give invariant_keys of dimensions that in_keys have"
         )
-    rows = set(selection._rows())
+    rows = set(selection._entries())
     return [tuple(key[name] for name in selection.names) in rows for key in in_keys]
 
 

@@ -9,10 +9,10 @@ import torch
 
 from ..labels import Labels
 from ._arguments import checked_keys, which_are_invariant
-from .module_map import ModuleMap, OfModuleMap
+from .module_map import Delegating, ModuleMap
 
 
-class _Activation(OfModuleMap):
+class _Activation(Delegating):
     """One activation of torch's for every key. Raises as :class:`ModuleMap` does."""
 
     def __init__(
@@ -26,7 +26,7 @@ class _Activation(OfModuleMap):
         self.module_map = ModuleMap.from_module(in_keys, activation, out_properties)
 
 
-class _InvariantActivation(OfModuleMap):
+class _InvariantActivation(Delegating):
     """One activation of torch's for every invariant key, the identity for the others."""
 
     def __init__(

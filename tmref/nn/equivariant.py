@@ -9,10 +9,10 @@ import torch
 from ..labels import Labels
 from ._arguments import checked_properties, out_sizes, sizes_per_key, which_are_invariant
 from .covariant import CovariantTransform
-from .module_map import ModuleMap, OfModuleMap
+from .module_map import Delegating, ModuleMap
 
 
-class EquivariantTransformation(OfModuleMap):
+class EquivariantTransformation(Delegating):
     """y[k] = f[k](x[k]) for invariant keys k, y[k] = f[k](‖x[k]‖) · x[k] for covariant ones.
 
     The norm is over the components, for every sample and property: it doesn't rotate, so neither

@@ -17,7 +17,7 @@ from ._arguments import (
     which_are_invariant,
 )
 from .module import Module
-from .module_map import ModuleMap, OfModuleMap
+from .module_map import Delegating, ModuleMap
 
 #: Dtypes of so many digits that the factor may be applied to a rounded norm.
 _WIDE = (torch.float32, torch.float64)
@@ -25,7 +25,7 @@ _WIDE = (torch.float32, torch.float64)
 _MIXED = ((torch.float32, torch.float16), (torch.float32, torch.bfloat16))
 
 
-class LayerNorm(OfModuleMap):
+class LayerNorm(Delegating):
     """y = (x - μ) / √(σ² + eps) · w + b, with mean μ and variance σ² of every sample of a block.
 
     μ and σ² are over all axes but the samples: components and properties. With ``mean=False`` μ is
@@ -72,7 +72,7 @@ class LayerNorm(OfModuleMap):
         self.module_map = ModuleMap(in_keys, modules, checked_properties(out_properties, in_keys))
 
 
-class InvariantLayerNorm(OfModuleMap):
+class InvariantLayerNorm(Delegating):
     """y = (x - μ) / √(σ² + eps) · w + b for invariant keys, y = x for covariant ones.
 
     ``invariant_keys`` select the invariant ones of ``in_keys``; without them, those of ``o3_lambda`` 0

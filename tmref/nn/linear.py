@@ -16,10 +16,10 @@ from ._arguments import (
     sizes_per_key,
     which_are_invariant,
 )
-from .module_map import ModuleMap, OfModuleMap
+from .module_map import Delegating, ModuleMap
 
 
-class Linear(OfModuleMap):
+class Linear(Delegating):
     """y[k] = x[k] W[k]ᵀ + b[k] for every key k of the map.
 
     Values have the shape ``(samples, *components, in_features)`` before and ``(samples, *components,
@@ -52,7 +52,7 @@ class Linear(OfModuleMap):
         )
 
 
-class EquivariantLinear(OfModuleMap):
+class EquivariantLinear(Delegating):
     """y[k] = x[k] W[k]ᵀ + b[k] for every key k of the map, b[k] = 0 for covariant ones.
 
     A constant has no direction: it is added where nothing rotates or changes sign. ``invariant_keys``

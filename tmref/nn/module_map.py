@@ -38,7 +38,7 @@ class ModuleMap(Module):
     _in_keys: Labels
     _out_properties: list[Labels] | None
     #: What returns the outputs of the modules for their blocks, where they are not called one by one.
-    _called: Callable[[Collection[Any], Sequence[TensorBlock]], Sequence[Any]] | None = None
+    _call_modules: Callable[[Collection[Any], Sequence[TensorBlock]], Sequence[Any]] | None = None
 
     def __init__(
         self,
@@ -105,10 +105,12 @@ class ModuleMap(Module):
         dtype: object = "of the first block"
         default: Labels | None = None
         outputs: Sequence[Any]
-        if self._called is None:  # here, and not behind another call: a block alone is as short as that
+        if (
+            self._call_modules is None
+        ):  # here, and not behind another call: a block alone is as short as that
             outputs = [module(block._values) for module, block in zip(modules, blocks)]  # noqa: B905
         else:
-            outputs = self._called(modules, blocks)
+            outputs = self._call_modules(modules, blocks)
         for values, block, labels in zip(outputs, blocks, properties):  # noqa: B905, repeat() is endless
             if getattr(values, "dtype", None) is not dtype:
                 dtype = _dtype_of(values, block, keys, out)
@@ -152,7 +154,7 @@ class ModuleMap(Module):
         keys, properties = found.get("_in_keys", self._in_keys), found.get("_out_properties")
         if not isinstance(keys, Labels):
             raise ValueError(f"_in_keys must be Labels, got {type(keys).__name__}")
-        if keys._names != self._in_keys._names or set(keys._rows()) != set(self._in_keys._rows()):
+        if keys._names != self._in_keys._names or set(keys._entries()) != set(self._in_keys._entries()):
             raise ValueError(
                 f"it is of modules for {', '.join(key.print() for key in keys) or 'no keys'}, and here "
                 f"are modules for {', '.join(key.print() for key in self._in_keys) or 'no keys'}"
@@ -161,7 +163,7 @@ class ModuleMap(Module):
             checked_properties(properties, keys)
         except (TypeError, ValueError) as error:
             raise ValueError(f"_{error}") from error
-        order = [keys._position_of_row()[row] for row in self._in_keys._rows()]
+        order = [keys._position_of_entry()[row] for row in self._in_keys._entries()]
         _rename(state_dict, f"{prefix}module_list.", {str(j): str(i) for i, j in enumerate(order)})
         for name, own in self.module_list.state_dict(keep_vars=True).items():
             given = state_dict.get(f"{prefix}module_list.{name}")
@@ -180,7 +182,7 @@ def _rename(entries: dict[str, Any], prefix: str, new: Mapping[str, str]) -> Non
         entries[f"{prefix}{new.get(head, head)}{dot}{tail}"] = value
 
 
-class OfModuleMap(Module):
+class Delegating(Module):
     """A module that is what its ``module_map`` does: a subclass makes it in ``__init__``."""
 
     module_map: ModuleMap

@@ -10,7 +10,7 @@ from ..labels import Labels
 from ..tensor_map import TensorMap
 from ._arguments import checked_keys
 from .module import Module
-from .module_map import ModuleMap, OfModuleMap
+from .module_map import Delegating, ModuleMap
 
 
 class Sequential(Module):
@@ -61,7 +61,7 @@ def _module_map(layer: torch.nn.Module) -> ModuleMap | None:
         return None
     if type(layer).forward is ModuleMap.forward:
         return cast(ModuleMap, layer)
-    if type(layer).forward in (OfModuleMap.forward, Sequential.forward):
+    if type(layer).forward in (Delegating.forward, Sequential.forward):
         return getattr(layer, "module_map", None)
     return None
 

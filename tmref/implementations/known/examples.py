@@ -59,5 +59,5 @@ def recipe_of_ones(row: Row, keys: Labels, *, shuffled: bool = False) -> Recipe:
         [[1] * (len(row.layers) + 1) for _ in range(len(keys))],
         parameters,
         orders=[reverse] * len(row.layers) if shuffled else None,
-        written=[catalog.Written(dtype=False)] * len(row.layers),
+        styles=[catalog.ArgumentStyle(dtype=False)] * len(row.layers),
     )

@@ -9,7 +9,7 @@ import torch
 
 from ... import catalog
 from ...block import TensorBlock
-from ...catalog import Call, Later, Recipe, Row
+from ...catalog import Call, Deferred, Recipe, Row
 from ...labels import Labels
 from ...tensor_map import TensorMap
 from .. import Example, Known
@@ -23,7 +23,7 @@ _BEYOND = "values_beyond_32_bits"
 
 def _beyond_32_bits(name: str) -> Example:
     call = Call("Labels", (["a"], torch.tensor([[2**31]])))
-    return Example(None, [_BEYOND], {_BEYOND: Later(call)})
+    return Example(None, [_BEYOND], {_BEYOND: Deferred(call)})
 
 
 def _of_two_features(row: Row) -> tuple[Recipe, TensorMap]:
@@ -35,16 +35,16 @@ def _of_two_features(row: Row) -> tuple[Recipe, TensorMap]:
     shapes = [layer.parameter_shapes(2, 2) for layer in row.layers]
     parameters = [[tuple(map(torch.ones, of_layer)) for of_layer in shapes]]
     widths = [[2] * (len(row.layers) + 1)]
-    written = [catalog.Written(dtype=False)] * len(row.layers)
-    return catalog.recipe(row, keys, torch.float32, widths, parameters, written=written), x
+    styles = [catalog.ArgumentStyle(dtype=False)] * len(row.layers)
+    return catalog.recipe(row, keys, torch.float32, widths, parameters, styles=styles), x
 
 
-def _with(recipe: Recipe, **changes: Any) -> Later:
+def _with(recipe: Recipe, **changes: Any) -> Deferred:
     """The module with other arguments, in a Sequential those of the first layer."""
     call = recipe.with_initial_parameters(0).call
     first, *rest = call.args[1:] if call.name == "Sequential" else [call]
     first = dataclasses.replace(first, kwargs={**first.kwargs, **changes})
-    return Later(dataclasses.replace(call, args=(recipe.in_keys, first, *rest)) if rest else first)
+    return Deferred(dataclasses.replace(call, args=(recipe.in_keys, first, *rest)) if rest else first)
 
 
 def _of_one_feature(name: str) -> Example:
@@ -64,7 +64,9 @@ def _of_other_shape(name: str) -> Example:
     call = recipe.with_initial_parameters(0).call
     modules = [call.args[0][0], Call("torch.nn.Linear", (1, 5))]
     call = dataclasses.replace(call, args=(modules, keys))
-    return Example(recipe, map_of_ones(row, keys), {"kinds": [_OTHER_SHAPE], _OTHER_SHAPE: Later(call)})
+    return Example(
+        recipe, map_of_ones(row, keys), {"kinds": [_OTHER_SHAPE], _OTHER_SHAPE: Deferred(call)}
+    )
 
 
 def _has_other_features(drawn: dict[str, Any]) -> bool:

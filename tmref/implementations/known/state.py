@@ -56,7 +56,7 @@ def _recipe(
         ],
         in_keys=in_keys,
         properties=properties,
-        written=[catalog.Written(dtype=False)] * len(row.layers),
+        styles=[catalog.ArgumentStyle(dtype=False)] * len(row.layers),
     )
 
 
@@ -163,7 +163,7 @@ METATENSOR: tuple[Known, ...] = (
         "floating alone [torch]",
     ),
     Known(
-        law="moves_keep_the_dtype",
+        law="moving_to_a_device_keeps_the_dtype",
         rows=("any_module",),
         when=lambda recipe, x: x.dtype != torch.float32,
         example=_drawing(_one_value(torch.float64), nest="x", move=".cpu()"),

@@ -44,7 +44,7 @@ def _in_a_sequential(wrapping: str) -> Callable[[str], Example]:
             torch.float32,
             [[2] * (len(row.layers) + 1)],
             [[tuple(map(torch.ones, of_layer)) for of_layer in shapes]],
-            written=[catalog.Written(dtype=False)] * len(row.layers),
+            styles=[catalog.ArgumentStyle(dtype=False)] * len(row.layers),
         )
         return Example(recipe, TensorMap(keys, [block]), {"wrapping": wrapping})
 

@@ -20,9 +20,9 @@ from ..session import Session
 def labels_like(draw: Any, x: Labels) -> Labels:
     """Labels of the same names, some of whose entries are those of ``x``, or nearly."""
     new = draw(labels(names=st.just(tuple(x.names))))
-    rows = x.values.tolist()
-    near = [[*row[:-1], row[-1] ^ 1] for row in rows]
-    old = draw(st.lists(st.sampled_from(rows + near), min_size=1, unique_by=tuple)) if rows else []
+    entries = x.values.tolist()
+    near = [[*entry[:-1], entry[-1] ^ 1] for entry in entries]
+    old = draw(st.lists(st.sampled_from(entries + near), min_size=1, unique_by=tuple)) if entries else []
     both = dict.fromkeys(map(tuple, [*old, *new.values.tolist()]))
     return labels_of(x.names, draw(st.permutations(list(both))))
 
@@ -32,13 +32,14 @@ def selections(draw: Any, x: Labels) -> Labels:
     """Some of the dimensions, in any order, with values that occur and others."""
     names = draw(some_of(x.names))
     columns = [x.names.index(name) for name in names]
-    part = [tuple(row[c] for c in columns) for row in x.values.tolist()]
+    part = [tuple(entry[c] for c in columns) for entry in x.values.tolist()]
     return draw(labels_like(labels_of(names, list(dict.fromkeys(part)))))
 
 
-def labels_of(names: Sequence[str], rows: Sequence[Sequence[int]]) -> Labels:
-    """Labels of rows in lists, of which there may be none."""
-    return Labels(list(names), torch.tensor(rows, dtype=torch.int32).reshape(len(rows), len(names)))
+def labels_of(names: Sequence[str], entries: Sequence[Sequence[int]]) -> Labels:
+    """Labels of a list of entries, of which there may be none."""
+    values = torch.tensor(entries, dtype=torch.int32)
+    return Labels(list(names), values.reshape(len(entries), len(names)))
 
 
 def offered(f: Session, code: str, **given: Any) -> None:

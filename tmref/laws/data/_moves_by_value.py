@@ -16,16 +16,16 @@ from ...labels import Labels
 from ...tensor_map import TensorMap
 from ._common import labels_of
 
-Row = tuple[int, ...]
+Entry = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A block with the rows that its samples and properties have in the merged one."""
+    """A block with the entries that its samples and properties have in the merged one."""
 
     block: TensorBlock
-    samples: list[Row]
-    properties: list[Row]
+    samples: list[Entry]
+    properties: list[Entry]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Move:
     names: list[str]
     axis: str
     #: the entries that properties are to have, None for those of the blocks
-    wanted: list[Row] | None
+    wanted: list[Entry] | None
     fill: float
     sorts: bool
 
@@ -51,7 +51,7 @@ class Move:
     def must_be_refused(self, x: TensorMap) -> bool:
         """Whether no map can be right: a name stands twice, or blocks don't fit each other."""
         for blocks in self._groups(x).values():
-            merged = [b for row, b in blocks if self.wanted is None or row in self.wanted]
+            merged = [b for entry, b in blocks if self.wanted is None or entry in self.wanted]
             for i, first in enumerate(merged):
                 for b in merged[i + 1 :]:
                     differs = self.wanted is not None and first.properties != b.properties
@@ -64,17 +64,17 @@ class Move:
             set(self.names) & set(x.sample_names if self.axis == "samples" else x.property_names)
         )
 
-    def _groups(self, x: TensorMap) -> dict[Row, list[tuple[Row, TensorBlock]]]:
+    def _groups(self, x: TensorMap) -> dict[Entry, list[tuple[Entry, TensorBlock]]]:
         """The blocks that become one, with the moved values of their keys, by the rest of the keys."""
         names = x.keys.names
         kept, moved = (
             [i for i, n in enumerate(names) if (n in self.names) == is_in] for is_in in (False, True)
         )
         moved.sort(key=lambda i: self.names.index(names[i]))
-        groups: dict[Row, list[tuple[Row, TensorBlock]]] = {}
-        for row, block in zip(x.keys.values.tolist(), x, strict=True):
-            groups.setdefault(tuple(row[i] for i in kept), []).append(
-                (tuple(row[i] for i in moved), block)
+        groups: dict[Entry, list[tuple[Entry, TensorBlock]]] = {}
+        for entry, block in zip(x.keys.values.tolist(), x, strict=True):
+            groups.setdefault(tuple(entry[i] for i in kept), []).append(
+                (tuple(entry[i] for i in moved), block)
             )
         return groups
 
@@ -88,55 +88,60 @@ class Move:
             likes = [like.block(0) if len(like) else first]
             pairs = zip(groups.values(), likes, strict=True)
             return TensorMap(keys, [self._merged(blocks, b) for blocks, b in pairs])
-        rows = _as_in(list(groups), like.keys)
+        entries = _as_in(list(groups), like.keys)
         there = dict(zip(map(tuple, like.keys.values.tolist()), like, strict=True))
-        blocks = [self._merged(groups[row], there.get(row, groups[row][0][1])) for row in rows]
-        return TensorMap(labels_of(names, rows), blocks)
+        blocks = [
+            self._merged(groups[entry], there.get(entry, groups[entry][0][1])) for entry in entries
+        ]
+        return TensorMap(labels_of(names, entries), blocks)
 
-    def _merged(self, blocks: list[tuple[Row, TensorBlock]], like: TensorBlock) -> TensorBlock:
+    def _merged(self, blocks: list[tuple[Entry, TensorBlock]], like: TensorBlock) -> TensorBlock:
         first = blocks[0][1]
         if self.axis == "samples":
             names = [*first.samples.names, *self.names], first.properties.names
             pieces = [
-                Piece(b, [(*r, *row) for r in _rows(b.samples)], _rows(b.properties))
-                for row, b in blocks
+                Piece(b, [(*r, *entry) for r in _entries(b.samples)], _entries(b.properties))
+                for entry, b in blocks
             ]
-            columns = list(dict.fromkeys(row for piece in pieces for row in piece.properties))
+            columns = list(dict.fromkeys(entry for piece in pieces for entry in piece.properties))
         else:
             names = first.samples.names, [*self.names, *first.properties.names]
             pieces = [
-                Piece(b, _rows(b.samples), [(*row, *r) for r in _rows(b.properties)])
-                for row, b in blocks
+                Piece(b, _entries(b.samples), [(*entry, *r) for r in _entries(b.properties)])
+                for entry, b in blocks
             ]
-            columns = [row for piece in pieces for row in piece.properties]
+            columns = [entry for piece in pieces for entry in piece.properties]
             if self.wanted is not None:
-                columns = [(*row, *r) for row in self.wanted for r in _rows(first.properties)]
+                columns = [(*entry, *r) for entry in self.wanted for r in _entries(first.properties)]
         samples = self._samples_of(pieces, columns, like)
         samples = sorted(samples) if self.sorts else samples
         return self._assembled(names, pieces, samples, _as_in(columns, like.properties), like)
 
-    def _moved_rows(self, gradient: TensorBlock, of: list[Row], samples: list[Row]) -> list[Row]:
-        """The gradient's samples, of the new rows of the block's samples ``of``."""
-        return [(samples.index(of[sample]), *rest) for sample, *rest in _rows(gradient.samples)]
+    def _moved_entries(
+        self, gradient: TensorBlock, of: list[Entry], samples: list[Entry]
+    ) -> list[Entry]:
+        """The gradient's samples, of the new entries of the block's samples ``of``."""
+        return [(samples.index(of[sample]), *rest) for sample, *rest in _entries(gradient.samples)]
 
     def _samples_of(
-        self, pieces: list[Piece], columns: list[Row], like: TensorBlock | None
-    ) -> list[Row]:
+        self, pieces: list[Piece], columns: list[Entry], like: TensorBlock | None
+    ) -> list[Entry]:
         """The samples of all pieces; or of those that are not left out, where these came back: whether
         blocks that are left out leave their samples is nobody's word."""
         inside = [piece for piece in pieces if set(piece.properties) & set(columns)]
         every, fewer = (
-            list(dict.fromkeys(row for piece in of for row in piece.samples)) for of in (pieces, inside)
+            list(dict.fromkeys(entry for piece in of for entry in piece.samples))
+            for of in (pieces, inside)
         )
-        back = None if like is None else _rows(like.samples)
+        back = None if like is None else _entries(like.samples)
         return fewer if back is not None and back != every and set(fewer) == set(back) else every
 
     def _assembled(
         self,
         names: tuple[list[str], list[str]],
         pieces: list[Piece],
-        samples: list[Row],
-        properties: list[Row],
+        samples: list[Entry],
+        properties: list[Entry],
         like: TensorBlock,
     ) -> TensorBlock:
         """The pieces in their places, and the fill value elsewhere."""
@@ -145,27 +150,28 @@ class Move:
         shape = len(samples), *map(len, components), len(properties)
         values = torch.full(shape, self.fill, dtype=first.dtype)
         for piece in pieces:
-            for i, row in enumerate(piece.samples):
+            for i, entry in enumerate(piece.samples):
                 for j, column in enumerate(piece.properties):
-                    if row in samples and column in properties:
-                        values[samples.index(row), ..., properties.index(column)] = piece.block.values[
+                    if entry in samples and column in properties:
+                        values[samples.index(entry), ..., properties.index(column)] = piece.block.values[
                             i, ..., j
                         ]
         labels = labels_of(names[0], samples), labels_of(names[1], properties)
         merged = TensorBlock(values, labels[0], components, labels[1])
         for parameter in first.gradients_list():
             of = [
-                Piece(block, self._moved_rows(block, piece.samples, samples), piece.properties)
+                Piece(block, self._moved_entries(block, piece.samples, samples), piece.properties)
                 for piece in pieces
                 if set(piece.samples) <= set(samples)
                 for block in [piece.block.gradient(parameter)]
             ]
             other = like.gradient(parameter) if parameter in like.gradients_list() else None
-            rows = sorted(self._samples_of(of, properties, other))
-            rows = rows if other is None else _as_in(rows, other.samples)
+            entries = sorted(self._samples_of(of, properties, other))
+            entries = entries if other is None else _as_in(entries, other.samples)
             inner = of[0].block.samples.names, names[1]
             merged.add_gradient(
-                parameter, self._assembled(inner, of, rows, properties, like if other is None else other)
+                parameter,
+                self._assembled(inner, of, entries, properties, like if other is None else other),
             )
         return merged
 
@@ -177,7 +183,7 @@ def _alike(a: TensorBlock, b: TensorBlock, empty: bool) -> bool:
     return a.components == b.components and all(g.components == h.components for g, h in both)
 
 
-def _components(pieces: list[Piece], properties: list[Row], like: TensorBlock) -> list[Labels]:
+def _components(pieces: list[Piece], properties: list[Entry], like: TensorBlock) -> list[Labels]:
     """Those of the pieces that have values; where none has, any of them."""
     every = [piece.block.components for piece in pieces]
     inside = [p for p in pieces if p.block.values.numel() and set(p.properties) & set(properties)]
@@ -196,8 +202,8 @@ def _flattened(block: TensorBlock, moved: Sequence[str], like: TensorBlock) -> T
     order = like.properties.names if sorted(like.properties.names) == sorted(names) else names
     rest = [c for c in block.components if c.names[0] not in moved]
     found = {
-        tuple(dict(zip(names, (*row, *column), strict=True))[name] for name in order): values
-        for row, column, values in _columns(block, moved)
+        tuple(dict(zip(names, (*entry, *column), strict=True))[name] for name in order): values
+        for entry, column, values in _columns(block, moved)
     }
     columns = _as_in(list(found), like.properties)
     shape = len(block), *map(len, rest)
@@ -209,27 +215,29 @@ def _flattened(block: TensorBlock, moved: Sequence[str], like: TensorBlock) -> T
     return made
 
 
-def _columns(block: TensorBlock, moved: Sequence[str]) -> list[tuple[Row, Row, torch.Tensor]]:
+def _columns(block: TensorBlock, moved: Sequence[str]) -> list[tuple[Entry, Entry, torch.Tensor]]:
     """The values by the entries of the moved components and of the properties."""
-    found: list[tuple[Row, torch.Tensor]] = [((), block.values)]
+    found: list[tuple[Entry, torch.Tensor]] = [((), block.values)]
     axes = [c.names[0] for c in block.components]
     for name in moved:
         axis = 1 + axes.index(name)
-        entries = _rows(block.components[axes.index(name)])
+        ones = _entries(block.components[axes.index(name)])
         # the axis stays, with one entry
         found = [
-            ((*row, *entry), values.narrow(axis, i, 1))
-            for row, values in found
-            for i, entry in enumerate(entries)
+            ((*entry, *one), values.narrow(axis, i, 1))
+            for entry, values in found
+            for i, one in enumerate(ones)
         ]
-    columns = _rows(block.properties)
-    return [(row, column, values[..., j]) for row, values in found for j, column in enumerate(columns)]
+    columns = _entries(block.properties)
+    return [
+        (entry, column, values[..., j]) for entry, values in found for j, column in enumerate(columns)
+    ]
 
 
-def _rows(labels: Labels) -> list[Row]:
+def _entries(labels: Labels) -> list[Entry]:
     return list(map(tuple, labels.values.tolist()))
 
 
-def _as_in(rows: list[Row], like: Labels) -> list[Row]:
-    """The rows in the order of labels that have the same ones."""
-    return _rows(like) if sorted(_rows(like)) == sorted(rows) else rows
+def _as_in(entries: list[Entry], like: Labels) -> list[Entry]:
+    """The entries in the order of labels that have the same ones."""
+    return _entries(like) if sorted(_entries(like)) == sorted(entries) else entries

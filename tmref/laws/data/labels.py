@@ -24,12 +24,12 @@ def a_position_is_where_the_entry_is(f: Session, x: Any, draw: Any) -> Any:
 
 @data_law("labels", labels())
 def a_row_has_a_position_where_it_is_in_the_labels(f: Session, x: Any, draw: Any) -> Any:
-    """The position of a row is its index, and it is in the labels, where it is one of theirs; else it
+    """The position of a entry is its index, and it is in the labels, where it is one of theirs; else it
     is None. [doc] Labels.position: "or None if the entry is not present in the labels"."""
-    rows = draw(labels_like(x), label="other").values.tolist()
-    found = f.run("[[x.position(row), row in x] for row in rows]", x=x, rows=rows)
+    entries = draw(labels_like(x), label="other").values.tolist()
+    found = f.run("[[x.position(entry), entry in x] for entry in entries]", x=x, entries=entries)
     mine = x.values.tolist()
-    return found, [[mine.index(row), True] if row in mine else [None, False] for row in rows]
+    return found, [[mine.index(entry), True] if entry in mine else [None, False] for entry in entries]
 
 
 @data_law("labels", labels(min_size=1))
@@ -45,14 +45,14 @@ def labels_can_be_read_by_entry_and_by_dimension(f: Session, x: Any, draw: Any) 
         "[[x.entry(i).names, len(x.entry(i))] for i in range(len(x))]",
         "[[x.column(name).tolist(), x[name].tolist()] for name in x.names]",
     )
-    rows, size = x.values.tolist(), len(x.names)
-    columns = [list(column) for column in zip(*rows, strict=True)]
+    entries, size = x.values.tolist(), len(x.names)
+    columns = [list(column) for column in zip(*entries, strict=True)]
     return f.run(f"[{', '.join(code)}]", x=x), [
-        [x.names, rows],
-        [len(rows), rows],
-        rows,
-        rows,
-        [[x.names, size] for _ in rows],
+        [x.names, entries],
+        [len(entries), entries],
+        entries,
+        entries,
+        [[x.names, size] for _ in entries],
         [[column, column] for column in columns],
     ]
 
@@ -64,9 +64,9 @@ def equality_is_that_of_names_and_values(f: Session, x: Any, draw: Any) -> Any:
     other = draw(_nearly(x), label="other")
     pairs = "[[bool(a == b), bool(a != b)] for a in x for b in other]"
     found = f.run(f"[x == x, x == other, x != other, {pairs}]", x=x, other=other)
-    same_names, rows, others = x.names == other.names, x.values.tolist(), other.values.tolist()
-    same = same_names and rows == others
-    equal = [same_names and a == b for a in rows for b in others]
+    same_names, entries, others = x.names == other.names, x.values.tolist(), other.values.tolist()
+    same = same_names and entries == others
+    equal = [same_names and a == b for a in entries for b in others]
     return found, [True, same, not same, [[e, not e] for e in equal]]
 
 
@@ -89,9 +89,9 @@ def selecting_is_a_scan(f: Session, x: Any, draw: Any) -> Any:
     selection = draw(selections(x), label="selection")
     columns = [x.names.index(name) for name in selection.names]
     wanted = selection.values.tolist()
-    rows = enumerate(x.values.tolist())
+    entries = enumerate(x.values.tolist())
     found = f.run("sorted(x.select(selection).tolist())", x=x, selection=selection)
-    return found, [i for i, row in rows if [row[c] for c in columns] in wanted]
+    return found, [i for i, entry in entries if [entry[c] for c in columns] in wanted]
 
 
 @data_law("labels", labels())
@@ -106,12 +106,12 @@ def set_algebra_is_that_of_sets(f: Session, x: Any, draw: Any) -> Any:
     mapped = "sorted(y[0].values.tolist()), [mapping.tolist() for mapping in y[1:]]"
     code = f"[y[0].names, {mapped}, y[0] == x.{name}(other)]"
     mine, theirs = (list(map(tuple, part.values.tolist())) for part in (x, other))
-    rows = sorted(getattr(set(mine), name)(theirs))
-    where = {tuple(row): i for i, row in enumerate(found.values.tolist())}
-    mappings = [[where.get(row, -1) for row in of] for of in (mine, theirs)]
+    entries = sorted(getattr(set(mine), name)(theirs))
+    where = {tuple(entry): i for i, entry in enumerate(found.values.tolist())}
+    mappings = [[where.get(entry, -1) for entry in of] for of in (mine, theirs)]
     return f.run(code), [
         x.names,
-        [list(row) for row in rows],
+        [list(entry) for entry in entries],
         mappings[: 1 if name == "difference" else 2],
         True,
     ]
@@ -138,27 +138,27 @@ def labels_survive_being_copied_and_saved(f: Session, x: Any, draw: Any) -> Any:
 
 
 def _changed_columns(f: Session, x: Labels, code: str, names: list[str], columns: list[int]) -> Any:
-    rows = [[row[c] for c in columns] for row in x.values.tolist()]
-    is_set = len(set(map(tuple, rows))) == len(rows)
+    entries = [[entry[c] for c in columns] for entry in x.values.tolist()]
+    is_set = len(set(map(tuple, entries))) == len(entries)
     y = f.run(code, x=x) if is_set else f.attempt_to_run(code, x=x)
     if isinstance(y, Refused):
         return f.steps.clear()  # a script can't go on after it
-    return y, labels_of(names, rows) if is_set else Refused()
+    return y, labels_of(names, entries) if is_set else Refused()
 
 
 @st.composite
 def _nearly(draw: Any, x: Labels) -> Labels:
     """The same labels again, or other ones that differ little."""
-    names, rows = x.names, x.values.tolist()
-    ways = [(names, rows), (["renamed", *names[1:]], rows)]
+    names, entries = x.names, x.values.tolist()
+    ways = [(names, entries), (["renamed", *names[1:]], entries)]
     if len(names) > 1:
-        ways.append((names[::-1], rows))
-    if rows:
-        other = 0 if rows[-1][-1] else 1
-        ways += [(names, rows[:-1]), (names, [*rows[:-1], [*rows[-1][:-1], other]])]
-        ways.append((names, rows[::-1]))
-    names, rows = draw(st.sampled_from(ways))
-    return labels_of(names, list(dict.fromkeys(map(tuple, rows))))
+        ways.append((names[::-1], entries))
+    if entries:
+        other = 0 if entries[-1][-1] else 1
+        ways += [(names, entries[:-1]), (names, [*entries[:-1], [*entries[-1][:-1], other]])]
+        ways.append((names, entries[::-1]))
+    names, entries = draw(st.sampled_from(ways))
+    return labels_of(names, list(dict.fromkeys(map(tuple, entries))))
 
 
 @st.composite

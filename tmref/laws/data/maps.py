@@ -81,7 +81,12 @@ def a_map_has_the_keys_and_names_that_it_is_made_of(f: Session, x: Any, draw: An
     first = x.block(0)
     of_blocks = first.samples.names, [c.names[0] for c in first.components], first.properties.names
     pairs = zip(x.keys.values.tolist(), x, strict=True)
-    return found, [len(x.keys), x.keys, *of_blocks, [[x.keys.names, row, block] for row, block in pairs]]
+    return found, [
+        len(x.keys),
+        x.keys,
+        *of_blocks,
+        [[x.keys.names, entry, block] for entry, block in pairs],
+    ]
 
 
 @data_law("tensor_map", _MAPS)
@@ -162,7 +167,9 @@ def _moved(f: Session, x: TensorMap, draw: Any, axis: str, given: Any) -> Any:
     )
     sorts, fill = draw(st.booleans(), label="sorts"), draw(st.sampled_from([1.5, 1.5, 0]), label="fill")
     move = _moves_by_value.Move([names] if isinstance(names, str) else names, axis, wanted, fill, sorts)
-    options = ", fill_value=fill" * (fill != 0) + ", sort_samples=False" * (not sorts)
+    options = ", fill_value=fill" if fill != 0 else ""
+    if not sorts:
+        options += ", sort_samples=False"
     run = f.attempt_to_run if move.may_be_refused(x) else f.run
     y = run(f"y = x.keys_to_{axis}(moved{options})", x=x, moved=given, fill=fill)
     if isinstance(y, Refused):
@@ -217,8 +224,8 @@ def _values_of(draw: Any, known: Labels) -> dict[str, int]:
     few = draw(st.sampled_from([1, 1, len(known.names)]))
     names = draw(st.permutations(known.names))[:few]
     near = draw(st.sampled_from([None, *known.values.tolist()]))
-    rows = dict(zip(known.names, near or [draw(st.integers(0, 2)) for _ in known.names], strict=True))
-    return {name: rows[name] for name in names}
+    values = dict(zip(known.names, near or [draw(st.integers(0, 2)) for _ in known.names], strict=True))
+    return {name: values[name] for name in names}
 
 
 def _in_the_order_of(found: Any, wanted: list[Any]) -> list[Any]:

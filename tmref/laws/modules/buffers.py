@@ -62,7 +62,7 @@ def conversions_leave_what_torchs_leave(f: Session, x: Any, draw: Any) -> Any:
 
 
 @data_law("any_module", maps=ANY_DTYPE, examples=50)
-def moves_keep_the_dtype(f: Session, x: Any, draw: Any) -> Any:
+def moving_to_a_device_keeps_the_dtype(f: Session, x: Any, draw: Any) -> Any:
     """Moves change no dtype. [torch] Module.to(device) and .cpu() leave dtypes unchanged."""
     code = make_holder(f, x, draw)
     return f.run(f"y = holder{draw(st.sampled_from(MOVES), label='move')}.value"), value_of(code, x)
@@ -145,7 +145,7 @@ _TAKES = """class Takes(nn.Module):
 
 
 @data_law("any_module", maps={"min_blocks": 1, "max_blocks": 2}, examples=50)
-def names_of_parts_are_refused(f: Session, x: Any, draw: Any) -> Any:
+def a_buffer_cannot_take_the_name_of_a_part(f: Session, x: Any, draw: Any) -> Any:
     """The name of a parameter or a module is refused for a buffer. [torch] register_buffer: a KeyError
     where an attribute of that name exists."""
     code = code_for(draw(nests(), label="nest"), x)

@@ -117,7 +117,7 @@ def strict_loading_notices_buffers(f: Session, x: Any, draw: Any) -> Any:
 
 
 @data_law("any_module", maps=STORED, examples=50)
-def other_loading_leaves_the_rest(f: Session, x: Any, draw: Any) -> Any:
+def non_strict_loading_keeps_other_buffers(f: Session, x: Any, draw: Any) -> Any:
     """Where loading isn't strict, buffers that the state dict hasn't stay, and those of one name are
     loaded. [torch] load_state_dict: strict."""
     define_holder(f, draw)

@@ -71,7 +71,7 @@ def explicit_gradients_go_through(f: ModuleSession, x: Any, draw: Any) -> Any:
     sample by itself, and leaves its input, refuses none of them. [doc] ``takes_gradients`` of the
     implementation."""
     f.offered("takes_gradients")
-    f.written  # noqa: B018, nobody says it of modules of one's own
+    f.require_written()  # nobody says it of modules of one's own
     y = f(x)
     return [block.gradients_list() for block in y], [block.gradients_list() for block in x]
 

@@ -13,7 +13,7 @@ import torch
 from hypothesis import strategies as st
 
 from ...block import TensorBlock
-from ...catalog import Later
+from ...catalog import Deferred
 from ...compare import Refused
 from ...labels import Labels
 from ...strategies import keys, labels, tensor_blocks, tensor_maps
@@ -225,12 +225,14 @@ _ON_OTHER_MAPS = {"covariant_blocks_without_components"}
 
 
 @st.composite
-def _with(draw: Any, table: Sequence[Defect], name: str, *args: Any, ours: bool = False) -> Later | None:
+def _with(
+    draw: Any, table: Sequence[Defect], name: str, *args: Any, ours: bool = False
+) -> Deferred | None:
     """What makes something with a defect of this kind; None where that doesn't bind everybody, or,
     where ``ours``, where it does."""
     (kind,) = [kind for kind in table if kind.name == name]
     invalid = broken(draw, kind, *args)
-    return Later(invalid.call) if invalid.source.startswith("[ours]") == ours else None
+    return Deferred(invalid.call) if invalid.source.startswith("[ours]") == ours else None
 
 
 def _none_made(
@@ -244,7 +246,7 @@ def _none_made(
     return None
 
 
-def _not_called(f: ModuleSession, make: Later | None, x: TensorMap) -> Any:
+def _not_called(f: ModuleSession, make: Deferred | None, x: TensorMap) -> Any:
     if make is None or isinstance(f.attempt_to_run("module = make()", make=make), Refused):
         return f.steps.clear()
     return _refused(f, "y = module(x)", x=x)

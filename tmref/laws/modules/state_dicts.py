@@ -20,7 +20,7 @@ from ._ways import STATES
 
 
 def _in_order(f: ModuleSession) -> Recipe:
-    f.twin  # noqa: B018, without one there is no telling its parameters
+    f.require_twin()  # without one there is no telling its parameters
     return another(f.written, range(len(f.recipe.in_keys)))
 
 
@@ -121,7 +121,7 @@ def loading_goes_by_key(f: ModuleSession, x: Any, draw: Any) -> Any:
     module of its own key there, with its properties; where that is refused, through that or the one it
     had. [doc] ModuleMap: the block of the i-th key gets the i-th module, and its keys are part of the
     state dict."""
-    f.twin  # noqa: B018
+    f.require_twin()
     order = draw(_orders(f.written.parts), label="order")
     f.make("other", another(f.written, order))
     before, theirs = f(x), f.run("theirs = other(x)", x=x)
@@ -139,11 +139,11 @@ def loading_other_keys_gives_no_block_the_module_of_another(f: ModuleSession, x:
         others |= _with_another_pair(old)
     keys = draw(others, label="keys")
     other = _for_keys(f.written, keys)
-    draw(st.just(_kinds(other) == _kinds(f.written)), label="alike")
+    f.note(alike=_kinds(other) == _kinds(f.written))
     f.make("other", other)
-    rows = dict(zip(old._rows(), keys._rows(), strict=True))
-    renamed = Labels(old.names, torch.tensor([rows[key] for key in x.keys._rows()], dtype=torch.int32))
-    there = with_keys(x, renamed)
+    new = dict(zip(old._entries(), keys._entries(), strict=True))
+    entries = torch.tensor([new[key] for key in x.keys._entries()], dtype=torch.int32)
+    there = with_keys(x, Labels(old.names, entries))
     before, theirs = f(x), f.run("theirs = other(x)", x=there)
     if isinstance(f.attempt_to_run("list(module.load_state_dict(other.state_dict()))"), Refused):
         return f(x), before
@@ -156,7 +156,9 @@ def _orders(made: list[Any]) -> st.SearchStrategy[list[int]]:
     swaps = [(i, j) for i in every for j in every[:i] if made[i] == made[j]]
 
     def swapped(pair: tuple[int, int]) -> list[int]:
-        return [sum(pair) - i if i in pair else i for i in every]
+        i, j = pair
+        places = {i: j, j: i}
+        return [places.get(k, k) for k in every]
 
     orders = st.permutations(every)
     return st.sampled_from(swaps).map(swapped) | orders if swaps else orders
@@ -165,14 +167,14 @@ def _orders(made: list[Any]) -> st.SearchStrategy[list[int]]:
 @st.composite
 def _with_another_pair(draw: Any, known: Labels) -> Labels:
     """Keys of spherical tensors with other o3_lambda and o3_sigma in one of them."""
-    row = draw(st.integers(0, len(known) - 1))
+    which = draw(st.integers(0, len(known) - 1))
     columns = [known.names.index(name) for name in ("o3_lambda", "o3_sigma")]
     values = known.values.clone()
     for pair in draw(st.permutations([(0, 1), (1, 1), (0, -1), (2, -1), (3, 1)])):
-        new = known.values[row].clone()
+        new = known.values[which].clone()
         new[columns] = torch.tensor(pair, dtype=torch.int32)
         if new.tolist() not in known.values.tolist():
-            values[row] = new
+            values[which] = new
             break
     return Labels(known.names, values)
 
@@ -197,8 +199,8 @@ def loading_other_sizes_leaves_a_module_that_works(f: ModuleSession, x: Any, dra
     [torch] load_state_dict: a RuntimeError, if anything; [doc] its keys and properties are part of the
     state dict."""
     other = draw(recipes(f.written.row, x), label="other")
-    draw(st.just(other.parts == f.written.parts), label="alike")
-    draw(st.just(_has_properties(f.written) > _has_properties(other)), label="without_properties")
+    without_properties = _has_properties(f.written) and not _has_properties(other)
+    f.note(alike=other.parts == f.written.parts, without_properties=without_properties)
     f.make("other", other)
     before, theirs = f(x), f.run("theirs = other(x)", x=x)
     loaded = f.attempt_to_run("list(module.load_state_dict(other.state_dict()))")

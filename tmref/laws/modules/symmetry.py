@@ -126,13 +126,13 @@ def invariant_keys_are_scalars_by_default(f: ModuleSession, x: Any, draw: Any) -
 @law("equivariant", examples=50)
 def invariant_keys_may_be_said_in_other_words(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The module is the same whatever selects the same of its keys: more dimensions, in any order, and
-    rows that are no keys. [doc] invariant_keys: "Labels object that is used to select the invariant keys
-    from in_keys"."""
+    entries that are no keys. [doc] invariant_keys: "Labels object that is used to select the invariant
+    keys from in_keys"."""
     in_keys = f.recipe.in_keys
     names = draw(st.permutations(in_keys.names), label="names")
     is_invariant = _declared(f.written)
-    rows = [key for key, is_one in zip(in_keys, is_invariant, strict=True) if is_one]
-    selected = [[key[name] for name in names] for key in rows]
+    invariant = [key for key, is_one in zip(in_keys, is_invariant, strict=True) if is_one]
+    selected = [[key[name] for name in names] for key in invariant]
     if draw(st.booleans(), label="more"):
         selected.append([7 if name == "o3_lambda" else 0 for name in names])
     selected = draw(st.permutations(selected), label="selected")

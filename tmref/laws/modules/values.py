@@ -121,7 +121,7 @@ def _normalised(f: ModuleSession, x: TensorMap) -> Any:
     """What it makes of ``x``, and what plain torch does in float64."""
     # under another name: the tolerance is that of the results, which are small
     y = f.run("y = module(away)", away=x)
-    f.written  # noqa: B018 - of other modules nobody knows whether they normalise
+    f.require_written()  # of other modules nobody knows whether they normalise
     exact = copy.deepcopy(f.twin)
     exact.modules.double()
     expected = []

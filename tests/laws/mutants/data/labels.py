@@ -28,7 +28,7 @@ class MissingIsLast(Labels):
 @of_labels(positions)
 class ContainsByTheFirstDimension(Labels):
     def __contains__(self, entry):
-        return any(entry[0] == row[0] for row in self._rows())
+        return any(entry[0] == row[0] for row in self._entries())
 
 
 @of_labels(positions)
@@ -129,14 +129,14 @@ selecting = "selecting_is_a_scan"
 @of_labels(selecting)
 class OneForEachOfTheSelection(Labels):
     def select(self, selection):
-        rows = [row[: len(selection.names)] for row in self._rows()]
-        return torch.tensor([rows.index(row) for row in selection._rows() if row in rows])
+        rows = [row[: len(selection.names)] for row in self._entries()]
+        return torch.tensor([rows.index(row) for row in selection._entries() if row in rows])
 
 
 @of_labels(selecting)
 class SelectsByTheFirstDimension(Labels):
     def select(self, selection):
-        first = [row[0] for row in selection._rows()]
+        first = [row[0] for row in selection._entries()]
         column = self.column(selection.names[0]).tolist()
         return torch.tensor([i for i, value in enumerate(column) if value in first])
 
@@ -154,16 +154,16 @@ class Sets(Labels):
         rows = list(rows)
         made = Labels(self.names, torch.tensor(rows, dtype=torch.int32).reshape(-1, len(self.names)))
         where = {row: i for i, row in enumerate(rows)}
-        return made, *(torch.tensor([where.get(r, -1) for r in of._rows()]) for of in others)
+        return made, *(torch.tensor([where.get(r, -1) for r in of._entries()]) for of in others)
 
     def union_and_mapping(self, other):
-        return self._of(dict.fromkeys([*self._rows(), *other._rows()]), self, other)
+        return self._of(dict.fromkeys([*self._entries(), *other._entries()]), self, other)
 
     def intersection_and_mapping(self, other):
-        return self._of([row for row in self._rows() if row in other._rows()], self, other)
+        return self._of([row for row in self._entries() if row in other._entries()], self, other)
 
     def difference_and_mapping(self, other):
-        return self._of([row for row in self._rows() if row not in other._rows()], self)
+        return self._of([row for row in self._entries() if row not in other._entries()], self)
 
     def union(self, other):
         return self.union_and_mapping(other)[0]
@@ -181,7 +181,7 @@ sets = "set_algebra_is_that_of_sets"
 @of_labels(sets)
 class UnionOfWhatIsInOne(Sets):
     def union_and_mapping(self, other):
-        mine, theirs = self._rows(), other._rows()
+        mine, theirs = self._entries(), other._entries()
         one = [r for r in (*mine, *theirs) if (r in mine) != (r in theirs)]
         return self._of(one, self, other)
 
@@ -203,7 +203,7 @@ class ZeroForMinusOne(Sets):
 @of_labels(sets)
 class DifferenceTheOtherWayRound(Sets):
     def difference(self, other):
-        return self._of([row for row in other._rows() if row not in self._rows()])[0]
+        return self._of([row for row in other._entries() if row not in self._entries()])[0]
 
 
 class Tables(Labels):

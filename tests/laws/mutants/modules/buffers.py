@@ -77,7 +77,7 @@ class ConversionsReturnNothing(Module):
         super()._apply(fn, recurse)
 
 
-@custom("conversions_leave_what_torchs_leave", "moves_keep_the_dtype")
+@custom("conversions_leave_what_torchs_leave", "moving_to_a_device_keeps_the_dtype")
 class AllIsOfTheHelpersDtype(Module):
     def _apply(self, fn, recurse=True):
         super()._apply(fn, recurse)
@@ -163,7 +163,7 @@ def _cleaned(value):
     "what_is_neither_tensor_nor_data_is_refused",
     "tensors_in_nests_are_refused_or_buffers",
     "names_that_torch_refuses_are_refused",
-    "names_of_parts_are_refused",
+    "a_buffer_cannot_take_the_name_of_a_part",
 )
 class AnythingIsAccepted(_Lenient):
     pass

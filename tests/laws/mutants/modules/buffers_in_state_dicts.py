@@ -42,7 +42,7 @@ class AllArePersistent(Module):
         super().register_buffer(name, tensor)
 
 
-@custom("buffers_are_loaded_by_name", "other_loading_leaves_the_rest")
+@custom("buffers_are_loaded_by_name", "non_strict_loading_keeps_other_buffers")
 class LoadedByPosition(Module):
     def _decoded(self, state, assign=False):
         named = dict(zip(self._data_buffers, state.values(), strict=False))
@@ -57,7 +57,7 @@ class UnknownBuffersAreAdded(Module):
             self.__dict__[name] = None
 
 
-@custom("other_loading_leaves_the_rest")
+@custom("non_strict_loading_keeps_other_buffers")
 class MissingBuffersAreEmptied(Module):
     def _decoded(self, state, assign=False):
         return dict.fromkeys(self._data_buffers) | super()._decoded(state, assign)

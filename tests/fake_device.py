@@ -1,18 +1,18 @@
 """A device that every machine has: torch takes its tensors for those of another device than the CPU.
 
-``import elsewhere`` makes ``torch.device("elsewhere")``, for the whole process. Its tensors compute on
-the CPU; as on any device, operations refuse tensors of both, but for numbers.
+``import fake_device`` makes ``torch.device("fake_device")``, for the whole process. Its tensors
+compute on the CPU; as on any device, operations refuse tensors of both, but for numbers.
 """
 
 import torch
 from torch.utils import _pytree as pytree
 from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
-NAME = "elsewhere"
+NAME = "fake_device"
 
 
 class Backend(_DummyBackendModule):
-    """What torch.elsewhere is."""
+    """What torch.fake_device is."""
 
     get_rng_state = staticmethod(lambda device=None: torch.get_rng_state())
     set_rng_state = staticmethod(lambda state, device=None: torch.set_rng_state(state))
@@ -25,7 +25,7 @@ DEVICE = torch.device(NAME, 0)
 _COPIES = {torch.ops.aten.copy_.default, torch.ops.aten._to_copy.default}
 
 
-class Elsewhere(torch.Tensor):
+class FakeTensor(torch.Tensor):
     """A tensor of the device; ``inside`` has the numbers."""
 
     @staticmethod
@@ -78,14 +78,14 @@ class Elsewhere(torch.Tensor):
 
 
 def _restored(inside, requires_grad, is_parameter):
-    tensor = Elsewhere(inside, requires_grad=requires_grad)
+    tensor = FakeTensor(inside, requires_grad=requires_grad)
     return torch.nn.Parameter(tensor, requires_grad) if is_parameter else tensor
 
 
 def compute(func, args, kwargs):
     """What the operation gives on the CPU, as tensors of the device where it is there."""
     tensors = [t for t in pytree.tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
-    if func not in _COPIES and any(not isinstance(t, Elsewhere) and t.dim() for t in tensors):
+    if func not in _COPIES and any(not isinstance(t, FakeTensor) and t.dim() for t in tensors):
         raise RuntimeError(f"{func}: expected all tensors to be on the same device, {NAME}:0 and cpu")
     device = kwargs.get("device")
     is_here = device is not None and torch.device(device).type != NAME
@@ -93,21 +93,21 @@ def compute(func, args, kwargs):
         kwargs = {**kwargs, "device": "cpu"}
     if func is torch.ops.aten._efficientzerotensor.default:
         func = torch.ops.aten.zeros.default  # what autograd takes for zeros has no numbers
-    inside = pytree.tree_map_only(Elsewhere, lambda t: t.inside, (args, kwargs))
+    inside = pytree.tree_map_only(FakeTensor, lambda t: t.inside, (args, kwargs))
     result = func(*inside[0], **inside[1])
     if is_here:
         return result
-    given = {id(t.inside): t for t in tensors if isinstance(t, Elsewhere)}
+    given = {id(t.inside): t for t in tensors if isinstance(t, FakeTensor)}
     # numbers that are negated, or conjugated, when they are read are so at once
     return pytree.tree_map_only(
         torch.Tensor,
-        lambda t: given[id(t)] if id(t) in given else Elsewhere(t.resolve_neg().resolve_conj()),
+        lambda t: given[id(t)] if id(t) in given else FakeTensor(t.resolve_neg().resolve_conj()),
         result,
     )
 
 
 def _copy_from(source, target, non_blocking=False):
-    target.inside.copy_(source.inside if isinstance(source, Elsewhere) else source)
+    target.inside.copy_(source.inside if isinstance(source, FakeTensor) else source)
     return target
 
 

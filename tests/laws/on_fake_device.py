@@ -1,6 +1,6 @@
 """Laws on another device than the CPU; test_devices.py runs these tests in a process of their own."""
 
-import elsewhere
+import fake_device
 import pytest
 import torch
 from hypothesis import strategies as st
@@ -46,7 +46,7 @@ FEW = (
 
 def tried(implementation, of_law, row, examples=10):
     of_law = LAW[of_law] if isinstance(of_law, str) else of_law
-    return check(of_law, ROW[row], implementation.on(elsewhere.NAME), examples=examples)
+    return check(of_law, ROW[row], implementation.on(fake_device.NAME), examples=examples)
 
 
 @pytest.mark.parametrize(
@@ -54,18 +54,18 @@ def tried(implementation, of_law, row, examples=10):
 )
 def test_the_reference_satisfies_every_law(of_law):
     row = next(row for row in (*ROWS[::-1], *DATA) if of_law.applies_to(row))
-    verdict = check(of_law, row, Reference().on(elsewhere.NAME), examples=3)
+    verdict = check(of_law, row, Reference().on(fake_device.NAME), examples=3)
     assert verdict.verdict == PASS or not verdict.offered, verdict.message
 
 
 def test_what_is_encoded_comes_back_decoded():
-    verdict = smoke(Reference().on(elsewhere.NAME))
+    verdict = smoke(Reference().on(fake_device.NAME))
     assert (verdict.verdict, verdict.examples) == (PASS, 100)
 
 
 def test_cases_are_on_the_device():
-    found = {case.implementation for case in cases(Reference(), device=elsewhere.NAME)}
-    assert {implementation.device for implementation in found} == {elsewhere.DEVICE}
+    found = {case.implementation for case in cases(Reference(), device=fake_device.NAME)}
+    assert {implementation.device for implementation in found} == {fake_device.DEVICE}
     assert len(found) == 1
 
 
@@ -93,8 +93,8 @@ class Spy(Reference):
             self.encode_block(block)
         return super().encode(tensor)
 
-    def encoded(self, value):
-        found = super().encoded(value)
+    def to_theirs(self, value):
+        found = super().to_theirs(value)
         if isinstance(found, torch.Tensor):
             self.seen.add(("tensors", found.device))
         if isinstance(found, torch.nn.Module):
@@ -119,14 +119,14 @@ def called():
 
 @pytest.mark.parametrize(("of_law", "row"), FEW)
 def test_everything_that_is_given_is_there(of_law, row, called):
-    spy = Spy().on(elsewhere.NAME)
+    spy = Spy().on(fake_device.NAME)
     assert check(LAW[of_law], ROW[row], spy, examples=10).verdict == PASS
-    assert {device for _, device in spy.seen | called} == {elsewhere.DEVICE}
+    assert {device for _, device in spy.seen | called} == {fake_device.DEVICE}
     assert spy.seen
 
 
 def test_all_kinds_of_data_and_modules_are_given():
-    spies = [Spy().on(elsewhere.NAME) for _ in FEW]
+    spies = [Spy().on(fake_device.NAME) for _ in FEW]
     for (of_law, row), spy in zip(FEW, spies, strict=True):
         check(LAW[of_law], ROW[row], spy, examples=10)
     seen = set().union(*(spy.seen for spy in spies))
@@ -145,12 +145,12 @@ def test_plain_torch_computes_there_too(monkeypatch):
     # one of them is the twin's: the tanh of the reference is a function
     for of_law in ("only_what_is_selected_is_invariant", "values_are_those_of_plain_torch"):
         assert tried(Reference(), of_law, "invariant_tanh").verdict == PASS
-    assert set(seen) == {elsewhere.DEVICE}
+    assert set(seen) == {fake_device.DEVICE}
 
 
 def test_drawing_does_not_depend_on_the_device():
     drawn = {}
-    for implementation in (Reference(), Reference().on(elsewhere.NAME)):
+    for implementation in (Reference(), Reference().on(fake_device.NAME)):
 
         @law("linear", examples=20)
         def remembers(f, x, draw):
@@ -208,13 +208,13 @@ def remade(axis):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (remade("samples"), "ValueError: values are on elsewhere:0 but samples on cpu"),
-        (remade("properties"), "ValueError: values are on elsewhere:0 but properties on cpu"),
+        (remade("samples"), "ValueError: values are on fake_device:0 but samples on cpu"),
+        (remade("properties"), "ValueError: values are on fake_device:0 but properties on cpu"),
         (
             lambda y: TensorMap._unchecked(y.keys.to("cpu"), list(y)),
-            "ValueError: keys are on cpu but the blocks on elsewhere:0",
+            "ValueError: keys are on cpu but the blocks on fake_device:0",
         ),
-        (lambda y: y.to("cpu"), "ValueError: the output is on cpu, the input on elsewhere:0"),
+        (lambda y: y.to("cpu"), "ValueError: the output is on cpu, the input on fake_device:0"),
     ],
     ids=["samples", "properties", "keys", "everything"],
 )
@@ -254,10 +254,10 @@ class Misplaced(Reference):
 
 
 def test_an_adapter_that_loses_the_device_fails_the_smoke_law(without_shrinking):
-    verdict = smoke(Misplaced().on(elsewhere.NAME))
+    verdict = smoke(Misplaced().on(fake_device.NAME))
     assert (verdict.row, verdict.law, verdict.verdict) == ("-", NAME, FAIL)
-    assert "are on cpu, expected on elsewhere:0" in verdict.message
-    assert '.to("elsewhere:0")' in verdict.counterexample
+    assert "are on cpu, expected on fake_device:0" in verdict.message
+    assert '.to("fake_device:0")' in verdict.counterexample
 
 
 # --- what the host waits for
@@ -270,7 +270,9 @@ def waits(monkeypatch):
     def of(work):
         read = []
         monkeypatch.setattr(
-            elsewhere.Elsewhere, "tolist", lambda self: read.append(self) or self.inside.tolist()
+            fake_device.FakeTensor,
+            "tolist",
+            lambda self: read.append(self) or self.inside.tolist(),
         )
         found = counts.waits(work).total()
         return found + len(read)
@@ -282,22 +284,22 @@ def waits(monkeypatch):
 @pytest.mark.parametrize("row", [row.name for row in ROWS if "pure" in row.traits])
 def test_labels_are_looked_up_without_waiting_for_the_device(row, name, waits):
     # 16 of each shape, which are run as one
-    assert waits(subjects(Cell(row, 64, 3, features=4), [name], elsewhere.NAME)[name]) == 0
+    assert waits(subjects(Cell(row, 64, 3, features=4), [name], fake_device.NAME)[name]) == 0
 
 
 def test_what_waits_is_noticed(waits):
-    x = made_map(Cell("linear", 2, 3), elsewhere.NAME)
+    x = made_map(Cell("linear", 2, 3), fake_device.NAME)
     assert waits(lambda: x.keys.position(x.keys[0])) == 0
     for waiting in (
         lambda: x.keys.position(x.keys.values[0]),
         lambda: [block.samples.values.to("cpu") for block in x],
         lambda: x.block(0).values[0, 0].item(),
-        lambda: torch.ones(3).to(elsewhere.NAME),
+        lambda: torch.ones(3).to(fake_device.NAME),
         lambda: x.block(0).values.copy_(torch.ones(32)),
     ):
         assert waits(waiting) > 0
     for going_on in (
-        lambda: torch.ones(3).to(elsewhere.NAME, non_blocking=True),
+        lambda: torch.ones(3).to(fake_device.NAME, non_blocking=True),
         lambda: x.block(0).values.copy_(torch.ones(32), non_blocking=True),
         lambda: x.block(0).values.copy_(x.block(1).values),
     ):
@@ -309,14 +311,14 @@ def test_what_waits_is_noticed(waits):
 
 def test_a_module_of_ones_own():
     def mine(x):
-        assert x.device == elsewhere.DEVICE
+        assert x.device == fake_device.DEVICE
         return tmref.nn.Linear(x.keys, [len(b.properties) for b in x], 2, dtype=x.dtype)
 
     def twin(key, block):
         return torch.nn.Linear(len(block.properties), 2, dtype=block.dtype)
 
     traits = ["linear", "pure", "keeps_samples"]
-    options = {"twin": twin, "effort": 0.01, "device": elsewhere.NAME}
+    options = {"twin": twin, "effort": 0.01, "device": fake_device.NAME}
     verdicts = check_module(mine, traits=traits, **options)
     assert PASS in {v.verdict for v in verdicts}
 
@@ -326,8 +328,8 @@ def test_a_module_of_ones_own_that_comes_back_to_the_cpu():
         def forward(self, x):
             return x.to("cpu")
 
-    options = {"effort": 0.01, "device": elsewhere.NAME, "maps": {"min_blocks": 1, "max_blocks": 1}}
-    with pytest.raises(AssertionError, match="the output is on cpu, the input on elsewhere:0"):
+    options = {"effort": 0.01, "device": fake_device.NAME, "maps": {"min_blocks": 1, "max_blocks": 1}}
+    with pytest.raises(AssertionError, match="the output is on cpu, the input on fake_device:0"):
         check_module(lambda x: Back(), **options)
 
 
@@ -390,14 +392,14 @@ def modules_made_on_meta_are_there(f, x, draw):
 
 
 SCRIPTS = (
-    (outputs_are_one_more, "linear", 'module.to("elsewhere:0")'),
-    (outputs_are_one_more, "sequential_mlp", 'layer_0.to("elsewhere:0")'),
-    (outputs_are_one_more, "module_map_linear", 'layer_0.to("elsewhere:0")'),
-    (derivatives_are_one_more, "linear", '.to("elsewhere:0")])'),
+    (outputs_are_one_more, "linear", 'module.to("fake_device:0")'),
+    (outputs_are_one_more, "sequential_mlp", 'layer_0.to("fake_device:0")'),
+    (outputs_are_one_more, "module_map_linear", 'layer_0.to("fake_device:0")'),
+    (derivatives_are_one_more, "linear", '.to("fake_device:0")])'),
     (gradients_are_refused, "relu", "x = TensorMap("),
     (blocks_and_tensors_have_no_values, "tensor_block", "block = "),
     (modules_of_plain_torch_give_zeros, "any_module_map", "torch.nn.Linear("),
-    (labels_are_empty, "labels", '[[1, 2], [5, 4]])).to("elsewhere:0")'),
+    (labels_are_empty, "labels", '[[1, 2], [5, 4]])).to("fake_device:0")'),
     (modules_made_on_meta_are_there, "linear", "device='meta')"),
 )
 
@@ -409,7 +411,7 @@ def test_a_script_shows_the_moves_and_runs_as_printed(of_law, row, part):
     verdict = tried(Reference(), of_law, row, examples=50)
     assert verdict.verdict == FAIL, verdict.message
     assert part in verdict.reproducer
-    assert '.to("elsewhere:0")' in verdict.reproducer
+    assert '.to("fake_device:0")' in verdict.reproducer
     compiled = compile(verdict.reproducer, "<script>", "exec")
     with quiet():
         if of_law is derivatives_are_one_more:  # it prints them, and asserts nothing
