@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import pytest
@@ -47,9 +47,9 @@ class Bar:
         self._start(len(ids))
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_report_teststatus(self) -> Iterator[None]:
-        category, *_ = yield  # type: ignore[misc]
-        return category, "", ""  # type: ignore[return-value]
+    def pytest_report_teststatus(self) -> Generator[None, tuple[str, Any, Any], tuple[str, str, str]]:
+        category, *_ = yield
+        return category, "", ""
 
     def pytest_runtest_logfinish(self) -> None:
         if self._progress is not None and self._task is not None:
