@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tmref import TensorBlock, TensorMap, catalog
 
 from ._bytes import INT32_MAX, INT32_MIN
+from ._settings import settings_of_our_own
 from .actions import permutations, rotations
 from .axes import MAX_LAMBDA, keys, samples, spherical_keys
 from .maps import tensor_maps
@@ -50,13 +51,9 @@ def count(
 
 
 def _settings(examples: int) -> settings:
-    return settings(
-        max_examples=examples,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        # this counts whatever time it takes; the tests of the strategies suppress nothing
-        suppress_health_check=list(HealthCheck),
+    # this counts whatever time it takes; the tests of the strategies suppress nothing
+    return settings_of_our_own(
+        max_examples=examples, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
     )
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -255,9 +256,79 @@ def test_lists(capsys):
     assert "reference 0.1.0" in capsys.readouterr().out
 
 
-def test_the_configuration_of_the_folder_does_not_matter(tmp_path):
-    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --nosuchoption\n")
-    assert tmref("check", "reference", *QUICK, cwd=tmp_path).returncode == 0
+#: A plugin of pytest that leaves out every test, by whatever way it comes in.
+OF_OTHERS = """
+def pytest_collection_modifyitems(items):
+    items.clear()
+"""
+#: What is left out by it, in a run of pytest that is anybody's.
+PLAIN = ["-m", "pytest", "-p", "tmref.plugin", "--pyargs", "tmref.laws", *QUICK[:2]]
+
+
+def by_configuration(folder):
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = --nosuchoption\n")
+
+
+def by_conftest(folder):
+    (folder / "conftest.py").write_text(OF_OTHERS)
+
+
+def by_options(folder):
+    return {"PYTEST_ADDOPTS": "--nosuchoption"}
+
+
+def by_variable(folder):
+    (folder / "of_others.py").write_text(OF_OTHERS)
+    return {"PYTEST_PLUGINS": "of_others", "PYTHONPATH": str(folder)}
+
+
+def by_installation(folder):
+    (folder / "of_others.py").write_text(OF_OTHERS)
+    described = folder / "of_others-1.0.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: of-others\nVersion: 1.0\n")
+    (described / "entry_points.txt").write_text("[pytest11]\nof_others = of_others\n")
+    return {"PYTHONPATH": str(folder)}
+
+
+def by_profile(folder):
+    """One example, always the same one: by an import that any process does."""
+    (folder / "sitecustomize.py").write_text(
+        "from hypothesis import settings\n"
+        "settings.register_profile('theirs', max_examples=1, derandomize=True, phases=())\n"
+        "settings.load_profile('theirs')\n"
+    )
+    return {"PYTHONPATH": str(folder)}
+
+
+WAYS = (by_configuration, by_conftest, by_options, by_variable, by_installation, by_profile)
+
+
+def is_as_if_alone(folder, environment, workers):
+    found = tmref("check", "reference", *QUICK[:2], workers, cwd=folder, env=environment)
+    assert found.returncode == 0, found.stdout + found.stderr
+    return counts(found) == {"reference": [1, 0, 0, 0, EXAMPLES]}
+
+
+@pytest.mark.parametrize("come_in", WAYS, ids=lambda come_in: come_in.__name__)
+def test_a_check_depends_on_nothing_of_others(come_in, tmp_path):
+    environment = {**os.environ, **(come_in(tmp_path) or {})}
+    if come_in is not by_profile:
+        command = [sys.executable, *PLAIN, "-n0"]
+        plain = subprocess.run(command, env=environment, capture_output=True, cwd=tmp_path, check=False)
+        assert plain.returncode != 0, "it would not come in"
+    assert is_as_if_alone(tmp_path, environment, "-n0")
+
+
+def test_nor_do_its_workers(tmp_path):
+    environment = dict(os.environ)
+    for i, come_in in enumerate(WAYS):
+        folder = tmp_path / str(i) if come_in not in (by_configuration, by_conftest) else tmp_path
+        folder.mkdir(exist_ok=True)
+        given = come_in(folder) or {}
+        path = filter(None, [environment.get("PYTHONPATH"), given.pop("PYTHONPATH", None)])
+        environment.update(given, PYTHONPATH=os.pathsep.join(path))
+    assert is_as_if_alone(tmp_path, environment, "-n1")
 
 
 def test_the_plugin_works_in_anybodys_pytest(tmp_path):

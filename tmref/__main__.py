@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,6 +115,31 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+#: Nobody's configuration of pytest, and no plugins but those that a check needs: its verdicts depend on
+#: nothing that lies in the folder or is installed beside it.
+_ALONE = (
+    *("-c", os.devnull, "--noconftest", "-p", "no:cacheprovider", "-p", "no:warnings"),
+    *("-p", "no:logging", "-p", "no:unraisableexception", "-p", "no:threadexception"),
+    *("-p", "xdist.plugin", "-p", "pytest_timeout", "-p", "_hypothesis_pytestplugin"),
+    *("-p", "tmref.plugin"),
+)
+
+
+@contextlib.contextmanager
+def _without_plugins_of_others() -> Iterator[None]:
+    """Let pytest, here and in its workers, neither read the variables that name plugins and options nor
+    load what is installed."""
+    before = dict(os.environ)
+    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+        os.environ.pop(name, None)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def check(options: argparse.Namespace) -> int:
     """Run the laws by pytest, then show the file of verdicts that it wrote."""
     import pytest
@@ -130,22 +156,18 @@ def check(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         path = options.report or Path(folder) / "report.jsonl"
         path.unlink(missing_ok=True)
-        status = pytest.main(
-            [
-                # nobody's configuration of pytest, so that verdicts don't depend on the folder
-                *("-c", os.devnull, "--rootdir", os.getcwd(), "-p", "no:cacheprovider"),
-                *("-p", "no:warnings", "-p", "no:logging", "-p", "no:unraisableexception"),
-                *("-p", "no:threadexception", "-p", "tmref.plugin", "--import-mode=importlib"),
-                *("-qq", "--no-header", "--no-summary", "--tb=no", "--timeout=300"),
-                *("-o", "console_output_style=classic"),
-                *(f"--tmref-impl={name}" for name in chosen),
-                *(f"--tmref-report={path}", f"--tmref-effort={effort}"),
-                f"--tmref-device={options.device}",
-                f"--hypothesis-seed={options.hypothesis_seed}",
-                *("--pyargs", "tmref.laws", *options.pytest),
-            ],
-            plugins=[Bar()],
-        )
+        arguments = [
+            *_ALONE,
+            *("--rootdir", os.getcwd(), "--import-mode=importlib", "--timeout=300"),
+            *("-qq", "--no-header", "--no-summary", "--tb=no", "-o", "console_output_style=classic"),
+            *(f"--tmref-impl={name}" for name in chosen),
+            *(f"--tmref-report={path}", f"--tmref-effort={effort}"),
+            f"--tmref-device={options.device}",
+            f"--hypothesis-seed={options.hypothesis_seed}",
+            *("--pyargs", "tmref.laws", *options.pytest),
+        ]
+        with _without_plugins_of_others():
+            status = pytest.main(arguments, plugins=[Bar()])
         if status == pytest.ExitCode.USAGE_ERROR or not path.exists():
             return UNUSABLE
         if options.verbose:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.errors import Flaky, HypothesisException
@@ -20,6 +20,7 @@ from ..catalog import Recipe, Row
 from ..compare import Difference, Refused, Tolerance, compare
 from ..implementations import CPU, Example, Implementation, Known
 from ..strategies import recipes
+from ..strategies._settings import settings_of_our_own
 from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
 from .law import Law
@@ -149,15 +150,10 @@ def check(
 
 def _settings(examples: int, database: Path | None, shrink: bool) -> settings:
     phases = [Phase.explicit, Phase.reuse, Phase.generate]
-    return settings(
+    return settings_of_our_own(
         max_examples=examples,
-        deadline=None,
         database=None if database is None else DirectoryBasedExampleDatabase(database),
         phases=[*phases, Phase.shrink] if shrink else phases,
-        report_multiple_bugs=False,
-        print_blob=False,
-        # a verdict must not depend on the speed of the machine
-        suppress_health_check=[HealthCheck.too_slow],
     )
 
 

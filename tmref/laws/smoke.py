@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, seed, settings
+from hypothesis import given, seed
 
 from ..compare import Difference, compare
 from ..implementations import Implementation
 from ..strategies import tensor_maps
+from ..strategies._settings import settings_of_our_own
 
 NAME = "what_is_encoded_comes_back_decoded"
 DEMAND = (
@@ -32,7 +33,7 @@ def search(implementation: Implementation, examples: int, hypothesis_seed: int) 
     tried = 0
 
     @seed(hypothesis_seed)
-    @settings(max_examples=examples, deadline=None, database=None, report_multiple_bugs=False)
+    @settings_of_our_own(max_examples=examples)
     @given(tensor_maps() | tensor_maps(max_gradients=2))
     def test(x: Any) -> None:
         nonlocal tried
