@@ -331,6 +331,52 @@ def test_nor_do_its_workers(tmp_path):
     assert is_as_if_alone(tmp_path, environment, "-n1")
 
 
+LATE = """
+from tmref.implementations.reference import Reference
+
+class Late(Reference):
+    name = "late"
+    def make(self, call):
+        module = super().make(call)
+        forward = module.forward
+        if call.name == "Tanh":
+            module.forward = lambda x: x if any(len(b) > 2 for b in x) else forward(x)
+        return module
+
+late = Late()
+"""
+
+
+def test_the_plugin_fails_where_a_law_is_broken_and_tries_what_failed_before_first(tmp_path):
+    (tmp_path / "adapter.py").write_text(LATE)
+    law = "values_are_those_of_plain_torch"
+    command = [sys.executable, "-m", "pytest", "-p", "tmref.plugin", "--pyargs", "tmref.laws"]
+    command += ["--tmref-impl", "adapter:late", "-W", "ignore", "-k", f"late-tanh-{law}"]
+    tried = []
+    for report in ("first.jsonl", "second.jsonl"):
+        found = subprocess.run(
+            [*command, "--tmref-report", report],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        )
+        assert found.returncode == pytest.ExitCode.TESTS_FAILED
+        assert f"{law}" in found.stdout
+        (verdict,) = read(tmp_path / report).verdicts
+        assert verdict.verdict == "fail"
+        tried.append(verdict.examples)
+    assert tried[0] > tried[1] == 1
+
+
+def test_the_plugin_takes_the_effort_asked_for(tmp_path):
+    command = [sys.executable, "-m", "pytest", "-p", "tmref.plugin", "--pyargs", "tmref.laws"]
+    command += ["-W", "ignore", *QUICK[:2], "--tmref-report", "report.jsonl", "--tmref-effort", "0.1"]
+    subprocess.run(command, capture_output=True, check=True, cwd=tmp_path)
+    assert read(tmp_path / "report.jsonl").verdicts[0].examples < EXAMPLES / 5
+
+
 def test_the_plugin_works_in_anybodys_pytest(tmp_path):
     command = [sys.executable, "-m", "pytest", "-p", "tmref.plugin", "--pyargs", "tmref.laws"]
     command += ["--tmref-impl", "metatensor-torch", "-rx", "-W", "ignore"]

@@ -163,7 +163,7 @@ def check(options: argparse.Namespace) -> int:
             *(f"--tmref-impl={name}" for name in chosen),
             *(f"--tmref-report={path}", f"--tmref-effort={effort}"),
             f"--tmref-device={options.device}",
-            f"--hypothesis-seed={options.hypothesis_seed}",
+            f"--tmref-seed={options.hypothesis_seed}",
             *("--pyargs", "tmref.laws", *options.pytest),
         ]
         with _without_plugins_of_others():

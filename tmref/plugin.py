@@ -37,6 +37,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--tmref-report", metavar="FILE", help="write the verdicts to FILE, as JSON lines")
     group.addoption(
+        "--tmref-seed", type=int, metavar="N", help="draw the examples of this seed (default: 0)"
+    )
+    group.addoption(
         "--tmref-effort",
         type=float,
         default=1,
@@ -46,7 +49,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _seed(config: pytest.Config) -> int:
-    return int(config.getoption("hypothesis_seed", None) or 0)
+    """The seed asked for; Hypothesis' own, too, with which it tries no examples that failed before."""
+    own = config.getoption("tmref_seed")
+    return int(own if own is not None else config.getoption("hypothesis_seed", None) or 0)
 
 
 def _implementations(config: pytest.Config) -> list[Implementation]:

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import platform
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,17 @@ class Verdict:
         """Whether nobody has to look: it passed, it failed as it is known to, or it is about what the
         implementation does not offer."""
         return self.status in (PASS, "known", NOT_OFFERED)
+
+
+def alike(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:
+    """Those that have one cause, as far as can be seen: they break one law, or say the same."""
+    of_law: dict[tuple[str, str | None], list[Verdict]] = {}
+    for v in verdicts:
+        of_law.setdefault((v.verdict, v.law if v.reproducer else v.message), []).append(v)
+    of_message: dict[tuple[str, str | None], list[Verdict]] = {}
+    for found in of_law.values():
+        of_message.setdefault((found[0].verdict, found[0].message), []).extend(found)
+    return list(of_message.values())
 
 
 def header(

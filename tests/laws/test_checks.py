@@ -1,14 +1,23 @@
 """check_module, check_implementation and parametrize_with_laws, as other test-suites use them."""
 
+import re
+from contextlib import nullcontext
+
 import pytest
 import torch
 
 import tmref
 from tmref.catalog import DATA, ROWS, TRAITS
 from tmref.implementations.reference import Reference, implementation
-from tmref.laws import LAWS, check_implementation, check_module, parametrize_with_laws
+from tmref.laws import (
+    LAWS,
+    UnexpectedVerdicts,
+    check_implementation,
+    check_module,
+    parametrize_with_laws,
+)
 from tmref.laws.checks import cases
-from tmref.verdicts import PASS, UNTESTED
+from tmref.verdicts import ERROR, FAIL, PASS, UNTESTED
 
 ALL_KEPT = ["keeps_keys", "keeps_samples", "keeps_components"]
 
@@ -32,9 +41,11 @@ def test_a_module_with_its_twin_and_traits_passes_and_names_what_is_not_declared
     assert laws["linear_up_to_its_bias"].verdict == PASS
     assert laws["derivatives_are_those_of_plain_torch"].examples == 10
     assert "every_value_stands_for_itself" not in laws
-    held = capsys.readouterr().out
+    held, *broken = capsys.readouterr().out.splitlines()
     expected = "pure, per_block, per_sample, keyed, deterministic, seeded"
-    assert held == f"linear: held but not declared: {expected}\n"
+    assert held == f"linear: held but not declared: {expected}"
+    assert broken[0] == "linear: did not hold:"
+    assert "    pointwise, by every_value_stands_for_itself" in broken
 
 
 def test_a_module_that_changes_its_input_passes_where_it_does_not_promise_otherwise(capsys):
@@ -43,9 +54,11 @@ def test_a_module_that_changes_its_input_passes_where_it_does_not_promise_otherw
 
     laws = {v.law for v in check_module(in_place, traits=["keeps_keys"], effort=0.05)}
     assert "the_input_stays" not in laws
-    held = capsys.readouterr().out
+    held, title, *broken = capsys.readouterr().out.splitlines()
     assert "pure" not in held
     assert "pointwise" in held
+    assert title == "in_place: did not hold:"
+    assert any(line.startswith("    pure, by ") and "the_input_stays" in line for line in broken)
     with pytest.raises(AssertionError, match=r"the_input_stays \(in_place\): fail"):
         check_module(in_place, traits=["keeps_keys", "pure"])
 
@@ -65,7 +78,7 @@ def test_a_declared_trait_that_does_not_hold_is_a_failure_with_its_smallest_exam
         check_module(tanh, traits=["linear"])
     text = str(error.value)
     assert text.startswith("1 of ")
-    assert "# build is the function that was given to check_module" in text
+    assert "\ndef tanh(x):\n    return tmref.nn.Tanh(x.keys)\nbuild = tanh\n" in text
     assert text.count("TensorBlock(") == 5  # one block for build, and one in each of the four calls
 
 
@@ -94,8 +107,72 @@ def test_a_module_that_cannot_be_built_is_a_failure_with_its_error():
     def broken(x):
         raise RuntimeError("not today")
 
-    with pytest.raises(AssertionError, match="the module can't be made: RuntimeError: not today"):
+    words = "the module can't be made: RuntimeError: not today"
+    with pytest.raises(UnexpectedVerdicts, match=words) as error:
         check_module(broken, traits=["keeps_keys"])
+    assert [v.law for v in error.value.verdicts] == ["the_module_can_be_made_and_called"]
+
+
+def test_a_module_that_fits_few_maps_is_one_failure_with_the_source_of_its_lambda():
+    with pytest.raises(UnexpectedVerdicts, match="the module can't be called: RuntimeError") as error:
+        check_module(lambda x: tmref.nn.ModuleMap(x.keys, [torch.nn.Linear(5, 1) for _ in x]))
+    assert [v.verdict for v in error.value.verdicts] == [ERROR]
+    source = "build = lambda x: tmref.nn.ModuleMap(x.keys, [torch.nn.Linear(5, 1) for _ in x])"
+    assert source in str(error.value)
+
+
+def test_an_error_has_all_verdicts_and_those_that_are_unexpected():
+    with pytest.raises(UnexpectedVerdicts) as error:
+        check_module(linear, traits=["keeps_keys", "pointwise"], effort=0.05)
+    assert [v.law for v in error.value.unexpected] == ["every_value_stands_for_itself"]
+    assert len(error.value.verdicts) > 10
+    assert PASS in {v.verdict for v in error.value.verdicts}
+
+
+@pytest.mark.parametrize("on_fail", ["warn", None])
+def test_a_failure_may_be_a_warning_or_just_a_verdict(on_fail):
+    options = {"traits": ["keeps_keys", "pointwise"], "effort": 0.05, "on_fail": on_fail}
+    with pytest.warns(UserWarning, match="every_value_stands") if on_fail else nullcontext():
+        verdicts = check_module(linear, **options)
+    assert {v.law for v in verdicts if v.verdict == FAIL} == {"every_value_stands_for_itself"}
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda: check_module(linear, on_fail="log"),
+        lambda: check_implementation("reference", on_fail="log"),
+    ],
+)
+def test_other_ways_to_answer_are_refused(check):
+    with pytest.raises(ValueError, match=r'^on_fail must be "raise", "warn" or None, got \'log\'$'):
+        check()
+
+
+def test_laws_may_be_expected_to_fail_with_a_reason():
+    expected = {"every_value_stands_for_itself": "sums over properties"}
+    options = {"traits": ["keeps_keys", "pointwise"], "effort": 0.05}
+    verdicts = check_module(linear, expected_failed_laws=expected, **options)
+    (known,) = (v for v in verdicts if v.known)
+    assert (known.law, known.known, known.verdict) == (*expected.popitem(), FAIL)
+
+
+def test_a_law_that_is_expected_to_fail_and_does_not_is_a_failure():
+    expected = {"keys_survive_in_order": "no reason at all"}
+    words = r"it is expected to fail \(no reason at all\), and didn't: it is pass; take it out"
+    with pytest.raises(UnexpectedVerdicts, match=words):
+        check_module(linear, traits=["keeps_keys"], expected_failed_laws=expected, effort=0.05)
+    expected = {"every_value_stands_for_itself": "sums over properties"}
+    with pytest.raises(UnexpectedVerdicts, match="but needs traits that are not declared; take it out"):
+        check_module(linear, traits=["keeps_keys"], expected_failed_laws=expected, effort=0.05)
+
+
+def test_a_law_that_is_expected_to_fail_has_to_exist():
+    message = "there is no law 'the_input_stay'; did you mean 'the_input_stays'?"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_module(linear, expected_failed_laws={"the_input_stay": "why"})
+    with pytest.raises(ValueError, match="there is no law 'xyz'; tmref list laws has them all"):
+        check_module(linear, expected_failed_laws={"xyz": "why"})
 
 
 def test_a_module_that_returns_fewer_blocks_is_a_failure_not_a_crash():
@@ -155,8 +232,11 @@ def test_an_implementation_is_checked_on_every_row(monkeypatch):
     rows = tuple(row for row in ROWS if row.name in ("relu", "linear"))
     monkeypatch.setattr("tmref.laws.checks.ROWS", rows)
     monkeypatch.setattr("tmref.laws.checks.DATA", ())
-    with pytest.raises(AssertionError, match="values_are_those_of_plain_torch") as error:
+    with pytest.raises(UnexpectedVerdicts, match="values_are_those_of_plain_torch") as error:
         check_implementation(Wrong(), effort=0.1)
+    assert {v.row for v in error.value.verdicts} == {"-", "relu", "linear"}
+    assert {v.row for v in error.value.unexpected} == {"relu"}
+    assert len(check_implementation(Wrong(), effort=0.1, on_fail=None)) == len(error.value.verdicts)
     assert "(relu)" in str(error.value)
     assert "(linear)" not in str(error.value)
 
@@ -176,6 +256,50 @@ def test_laws_as_tests_of_somebody_elses(pytester):
     passed = sum("tanh" in row.name for row in ROWS)
     assert passed > 1
     result.assert_outcomes(passed=passed, deselected=len(cases(implementation)) - passed)
+
+
+def test_laws_that_are_broken_are_tests_of_somebody_elses_that_fail(pytester):
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider\n")
+    pytester.makepyfile(
+        """
+        from tmref.implementations.reference import Reference
+        from tmref.laws import parametrize_with_laws
+
+        class Wrong(Reference):
+            name = "wrong"
+
+            def make(self, call):
+                return super().make(call if call.name != "ReLU" else type(call)("Tanh", (), call.kwargs))
+
+        @parametrize_with_laws(Wrong(), effort=0.1)
+        def test_laws(check):
+            check()
+        """
+    )
+    selected = "(wrong-relu or wrong-linear-) and values_are_those_of_plain_torch"
+    result = pytester.runpytest_inprocess("-k", selected, "-n0")
+    result.assert_outcomes(failed=1, passed=1, deselected=len(cases(implementation)) - 2)
+    result.stdout.fnmatch_lines(["*UnexpectedVerdicts: 1 of 1 verdicts are not as they should be*"])
+
+
+def test_tests_of_somebody_elses_take_the_examples_and_the_seed_asked_for():
+    class Seen(Reference):
+        """Keeps what it is given."""
+
+        def to_theirs(self, value):
+            seen[-1].append(repr(value))
+            return super().to_theirs(value)
+
+    def tried(**options):
+        seen.append([])
+        mark = parametrize_with_laws(Seen(), **options).mark
+        return mark.args[1][mark.kwargs["ids"].index("reference-tanh-keys_survive_in_order")]().examples
+
+    seen = []
+    assert tried(effort=0.5) > 2 * tried(effort=0.1) > 0
+    assert tried(effort=0.1, seed=0) == tried(effort=0.1, seed=1)
+    assert seen[1] == seen[2]
+    assert seen[1] != seen[3]
 
 
 def test_parametrize_takes_an_implementation_too():

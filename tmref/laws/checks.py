@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,8 +21,11 @@ from ..strategies import array_values
 from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
 from . import runner, smoke
+from .answer import OnFail, answer, checked, law_names, with_expected
 from .chapters import LAWS
-from .law import Law
+from .law import Law, law
+from .session import ModuleSession
+from .sources import code_of
 from .twin import quiet
 
 Twins = Callable[[LabelsEntry, TensorBlock], torch.nn.Module]
@@ -90,27 +93,34 @@ def cases(
 
 
 def check_implementation(
-    implementation: Implementation | str, *, effort: float = 1, seed: int = 0, device: str = "cpu"
+    implementation: Implementation | str,
+    *,
+    on_fail: OnFail = "raise",
+    effort: float = 1,
+    seed: int = 0,
+    device: str = "cpu",
 ) -> list[Verdict]:
     """Try every law on every row of an implementation, given by itself or by name or path, on
     ``effort`` times the examples that the laws ask for, with all data and modules on ``device``.
 
-    Returns the verdicts. Raises AssertionError where one is not as expected, with the scripts that
-    show it, and UnusableDevice where there is no such device.
+    Returns the verdicts. Where some are not as expected, ``on_fail`` says what is done: "raise"
+    UnexpectedVerdicts, an AssertionError that has all ``verdicts``, with the scripts that show it;
+    "warn"; or None, nothing. Raises UnusableDevice where there is no such device.
     """
+    __tracebackhide__ = True
+    checked(on_fail)
     if isinstance(implementation, str):
         implementation = load(implementation)
     verdicts = [case.check() for case in cases(implementation, effort=effort, seed=seed, device=device)]
-    _raise(verdicts, [v for v in verdicts if not v.expected])
-    return verdicts
+    return answer(verdicts, [v for v in verdicts if not v.expected], on_fail)
 
 
 def parametrize_with_laws(
-    implementation: Implementation | str, *, device: str = "cpu"
+    implementation: Implementation | str, *, effort: float = 1, seed: int = 0, device: str = "cpu"
 ) -> Callable[[Any], Any]:
     """A decorator for a pytest test of one argument, ``check``: calling it tries one law on one row.
 
-    It raises AssertionError as :func:`check_implementation` does.
+    It raises UnexpectedVerdicts as :func:`check_implementation` does.
     """
     import pytest
 
@@ -119,16 +129,25 @@ def parametrize_with_laws(
 
     def checker(case: Case) -> Callable[[], Verdict]:
         def check() -> Verdict:
+            __tracebackhide__ = True
             verdict = case.check()
-            _raise([verdict], [] if verdict.expected else [verdict])
+            answer([verdict], [] if verdict.expected else [verdict], "raise")
             return verdict
 
         return check
 
-    found = cases(implementation, device=device)
+    found = cases(implementation, effort=effort, seed=seed, device=device)
     return pytest.mark.parametrize(
         "check", [checker(case) for case in found], ids=[case.name for case in found]
     )
+
+
+@law(maps={"min_samples": 1, "min_properties": 1}, examples=20)
+def the_module_can_be_made_and_called(f: ModuleSession, x: Any, draw: Any) -> Any:
+    """A module can be made for maps that it takes, and called on them. It is no law, but what all others
+    need: where it doesn't hold they say nothing."""
+    f(x)
+    return True, True
 
 
 def check_module(
@@ -138,6 +157,8 @@ def check_module(
     traits: Sequence[str] = (),
     implementation: Implementation | str = "reference",
     maps: Mapping[str, Any] | None = None,
+    expected_failed_laws: Mapping[str, str] | None = None,
+    on_fail: OnFail = "raise",
     effort: float = 1,
     seed: int = 0,
     device: str = "cpu",
@@ -151,10 +172,18 @@ def check_module(
     need none always apply. ``maps`` are options of :func:`tmref.strategies.tensor_maps`, for modules
     that don't take every map. ``x`` is on ``device``, and where the module isn't, it is moved there.
 
-    Returns the verdicts, and prints which traits held but are not declared. Raises AssertionError
-    where a law is broken or a declared trait can't be tested, with the scripts that show it;
-    ValueError for a trait that doesn't exist, or an unusable device.
+    ``expected_failed_laws`` are laws by name, each with the reason why it is broken: one that isn't is
+    a failure. First of all the module is made and called: where that fails no law is tried.
+
+    Returns the verdicts, and prints which traits held but are not declared, and which did not hold by
+    which law. Where a law is broken or a declared trait can't be tested, ``on_fail`` says what is done:
+    "raise" UnexpectedVerdicts, an AssertionError that has all ``verdicts``, with the scripts that show
+    it; "warn"; or None, nothing. Raises ValueError for a trait or a law that doesn't exist, or an
+    unusable device.
     """
+    __tracebackhide__ = True
+    checked(on_fail)
+    expected = law_names(expected_failed_laws or {}, {law.name for law in LAWS})
     unknown = sorted(set(traits) - set(TRAITS))
     if unknown:
         raise ValueError(f"there is no trait {unknown[0]!r}; there are {', '.join(TRAITS)}")
@@ -162,7 +191,7 @@ def check_module(
     subject = copy.copy(base.on(device))
     subject.nn, subject.known = SimpleNamespace(**{**vars(base.nn), "build": build}), ()
     name = getattr(build, "__name__", type(build).__name__)
-    subject.imports = (*base.imports, *_import_of(build))
+    subject.imports = (*base.imports, *code_of(build, "build"))
     row = Row(name, "build", (), frozenset(traits))
 
     def verdict_on(law: Law, shrink: bool = True) -> Verdict:
@@ -177,33 +206,56 @@ def check_module(
             shrink=shrink,
         )
 
-    __tracebackhide__ = True
-    verdicts = [verdict_on(law) for law in LAWS if law.applies_to(row)]
-    failed = [v for v in verdicts if v.verdict in (FAIL, ERROR)]
+    made = verdict_on(the_module_can_be_made_and_called)
+    if made.verdict in (FAIL, ERROR):
+        return answer([made], [made], on_fail)
+    verdicts = [with_expected(verdict_on(law), expected) for law in LAWS if law.applies_to(row)]
+    failed = [v for v in verdicts if v.verdict in (FAIL, ERROR) and not v.known]
+    failed += _not_tried(expected, verdicts, made)
     of_trait = {law.name: law.traits for law in LAWS}
     for trait in traits:
         about = [v for v in verdicts if trait in of_trait[v.law]]
         if not any(v.verdict != UNTESTED for v in about):
             reason = about[0].message if about else "its laws need other traits, too"
-            failed.append(
-                Verdict(
-                    f"the trait {trait}", name, base.name, str(base.version), UNTESTED, message=reason
-                )
-            )
+            failed.append(_untested(f"the trait {trait}", reason, made))
     if not any(v.examples for v in verdicts):
         failed = failed or verdicts
-    _raise(verdicts, failed)
-    undeclared = []
+    if failed:
+        return answer(verdicts, failed, on_fail)
+    held, broken = [], []
     for trait in TRAITS:
-        laws = [law for law in LAWS if trait in law.traits and law.traits <= {*traits, trait}]
-        if trait not in traits:
-            # what can be compiled or exported says nothing about it
-            found = {verdict_on(law, False).verdict for law in laws if law.family != "transforms"}
-            if PASS in found and found <= {PASS, UNTESTED}:
-                undeclared.append(trait)
-    if undeclared:
-        print(f"{name}: held but not declared: {', '.join(undeclared)}")
+        if trait in traits:
+            continue
+        # what can be compiled or exported says nothing about it
+        laws = [law for law in LAWS if trait in law.traits and law.family != "transforms"]
+        tried = (verdict_on(law, False) for law in laws if law.traits <= {*traits, trait})
+        found = {v.law: v.verdict for v in tried}
+        by = [name for name, verdict in found.items() if verdict in (FAIL, ERROR)]
+        if by:
+            broken.append(f"\n    {trait}, by {', '.join(by)}")
+        elif PASS in found.values():
+            held.append(trait)
+    if held:
+        print(f"{name}: held but not declared: {', '.join(held)}")
+    if broken:
+        print(f"{name}: did not hold:{''.join(broken)}")
     return verdicts
+
+
+def _not_tried(
+    expected: Mapping[str, str], verdicts: Sequence[Verdict], like: Verdict
+) -> Iterator[Verdict]:
+    """A verdict on each law that is expected to fail and isn't about the module."""
+    tried = {v.law for v in verdicts}
+    for name, reason in expected.items():
+        if name not in tried:
+            words = f"it is expected to fail ({reason}), but needs traits that are not declared"
+            yield _untested(name, f"{words}; take it out of expected_failed_laws", like)
+
+
+def _untested(law: str, reason: str | None, like: Verdict) -> Verdict:
+    """A verdict on the module that another one is on."""
+    return Verdict(law, like.row, like.implementation, like.version, UNTESTED, message=reason)
 
 
 @dataclass(frozen=True)
@@ -249,27 +301,3 @@ def _recipes(
         return Recipe(row, call, x.keys, None, None)
     with_values = (dataclasses.replace(t, parameters=v) for t, v in zip(twins, values, strict=True))
     return Recipe(row, call, x.keys, tuple(with_values), None)
-
-
-def _import_of(build: Callable[..., Any]) -> tuple[str, ...]:
-    """The line that imports ``build`` for a script, where it can be imported."""
-    name = getattr(build, "__qualname__", "<")
-    if "<" in name:
-        return ("# build is the function that was given to check_module",)
-    return (f"from {build.__module__} import {name.partition('.')[0]}",) + (
-        () if name == "build" else (f"build = {name}",)
-    )
-
-
-def _raise(verdicts: Sequence[Verdict], unexpected: Sequence[Verdict]) -> None:
-    __tracebackhide__ = True
-    if not unexpected:
-        return
-    texts = [
-        f"{v.law} ({v.row}): {v.verdict}: {v.message}\n\n{v.reproducer or ''}".rstrip()
-        for v in unexpected
-    ]
-    raise AssertionError(
-        f"{len(unexpected)} of {len(verdicts)} verdicts are not as they should be\n\n"
-        + "\n\n".join(texts)
-    )

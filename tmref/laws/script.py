@@ -214,8 +214,9 @@ class ScriptWriter:
         if shown is not None:
             lines += self._assertion(shown.path, shown.expected, shown.tolerance)
         text = "\n".join(lines)
-        imports = [*(f"import {name}" for name in IMPORTS), *self._imports]
-        used = [line for line in imports if _is_used(line, text)]
+        imports = dict.fromkeys([*(f"import {name}" for name in IMPORTS), *self._imports])
+        definitions = [line for line in self._imports if not line.startswith(("import ", "from "))]
+        used = [line for line in imports if _is_used(line, "\n".join([*definitions, text]))]
         head = [*(f"# {line}" for line in title.splitlines()), *used, ""]
         return "\n".join(head) + "\n" + text + "\n"
 

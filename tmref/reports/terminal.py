@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..verdicts import ERROR, FAIL, NOT_OFFERED, PASS, UNTESTED, Results, Verdict
+from ..verdicts import ERROR, FAIL, NOT_OFFERED, PASS, UNTESTED, Results, Verdict, alike
 
 if TYPE_CHECKING:
     from ..strategies.reach import Corner
@@ -53,8 +53,8 @@ def show_brief(results: Results, console: Console | None = None) -> None:
     console.width = _BRIEF_WIDTH
     for verdicts in _by_implementation(results):
         what = _what(verdicts[0], results.header)
-        for alike in _alike([v for v in verdicts if not v.expected]):
-            _show_alike(alike, what, console)
+        for found in alike([v for v in verdicts if not v.expected]):
+            _show_alike(found, what, console)
     for implementations, kinds in _kinds_of_known(results).items():
         console.print()
         title = f"known failures of {' and '.join(implementations)}, and how many verdicts they are"
@@ -163,24 +163,16 @@ def _show(verdict: Verdict, console: Console) -> None:
     console.print()
 
 
-def _alike(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:
-    """Those that break one law by a script, and those without a script that say the same."""
-    found: dict[tuple[str, str | None], list[Verdict]] = {}
-    for v in verdicts:
-        found.setdefault((v.verdict, v.law if v.reproducer else v.message), []).append(v)
-    return list(found.values())
-
-
-def _show_alike(alike: Sequence[Verdict], what: str, console: Console) -> None:
+def _show_alike(found: Sequence[Verdict], what: str, console: Console) -> None:
     """One of them, and the names of laws and rows of all of them."""
-    laws = list(dict.fromkeys(v.law for v in alike))
-    rows = list(dict.fromkeys(v.row for v in alike))
+    laws = list(dict.fromkeys(v.law for v in found))
+    rows = list(dict.fromkeys(v.row for v in found))
     console.print()
-    console.rule(Text(f"{alike[0].verdict}: {laws[0]}", "bold red"), align="left")
+    console.rule(Text(f"{found[0].verdict}: {laws[0]}", "bold red"), align="left")
     others = f"laws: {', '.join(laws)}; " if len(laws) > 1 else ""
     on = f"{others}on {', '.join(rows)}"
     console.print(textwrap.shorten(on, _BRIEF_WIDTH - len(what) - 4, placeholder=" …") + f" of {what}")
-    _show(alike[0], console)
+    _show(found[0], console)
 
 
 def _kinds_of_known(results: Results) -> dict[tuple[str, ...], dict[str, int]]:

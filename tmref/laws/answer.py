@@ -1,0 +1,74 @@
+"""What functions that try laws answer: verdicts, or an error that has them and says what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
+
+from ..verdicts import ERROR, FAIL, Verdict, alike
+
+OnFail = Literal["raise", "warn"] | None
+
+
+class UnexpectedVerdicts(AssertionError):
+    """Some of the ``verdicts`` are not as expected: these are ``unexpected``."""
+
+    def __init__(self, verdicts: Sequence[Verdict], unexpected: Sequence[Verdict]) -> None:
+        self.verdicts = list(verdicts)
+        self.unexpected = list(unexpected)
+        number = f"{len(unexpected)} of {len(verdicts)}"
+        texts = [f"{number} verdicts are not as they should be", *map(_text, alike(unexpected))]
+        super().__init__("\n\n".join(texts))
+
+
+def _text(found: Sequence[Verdict]) -> str:
+    """One cause in words, with all laws and rows that it is the cause for."""
+    laws = ", ".join(dict.fromkeys(v.law for v in found))
+    rows = ", ".join(dict.fromkeys(v.row for v in found))
+    first = found[0]
+    return f"{laws} ({rows}): {first.verdict}: {first.message}\n\n{first.reproducer or ''}".rstrip()
+
+
+def answer(verdicts: list[Verdict], unexpected: Sequence[Verdict], on_fail: OnFail) -> list[Verdict]:
+    """The verdicts, where all are as expected; else what ``on_fail`` says: "raise" UnexpectedVerdicts,
+    "warn" with its words, or None, nothing."""
+    __tracebackhide__ = True
+    if unexpected and on_fail is not None:
+        error = UnexpectedVerdicts(verdicts, unexpected)
+        if on_fail == "raise":
+            raise error
+        warnings.warn(str(error), stacklevel=3)
+    return verdicts
+
+
+def checked(on_fail: OnFail) -> OnFail:
+    """Raises ValueError where this is none of the ways."""
+    if on_fail not in ("raise", "warn", None):
+        raise ValueError(f'on_fail must be "raise", "warn" or None, got {on_fail!r}')
+    return on_fail
+
+
+def law_names(expected: Mapping[str, str], there: Collection[str]) -> Mapping[str, str]:
+    """Laws that are expected to fail, with reasons. Raises ValueError for one that does not exist."""
+    for name in expected:
+        if name not in there:
+            near = difflib.get_close_matches(name, there, n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else "tmref list laws has them all"
+            raise ValueError(f"expected_failed_laws: there is no law {name!r}; {remedy}")
+    return expected
+
+
+def with_expected(verdict: Verdict, expected: Mapping[str, str]) -> Verdict:
+    """The verdict, a known failure where its law is expected to fail and does; and a failure where it
+    is expected to and doesn't."""
+    reason = expected.get(verdict.law)
+    if reason is None:
+        return verdict
+    if verdict.verdict in (FAIL, ERROR):
+        return dataclasses.replace(verdict, known=reason)
+    words = f"it is expected to fail ({reason}), and didn't: it is {verdict.verdict}"
+    message = f"{words}; take it out of expected_failed_laws"
+    return dataclasses.replace(verdict, verdict=FAIL, message=message, known=None)
