@@ -198,7 +198,7 @@ def test_an_unknown_part_is_refused(check, maps, refused):
 
 def test_a_map_with_the_same_labels_is_not_compared_entry_by_entry(maps, monkeypatch):
     again = maps["gradients"].copy()
-    monkeypatch.setattr(Labels, "_rows", lambda self: pytest.fail("rows were read"))
+    monkeypatch.setattr(Labels, "_entries", lambda self: pytest.fail("rows were read"))
     assert equal_metadata(maps["gradients"], again)
 
 
