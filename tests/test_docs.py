@@ -83,16 +83,46 @@ def test_the_example_of_a_module_is_a_test_that_passes(page, effort, tmp_path):
     assert "held but not declared: keeps_components" in found.stdout
 
 
+OF_METATENSOR = """
+from metatensor.torch import Labels, TensorBlock, TensorMap
+from metatensor.torch.learn import nn
+
+__version__ = "0.1.0"
+"""
+
+
+@pytest.mark.parametrize(
+    "library", ["from tmref import *\nfrom tmref import __version__\n", OF_METATENSOR]
+)
 @pytest.mark.parametrize("page", ["README.md", "docs/libraries.md"])
-def test_the_example_of_an_adapter_checks_a_library_called_as_metatensors(page, tmp_path):
-    (example,) = (e for e in examples_of(page) if "Implementation" in e)
+def test_the_example_of_an_adapter_checks_a_library_called_as_metatensors(page, library, tmp_path):
+    example = next(e for e in examples_of(page) if "Implementation" in e)
     (tmp_path / "my_adapter.py").write_text(example)
-    (tmp_path / "my_library.py").write_text("from tmref import *\nfrom tmref import __version__\n")
+    (tmp_path / "my_library.py").write_text(library)
     assert "tmref check my_adapter:implementation" in text_of(page)
     arguments = ("check", "my_adapter:implementation", "-k", "tanh and keys_survive")
     found = python("-m", "tmref", *arguments, cwd=tmp_path)
     assert found.returncode == 0, found.stdout
     assert re.search(r"my-library 0\.1\.0 +5 +0 +0 +0 ", found.stdout)
+
+
+def test_a_library_on_metatensors_types_inherits_what_is_known(tmp_path):
+    _, example = examples_of("docs/libraries.md")
+    (tmp_path / "my_adapter.py").write_text(example)
+    nn = "from types import SimpleNamespace\nfrom metatensor.torch.learn.nn import Linear, Tanh\n"
+    (tmp_path / "my_library.py").write_text(
+        f"{nn}__version__ = '0.1.0'\nnn = SimpleNamespace(Linear=Linear, Tanh=Tanh)\n"
+    )
+    arguments = (
+        "check",
+        "my_adapter:implementation",
+        "-k",
+        "-tanh- and a_map_without_blocks",
+        "--quick",
+    )
+    found = python("-m", "tmref", *arguments, cwd=tmp_path)
+    assert found.returncode == 0, found.stdout
+    assert re.search(r"my-library 0\.1\.0 +0 +1 +0 +0 ", found.stdout)
 
 
 def test_the_example_of_maps_is_a_test_that_passes(tmp_path):

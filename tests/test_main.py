@@ -67,7 +67,7 @@ def test_known_failures_are_a_line_a_kind_and_scripts_only_where_it_is_verbose()
     for found in (brief, verbose):
         assert counts(found)["metatensor-torch"][:4] == [0, 1, 0, 0]
         assert found.returncode == 0
-    assert brief.stdout.splitlines()[-1] == "    the same command with --verbose"
+    assert brief.stdout.splitlines()[-1] == "    --report FILE, then tmref report FILE"
 
 
 def test_a_check_writes_one_line_a_verdict_between_header_and_footer(checked):

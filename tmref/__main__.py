@@ -174,7 +174,7 @@ def check(options: argparse.Namespace) -> int:
             return _show([path], show)
         status = _show([path], show_brief)
     print("\nthe table of laws and rows, and a script for each known failure:")
-    print(f"    tmref report {path}" if options.report else "    the same command with --verbose")
+    print(f"    tmref report {path}" if options.report else "    --report FILE, then tmref report FILE")
     return status
 
 

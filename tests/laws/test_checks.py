@@ -184,6 +184,35 @@ def test_a_module_that_returns_fewer_blocks_is_a_failure_not_a_crash():
         check_module(lambda x: First(), traits=["keeps_keys", "per_sample"])
 
 
+def test_a_sample_that_is_lost_is_shown_by_name_and_by_a_script_that_ends_with_it():
+    class Drops(torch.nn.Module):
+        def forward(self, x):
+            blocks = []
+            for b in x:
+                samples = tmref.Labels(b.samples.names, b.samples.values[:2])
+                blocks.append(tmref.TensorBlock(b.values[:2], samples, b.components, b.properties))
+            return tmref.TensorMap(x.keys, blocks)
+
+    verdicts = check_module(lambda x: Drops(), traits=["keeps_samples"], on_fail=None, effort=0.1)
+    (lost,) = (v for v in verdicts if v.law == "samples_survive")
+    assert lost.message.startswith("y.block(0).samples are ")
+    namespace = {}
+    *lines, last = lost.reproducer.strip().splitlines()
+    exec("\n".join(lines), namespace)
+    assert last.startswith("assert (y.block(0).samples.names, y.block(0).samples.values.tolist()) == ")
+    with pytest.raises(AssertionError):
+        exec(last, namespace)
+
+
+def test_a_module_of_another_librarys_types_is_one_failure_that_names_the_option(mts):
+    def of_metatensor(x):
+        return mts.learn.nn.Tanh(x.keys)
+
+    with pytest.raises(UnexpectedVerdicts, match=r"a map of reference's types: .* implementation=") as e:
+        check_module(of_metatensor)
+    assert len(e.value.unexpected) == 1
+
+
 def test_maps_can_be_restricted():
     def not_empty(x):
         assert all(len(block) for block in x)

@@ -46,6 +46,13 @@ def test_what_can_be_imported_is():
         assert run(code_of(function, "build"))["build"] is function
 
 
+def test_what_is_there_already_is_not_imported_again():
+    def build(x):
+        return torch.nn.Tanh(), tmref.nn
+
+    assert code_of(build, "build", {"torch": torch, "tmref": torch})[0] == "import tmref"
+
+
 def test_a_local_function_has_its_source_after_all_that_it_uses():
     lines = code_of(local(), "build")
     text = "\n".join(lines)

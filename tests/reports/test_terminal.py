@@ -44,7 +44,7 @@ def test_every_verdict_has_its_sign_in_the_order_of_the_header(shown):
         ]
     )
     assert "a row b other" in [" ".join(line.split()) for line in lines]
-    table = lines[1:8]
+    table = lines[3:10]
     assert [line.strip() for line in table] == [
         "mine 1",
         "law         ab  examples",
@@ -87,7 +87,7 @@ def test_the_summary_counts_and_says_what_is_missing(shown):
 @pytest.mark.parametrize(("device", "where"), [("cpu", ""), ("cuda:1", " on cuda:1")])
 def test_another_device_than_the_cpu_is_named(device, where, shown):
     lines = shown([verdict("first", "row", "pass", examples=3)], {"pass": 1}, device=device)
-    assert lines[1].strip() == f"mine 1{where}"
+    assert lines[3].strip() == f"mine 1{where}"
     assert lines[-1].split() == f"mine 1{where} 1 0 0 0 3".split()
 
 
@@ -111,10 +111,10 @@ def test_the_short_form_has_a_line_for_each_kind_of_known_failure(shown):
     both = {"mine": "1", "theirs": "2"}
     lines = shown([*known, *theirs], {"pass": 0}, show=show_brief, implementations=both)
     assert lines[1:5] == [
-        "known failures of mine 1 and theirs 2, and how many verdicts they are",
+        "known failures of mine 1 and theirs 2: in how many verdicts, and what",
         "    3  a kind",
         "",
-        "known failures of mine 1, and how many verdicts they are",
+        "known failures of mine 1: in how many verdicts, and what",
     ]
     assert lines[5].startswith("    1  a kind that takes more words")
     assert lines[5].endswith(" …")

@@ -213,7 +213,11 @@ class Implementation:
 
     def is_a(self, value: Any, kind: str) -> bool:
         """Whether a value is their Labels, TensorBlock or TensorMap."""
-        return isinstance(value, getattr(self, kind))
+        cls = getattr(self, kind)
+        if isinstance(cls, type):
+            return isinstance(value, cls)
+        # a class of TorchScript, which has no isinstance
+        return isinstance(value, torch.ScriptObject) and str(value._type()).rpartition(".")[2] == kind
 
     def names_in_code(self) -> dict[str, Any]:
         """What their users' code calls by a name, once it has run the ``imports``."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
-from typing import Any
 
 import metatensor.learn
 import metatensor.torch
 import metatensor.torch.learn
-import torch
 
 from . import Implementation
 from .known import TORCH
@@ -30,12 +28,6 @@ class MetatensorTorch(Implementation):
     )
     known = TORCH
     scripts = compiles = True
-
-    def is_a(self, value: Any, kind: str) -> bool:
-        # classes of TorchScript have no isinstance
-        if not isinstance(value, torch.ScriptObject):
-            return False
-        return str(value._type()).rpartition(".")[2] == kind
 
 
 implementation = MetatensorTorch()

@@ -191,7 +191,7 @@ def check_module(
     subject = copy.copy(base.on(device))
     subject.nn, subject.known = SimpleNamespace(**{**vars(base.nn), "build": build}), ()
     name = getattr(build, "__name__", type(build).__name__)
-    subject.imports = (*base.imports, *code_of(build, "build"))
+    subject.imports = (*base.imports, *code_of(build, "build", base.names_in_code()))
     row = Row(name, "build", (), frozenset(traits))
 
     def verdict_on(law: Law, shrink: bool = True) -> Verdict:
@@ -208,6 +208,7 @@ def check_module(
 
     made = verdict_on(the_module_can_be_made_and_called)
     if made.verdict in (FAIL, ERROR):
+        made.message = f"{made.message}{_remedy(base)}"
         return answer([made], [made], on_fail)
     verdicts = [with_expected(verdict_on(law), expected) for law in LAWS if law.applies_to(row)]
     failed = [v for v in verdicts if v.verdict in (FAIL, ERROR) and not v.known]
@@ -240,6 +241,14 @@ def check_module(
     if broken:
         print(f"{name}: did not hold:{''.join(broken)}")
     return verdicts
+
+
+def _remedy(implementation: Implementation) -> str:
+    """What may help where a module can't be made or called."""
+    return (
+        f"\nx was a map of {implementation.name}'s types: for modules on others say implementation=...; "
+        "for modules that don't take every map say maps={...}, options of tmref.strategies.tensor_maps"
+    )
 
 
 def _not_tried(

@@ -25,7 +25,7 @@ from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
 from .law import Law
 from .outcomes import NotOffered, Raised, Untested
-from .script import ScriptWriter, Shown
+from .script import ScriptWriter, Shown, path_to
 from .session import ModuleSession, Session
 from .smoke import NAME, Lost, search
 from .tolerance import rounds, tolerance_for
@@ -244,19 +244,22 @@ def _pinned(example: Example, strategy: st.SearchStrategy[Any], label: str) -> A
 def _describe(verdict: Verdict, broken: LawBroken, implementation: Implementation) -> None:
     writer = ScriptWriter(implementation)
     example = broken.example
+    shown = _shown(broken)
+    words = broken.words
+    if shown and broken.difference and broken.difference.path.startswith("["):
+        # a side that is a list has no name: what it is made of has
+        words = shown.path + words.removeprefix(broken.difference.path)
     verdict.verdict = broken.kind
-    verdict.message = broken.words
+    verdict.message = words
     lines = writer.bound("x", example.x)
     if example.recipe is not None:
         lines += writer.bound("module", example.recipe)
     for label, value in example.draws.items():
         lines += writer.bound(label, value)
     verdict.counterexample = "\n".join(lines)
-    title = (
-        f"{implementation.name} {implementation.version}, {verdict.row}: {verdict.law}\n{broken.words}"
-    )
+    title = f"{implementation.name} {implementation.version}, {verdict.row}: {verdict.law}\n{words}"
     steps = broken.session.steps if broken.session else []
-    verdict.reproducer = writer.script(title, example, steps, _shown(broken))
+    verdict.reproducer = writer.script(title, example, steps, shown)
 
 
 def _shown(broken: LawBroken) -> Shown | None:
@@ -272,8 +275,9 @@ def _shown(broken: LawBroken) -> Shown | None:
     for left, path in _parts(broken.left, broken.difference.path):
         for i, step in reversed(list(enumerate(broken.session.steps))):
             for name, value in ((step.name, step.result), ("x", step.after)):
-                if value is left and value is not None:
-                    return Shown(i, name + path, expected, tolerance)
+                to_it = path_to(left, value)
+                if to_it is not None:
+                    return Shown(i, name + to_it + path, expected, tolerance)
     return None
 
 

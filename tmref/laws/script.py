@@ -27,9 +27,28 @@ _INLINE = 60
 
 
 def _is_used(line: str, text: str) -> bool:
-    """Whether a script needs a line that imports something; only ``import name as other`` may not be."""
-    found = re.fullmatch(r"import (?:\w+ as )?(\w+)", line)
-    return found is None or re.search(rf"\b{found[1]}\.", text) is not None
+    """Whether a script needs a line, which imports one name that may not be in it, or does more."""
+    found = re.fullmatch(r"(?:import|from [\w.]+ import) (?:\w+ as )?(\w+)", line)
+    return found is None or re.search(rf"\b{found[1]}\b", text) is not None
+
+
+def path_to(part: Any, whole: Any) -> str | None:
+    """The Python that leads from a whole to this part of it: "" to itself, and to the keys and blocks of
+    a map, to the values and labels of its blocks; None where it is no part of it."""
+    if part is None or whole is None:
+        return None
+    if part is whole:
+        return ""
+    if isinstance(whole, TensorMap):
+        inside = [(".keys", whole.keys), *((f".block({i})", block) for i, block in enumerate(whole))]
+    elif isinstance(whole, TensorBlock):
+        inside = [(f".{name}", getattr(whole, name)) for name in ("values", "samples", "properties")]
+        inside += [(f".components[{i}]", labels) for i, labels in enumerate(whole.components)]
+        inside += [(f'.gradient("{name}")', gradient) for name, gradient in whole.gradients()]
+    else:
+        return None
+    found = ((first, path_to(part, value)) for first, value in inside)
+    return next((first + rest for first, rest in found if rest is not None), None)
 
 
 def plain_source(tensor: torch.Tensor) -> str:

@@ -17,17 +17,22 @@ import torch
 _CONSTANTS = (bool, int, float, complex, str, bytes, type(None), torch.dtype)
 
 
-def code_of(function: Callable[..., Any], name: str) -> tuple[str, ...]:
+def code_of(
+    function: Callable[..., Any], name: str, there: Mapping[str, Any] | None = None
+) -> tuple[str, ...]:
     """The lines after which ``name`` is the function: an import where it can be imported, else its
-    source after what it uses; a comment where there is no source."""
+    source after what it uses, but for the names that are ``there``; a comment where there is no source.
+    """
     lines: dict[str, None] = {}
-    _define(name, function, lines, set())
+    _define(name, function, lines, set(), there or {})
     return tuple(lines)
 
 
-def _define(name: str, value: Any, lines: dict[str, None], seen: set[str]) -> None:
+def _define(
+    name: str, value: Any, lines: dict[str, None], seen: set[str], there: Mapping[str, Any]
+) -> None:
     """Add the lines that give the name to the value, each once."""
-    if name in seen:
+    if name in seen or there.get(name) is value:
         return
     seen.add(name)
     if (line := _import_of(name, value)) is not None:
@@ -36,7 +41,7 @@ def _define(name: str, value: Any, lines: dict[str, None], seen: set[str]) -> No
         lines[f"{name} = {value!r}"] = None
     elif (source := _source(value)) is not None:
         for used, what in _used(source, value).items():
-            _define(used, what, lines, seen)
+            _define(used, what, lines, seen, there)
         own_name = value.__name__
         if own_name == "<lambda>":
             source = f"{name} = {source}"

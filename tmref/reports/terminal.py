@@ -37,11 +37,11 @@ def show(results: Results, console: Console | None = None) -> None:
         console.width = max(console.width, _WIDTH)
     for verdicts in _by_implementation(results):
         console.print()
-        console.print(_table(verdicts, results.header))
         rows = list(dict.fromkeys(v.row for v in verdicts))
         pairs = zip(_letters(rows), rows, strict=True)
         console.print(Columns([f"{letter} {row}" for letter, row in pairs], column_first=True))
         console.print(_LEGEND)
+        console.print(_table(verdicts, results.header))
         _show_failures(verdicts, console)
     _show_counts(results, console)
 
@@ -57,7 +57,7 @@ def show_brief(results: Results, console: Console | None = None) -> None:
             _show_alike(found, what, console)
     for implementations, kinds in _kinds_of_known(results).items():
         console.print()
-        title = f"known failures of {' and '.join(implementations)}, and how many verdicts they are"
+        title = f"known failures of {' and '.join(implementations)}: in how many verdicts, and what"
         console.print(textwrap.fill(title, _BRIEF_WIDTH), markup=False)
         for kind, count in kinds.items():
             line = textwrap.shorten(f"{count} {kind}", _BRIEF_WIDTH - 5, placeholder=" …")
