@@ -24,8 +24,13 @@ from rich.table import Table
 
 import tmref
 from tmref.bench.timing import machine, quartiles, rounds
-from tmref.bench.work import AGAIN, TORCH, PlainLayerNorm, Work
-from tmref.implementations import Implementation, UnknownImplementation, load
+from tmref.bench.work import AGAIN, TORCH, Work, plain_module
+from tmref.catalog import Kind, Recipe, Row, recipe
+from tmref.catalog.kinds.activations import Activation
+from tmref.catalog.kinds.layer_norm import LayerNorm
+from tmref.catalog.kinds.linear import Linear
+from tmref.catalog.kinds.sequential import Sequential
+from tmref.implementations import UnknownImplementation, load
 
 BLOCKS, SAMPLES = (1, 4, 16, 64, 256), (1, 10, 100, 1000)
 FEATURES, COMPONENTS = ((32, 32), (128, 64)), ((), (5,))
@@ -49,34 +54,35 @@ class Size:
         )
 
 
-def plain_module(kind: str, size: Size) -> torch.nn.Module:
-    """The torch module of one block."""
+#: What the lines of layers are of.
+KINDS: tuple[Kind, ...] = (
+    Linear("Linear"),
+    Sequential(of=(Linear("Linear"), Activation("Tanh"), Linear("Linear"))),
+    LayerNorm("LayerNorm"),
+)
+
+
+def made_recipe(kind: Kind, size: Size) -> Recipe:
+    """How the module of all blocks is made, and the torch modules of each: the last layer that can
+    changes the number of features."""
     before, after = size.features
-    if kind == "LayerNorm":
-        return PlainLayerNorm(before) if size.components else torch.nn.LayerNorm(before)
-    if kind == "Linear":
-        return torch.nn.Linear(before, after)
-    layers = torch.nn.Linear(before, before), torch.nn.Tanh(), torch.nn.Linear(before, after)
-    return torch.nn.Sequential(*layers)
+    last = max([i for i, layer in enumerate(kind.layers) if layer.resizes], default=len(kind.layers))
+    widths = [before] * (last + 1) + [after] * (len(kind.layers) - last)
+    sizes = zip(kind.layers, widths, widths[1:], strict=False)
+    parameters = [
+        tuple(torch.randn(shape) / shape[-1] ** 0.5 for shape in layer.parameter_shapes(*width))
+        for layer, *width in sizes
+    ]
+    keys = tmref.Labels.range("key", size.blocks)
+    row = Row(kind.name, kind, frozenset())
+    return recipe(row, keys, torch.float32, [widths] * size.blocks, [parameters] * size.blocks)
 
 
-def map_module(kind: str, size: Size, implementation: Implementation) -> torch.nn.Module:
-    """The module of all blocks."""
-    nn = implementation.nn
-    keys = implementation.labels(tmref.Labels.range("key", size.blocks))
-    before, after = size.features
-    if kind == "LayerNorm":
-        return nn.LayerNorm(keys, before)
-    if kind == "Linear":
-        return nn.Linear(keys, before, after)
-    first, last = nn.Linear(keys, before, before), nn.Linear(keys, before, after)
-    return nn.Sequential(keys, first, nn.Tanh(keys), last)
-
-
-def layers(kind: str, mode: str, size: Size, names: list[str]) -> dict[str, Work]:
+def layers(kind: Kind, mode: str, size: Size, names: list[str]) -> dict[str, Work]:
     """The work of every subject: a forward, in inference mode or not, or a backward after it."""
     values = [torch.randn(size.samples, *size.components, size.features[0]) for _ in range(size.blocks)]
-    modules = [plain_module(kind, size) for _ in values]
+    made = made_recipe(kind, size)
+    modules = [plain_module(twin) for twin in made.twins or ()]
     gradients = [torch.ones_like(m(v)) for m, v in zip(modules, values, strict=True)]
 
     def plain() -> list[torch.Tensor]:
@@ -86,8 +92,8 @@ def layers(kind: str, mode: str, size: Size, names: list[str]) -> dict[str, Work
     for name in names:
         implementation = load(name)
         blocks = [tmref.block_from_array(v) for v in values]
-        x = implementation.encode(tmref.TensorMap(tmref.Labels.range("key", size.blocks), blocks))
-        module = map_module(kind, size, implementation)
+        x = implementation.encode(tmref.TensorMap(made.in_keys, blocks))
+        module = implementation.build(made)
         forwards[name] = _forward(module, x, mode == "forward + backward")
     return {name: _in_mode(forward, mode, gradients) for name, forward in forwards.items()}
 
@@ -261,15 +267,15 @@ _ALL = lambda size: True  # noqa: E731
 #: The lines: the work of a size, and the limits of its ratios.
 LINES: dict[str, tuple[Callable[[Size, list[str]], dict[str, Work]], tuple[Limit, ...]]] = {
     **{
-        f"{kind}, {mode}": (
+        f"{kind.name}, {mode}": (
             lambda size, names, kind=kind, mode=mode: layers(kind, mode, size, names),
             _BACKWARD if mode == "forward + backward" else _FORWARD,
         )
-        for kind in ("Linear", "Sequential")
+        for kind in KINDS[:2]
         for mode in ("forward", "inference", "forward + backward")
     },
-    "LayerNorm, forward": (
-        lambda size, names: layers("LayerNorm", "forward", size, names),
+    f"{KINDS[2].name}, forward": (
+        lambda size, names: layers(KINDS[2], "forward", size, names),
         (
             Limit("16 blocks or more", "reference", _ALL, most=1.10),
             Limit("16 blocks or more", PEER, _ALL, least=6.0),
@@ -296,7 +302,7 @@ def sizes(line: str, quick: bool) -> Iterator[Size]:
         return
     grid = itertools.product(BLOCKS, SAMPLES, FEATURES, COMPONENTS)
     for blocks, samples, features, components in grid:
-        if line.startswith("LayerNorm") and blocks < 16:
+        if line.startswith(KINDS[2].name) and blocks < 16:
             continue
         if quick and (blocks not in (1, 16, 64) or samples == 1000):
             continue

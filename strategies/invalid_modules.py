@@ -13,7 +13,7 @@ import torch
 from hypothesis import strategies as st
 
 from tmref import Labels, TensorMap
-from tmref.catalog import Call, Recipe, Row, invariances
+from tmref.catalog import Call, Kind, Recipe, Row, invariances
 
 from ._strategy import Draw, strategy
 from .invalid import (
@@ -37,22 +37,23 @@ RECIPES: list[Defect] = []
 _CANT_WORK = "[ours] arguments that can't work are refused where the module is made"
 _LISTS = "[doc] sizes are an int, or a list of int with one for each key"
 _FEATURES = "[torch] torch.nn.Linear and LayerNorm refuse values of other than their features"
-#: Where in_keys and modules stand among the arguments of those that take them by position.
-_WHERE = {"ModuleMap": (0, 1), "EquivariantTransformation": (1, 0), "Sequential": (0, None)}
+
+
+def _kinds(recipe: Recipe) -> list[tuple[int, Kind]]:
+    """The modules on maps that there are, layers or the one, by number."""
+    return list(enumerate(recipe.row.kind.modules))
 
 
 def _layers(recipe: Recipe) -> list[Call]:
-    """The layers of a Sequential, or the one module that there is."""
-    call = recipe.call
-    return list(call.args[1:]) if call.name == "Sequential" else [call]
+    """The calls of these modules."""
+    return recipe.row.kind.calls(recipe.call)
 
 
 def _with(recipe: Recipe, i: int, changes: Mapping[str, Any], without: str = "") -> Call:
     """The call with other arguments for layer ``i``, and ``without`` some."""
     layer = _layers(recipe)[i]
     kwargs = {name: v for name, v in layer.kwargs.items() if name not in without.split()}
-    layer = replace(layer, kwargs={**kwargs, **changes})
-    return _with_arg(recipe.call, 1 + i, layer) if recipe.call.name == "Sequential" else layer
+    return recipe.row.kind.with_call(recipe.call, i, replace(layer, kwargs={**kwargs, **changes}))
 
 
 def _with_arg(call: Call, i: int, value: Any) -> Call:
@@ -71,25 +72,24 @@ def _invariant(recipe: Recipe) -> list[bool]:
     return invariances(recipe.row, recipe.in_keys, next((k for k in keys if k is not None), None))
 
 
-def _linear(recipe: Recipe) -> list[int]:
-    """The layers that are linear, by number."""
-    return [i for i, a in enumerate(_layers(recipe)) if a.name in ("Linear", "EquivariantLinear")]
+def _resizing(recipe: Recipe) -> list[int]:
+    """The layers that are told the number of features after them, by number."""
+    return [i for i, kind in _kinds(recipe) if kind.resizes]
 
 
-def _norms(recipe: Recipe) -> list[int]:
-    """The layers that are layer norms, by number."""
-    return [i for i, layer in enumerate(_layers(recipe)) if layer.name.endswith("LayerNorm")]
+def _typed(recipe: Recipe) -> list[int]:
+    """The layers with options that must be of their type, by number."""
+    return [i for i, kind in _kinds(recipe) if kind.typed]
 
 
 def _with_parameters(recipe: Recipe) -> list[int]:
     """The layers that have parameters, by number."""
-    layers = _layers(recipe)
-    norms = [i for i in _norms(recipe) if layers[i].kwargs.get("elementwise_affine", True)]
-    return [*_linear(recipe), *(norms if any(_invariant(recipe)) else [])]
+    of_keys = set(_invariant(recipe))
+    return [i for i, kind in _kinds(recipe) if any(kind.parameter_shapes(1, 1, of) for of in of_keys)]
 
 
-def _is_linear(recipe: Recipe, x: TensorMap) -> bool:
-    return bool(_linear(recipe))
+def _resizes(recipe: Recipe, x: TensorMap) -> bool:
+    return bool(_resizing(recipe))
 
 
 def _is_sized(recipe: Recipe, x: TensorMap) -> bool:
@@ -102,26 +102,26 @@ def _has_blocks(recipe: Recipe, x: TensorMap) -> bool:
 
 def _uses_sizes(recipe: Recipe, x: TensorMap) -> bool:
     """Whether there are blocks for which it matters what size the module is told."""
-    is_used = any(_invariant(recipe)) or recipe.call.name != "InvariantLayerNorm"
+    is_used = any(_invariant(recipe)) or not recipe.row.kind.sizes_of_invariant
     return len(x) > 0 and _is_sized(recipe, x) and is_used
 
 
 def _checks_sizes(recipe: Recipe, x: TensorMap) -> bool:
-    return _uses_sizes(recipe, x) and recipe.call.name != "EquivariantTransformation"
+    return _uses_sizes(recipe, x) and recipe.row.kind.checks_sizes
 
 
 def _takes_modules(recipe: Recipe, x: TensorMap) -> bool:
-    return recipe.call.name in ("ModuleMap", "EquivariantTransformation")
+    return recipe.row.kind.modules_at is not None
 
 
 def _has_covariant_modules(recipe: Recipe, x: TensorMap) -> bool:
-    return recipe.call.name == "EquivariantTransformation" and not all(_invariant(recipe))
+    return recipe.row.keeps_sizes and not all(_invariant(recipe))
 
 
 def _with_modules(recipe: Recipe, change: Callable[[list[Any]], object]) -> Call:
-    """The call of a ModuleMap or an EquivariantTransformation with other modules."""
-    where = _WHERE[recipe.call.name][1]
-    assert where is not None, "these two take modules"
+    """The call of what takes modules of torch with others."""
+    where = recipe.row.kind.modules_at
+    assert where is not None, f"{recipe.row.module} takes no modules"
     modules = list(recipe.call.args[where])
     change(modules)
     return _with_arg(recipe.call, where, modules)
@@ -178,13 +178,13 @@ def _one_size(
 ) -> DefectFound:
     """A size that is one of ``wrong``, given once or for one of the keys."""
     i, name = draw(st.sampled_from(_sizes(recipe, "in_features", "out_features")))
-    layer = _layers(recipe)[i].name
+    kind = recipe.row.kind.modules[i]
     value: Any = draw(st.sampled_from(wrong))
-    if len(x) and layer != "InvariantLayerNorm" and draw(st.booleans()):
+    if len(x) and not kind.sizes_of_invariant and draw(st.booleans()):
         k = pick_index(draw, x)
         value = [1] * k + [value] + [1] * (len(x) - k - 1)
     without = without if name == "out_features" else ""
-    source = _CANT_WORK if layer == "EquivariantTransformation" else None
+    source = None if kind.checks_sizes else _CANT_WORK
     return DefectFound(
         f"{name} of layer {i} is {value}", _with(recipe, i, {name: value}, without), source
     )
@@ -203,11 +203,11 @@ def a_negative_size(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
 @defect(RECIPES, _LISTS, _is_sized)
 def sizes_of_another_length(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     i, name = draw(st.sampled_from(_sizes(recipe, "in_features", "out_features")))
-    layer, invariant = _layers(recipe)[i].name, sum(_invariant(recipe))
-    size = other_size(draw, len(x), invariant if layer == "InvariantLayerNorm" else len(x))
-    is_unused = (layer, name) == ("EquivariantTransformation", "out_features")
+    kind, invariant = recipe.row.kind.modules[i], sum(_invariant(recipe))
+    size = other_size(draw, len(x), invariant if kind.sizes_of_invariant else len(x))
     reason = f"{name} has {size} sizes for {len(x)} keys, of which {invariant} are invariant"
-    return DefectFound(reason, _with(recipe, i, {name: [1] * size}), _CANT_WORK if is_unused else None)
+    source = _CANT_WORK if name in kind.unused else None
+    return DefectFound(reason, _with(recipe, i, {name: [1] * size}), source)
 
 
 @defect(
@@ -222,9 +222,9 @@ def parameters_of_another_dtype(draw: Draw, recipe: Recipe, x: TensorMap) -> Def
     return DefectFound(reason, _with(recipe, i, {"dtype": dtype}))
 
 
-@defect(RECIPES, "[doc] Linear: out_features need not be given where out_properties are", _is_linear)
+@defect(RECIPES, "[doc] Linear: out_features need not be given where out_properties are", _resizes)
 def no_number_of_outputs(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
-    i = draw(st.sampled_from(_linear(recipe)))
+    i = draw(st.sampled_from(_resizing(recipe)))
     reason = f"layer {i} has neither out_features nor out_properties"
     return DefectFound(reason, _with(recipe, i, {}, without="out_features out_properties"))
 
@@ -236,7 +236,7 @@ def _properties(recipe: Recipe) -> list[Any]:
 def _with_properties(recipe: Recipe, properties: Any) -> Call:
     """The call with other out_properties for the last layer, whose number of features stays."""
     i, kwargs = len(_layers(recipe)) - 1, {"out_properties": properties}
-    if i in _linear(recipe):
+    if i in _resizing(recipe):
         kwargs["out_features"] = [len(right) for right in _properties(recipe)]
     return _with(recipe, i, kwargs)
 
@@ -244,15 +244,17 @@ def _with_properties(recipe: Recipe, properties: Any) -> Call:
 @defect(
     RECIPES,
     '[doc] LayerNorm: "Each parameter is passed as a single value of its expected type"',
-    lambda recipe, x: len(x) > 0 and bool(_norms(recipe)),
+    lambda recipe, x: len(x) > 0 and bool(_typed(recipe)),
 )
 def an_option_of_another_type(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
-    i = draw(st.sampled_from(_norms(recipe)))
-    name = draw(st.sampled_from(["eps", "elementwise_affine", "bias", "mean"]))
+    i = draw(st.sampled_from(_typed(recipe)))
+    typed = recipe.row.kind.modules[i].typed
+    name = draw(st.sampled_from(list(typed)))
     wrong: Any = draw(st.sampled_from([None, "a", "0.5"]))
     if draw(st.booleans()):
         wrong = [wrong] * len(x)
-    return DefectFound(f"{name} of layer {i} is {wrong!r}", _with(recipe, i, {name: wrong}))
+    reason = f"{name} of layer {i} is {wrong!r}"
+    return DefectFound(reason, _with(recipe, i, {name: wrong}), typed[name])
 
 
 @defect(RECIPES, "[maths] one block has none", _has_blocks)
@@ -305,7 +307,7 @@ def out_properties_of_another_type(draw: Draw, recipe: Recipe, x: TensorMap) -> 
     lambda recipe, x: recipe.row.by_invariance,
 )
 def invariant_keys_of_unknown_dimensions(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
-    layers = [i for i, a in enumerate(_layers(recipe)) if a.name.startswith(("Inv", "Equi"))]
+    layers = [i for i, kind in _kinds(recipe) if kind.by_invariance]
     i = draw(st.sampled_from(layers))
     names = draw(st.sampled_from([["unknown"], ["o3_lambda", "unknown"], ["unknown", "o3_sigma"]]))
     keys = Labels(names, torch.zeros((1, len(names)), dtype=torch.int32))
@@ -321,7 +323,7 @@ def another_number_of_modules(draw: Draw, recipe: Recipe, x: TensorMap) -> Defec
     call = _with_modules(recipe, lambda modules: modules.__setitem__(slice(size, None), further))
     source = "[maths] one block has no module" if size < len(x) else _CANT_WORK
     reason = f"there are {size} modules for {len(x)} keys"
-    return DefectFound(reason, call, None if recipe.call.name == "ModuleMap" else source)
+    return DefectFound(reason, call, None if recipe.row.kind.says_how_many_modules else source)
 
 
 @defect(
@@ -347,11 +349,11 @@ def a_module_of_other_in_features(draw: Draw, recipe: Recipe, x: TensorMap) -> D
 @defect(
     RECIPES,
     "[doc] Sequential: a list of ModuleMap",
-    lambda recipe, x: len(x) > 0 and recipe.call.name == "Sequential",
+    lambda recipe, x: len(x) > 0 and recipe.row.kind.composes,
 )
 def a_layer_that_is_no_module(draw: Draw, recipe: Recipe, x: TensorMap) -> DefectFound:
     i, wrong = pick_index(draw, _layers(recipe)), draw(st.sampled_from([None, 1, "Tanh"]))
-    return DefectFound(f"layer {i} is {wrong!r}", _with_arg(recipe.call, 1 + i, wrong))
+    return DefectFound(f"layer {i} is {wrong!r}", recipe.row.kind.with_call(recipe.call, i, wrong))
 
 
 @defect(RECIPES, "[doc] in_keys are Labels")
@@ -359,8 +361,9 @@ def in_keys_that_are_no_labels(draw: Draw, recipe: Recipe, x: TensorMap) -> Defe
     right = recipe.in_keys
     wrong = draw(st.sampled_from([right.values.tolist(), right.names, right.values, None, 1]))
     reason, source = f"in_keys are of type {type(wrong).__name__}", None if len(x) else _CANT_WORK
-    if recipe.call.name in _WHERE:
-        return DefectFound(reason, _with_arg(recipe.call, _WHERE[recipe.call.name][0], wrong), source)
+    where = recipe.row.kind.keys_at
+    if where is not None:
+        return DefectFound(reason, _with_arg(recipe.call, where, wrong), source)
     return DefectFound(reason, _with(recipe, 0, {"in_keys": wrong}), source)
 
 

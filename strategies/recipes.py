@@ -10,8 +10,7 @@ from math import prod
 import torch
 
 from tmref import Labels, TensorMap
-from tmref.catalog import ArgumentStyle, Recipe, Row, invariances, recipe
-from tmref.nn._arguments import INVARIANT
+from tmref.catalog import INVARIANT, Recipe, Row, invariances, recipe
 
 from . import axes
 from ._bytes import Bytes, sizes
@@ -22,7 +21,6 @@ from .values import Values
 _WIDTHS = sizes(0, MAX_FEATURES)
 # left out, the default written out, and without the sign under inversion
 _INVARIANT_KEYS = (None, None, INVARIANT, Labels("o3_lambda", torch.tensor([[0]])))
-_WRITTEN = tuple(itertools.starmap(ArgumentStyle, itertools.product([True, False], repeat=4)))
 _NO_YES = (False, True)
 
 
@@ -42,7 +40,7 @@ def recipes(row: Row, tensor: TensorMap, *, shuffled_layers: bool = False) -> Ca
     Call('Tanh', kwargs={'in_keys': Labels.range("key", 1)}, parameters=())
     """
     keys = tensor.keys
-    shuffled = shuffled_layers and row.module == "Sequential"
+    shuffled = shuffled_layers and row.kind.composes
     features = [len(block.properties) for block in tensor]
 
     def draw_recipe(draw: Draw) -> Recipe:
@@ -56,10 +54,8 @@ def recipes(row: Row, tensor: TensorMap, *, shuffled_layers: bool = False) -> Ca
             for width in widths:
                 resized = layer.resizes and not row.keeps_sizes
                 width.append(data.pick(_WIDTHS) if resized else width[-1])
-        styles = [
-            data.pick(_WRITTEN) if layer.sized or row.keeps_sizes else ArgumentStyle()
-            for layer in layers
-        ]
+        ways = [max(layer.styles, row.kind.styles, key=len) for layer in layers]
+        styles = [data.pick(styles) if len(styles) > 1 else styles[0] for styles in ways]
         invariant_keys = data.pick(_INVARIANT_KEYS) if row.by_invariance else None
         names = data.pick(axes.PROPERTIES) if data.pick(_NO_YES) and len(keys) else None
         invariant = invariances(row, keys, invariant_keys)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"tmref": ROOT / "tmref", "tmref.strategies": ROOT / "strategies"}
 #: From the ground up; a package stands for what is in it, where that has no place of its own.
 LAYERS = (
-    "printing twins verdicts",
+    "printing verdicts",
     "labels",
     "block",
     "moves",
@@ -26,7 +26,9 @@ LAYERS = (
     "nn",
     "tmref",  # the public names alone
     "catalog.traits catalog.calls",
-    "catalog.layers",
+    "catalog.kind",
+    "catalog.row",
+    "catalog.kinds",
     "catalog.rows",
     "catalog.recipes",
     "catalog",
@@ -160,7 +162,7 @@ def test_a_planted_circle_is_found(code, line):
 @pytest.mark.parametrize(
     ("module", "line", "imported"),
     [
-        ("tmref.twins", "from .labels import Labels", "tmref.labels"),
+        ("tmref.verdicts", "from .labels import Labels", "tmref.labels"),
         (
             "tmref.catalog.traits",
             "def f():\n    import tmref.strategies",

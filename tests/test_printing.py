@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.vendor.pretty import pretty
 
 import tmref
-from tmref import Labels, TensorBlock, TensorMap, catalog, twins, with_gradients
+from tmref import Labels, TensorBlock, TensorMap, catalog, with_gradients
 from tmref.block import block_source
-from tmref.catalog import ROWS, Call, Layer, Recipe, Row
+from tmref.catalog import ROWS, Call, Recipe, Row
 from tmref.labels import labels_source
 from tmref.printing import LONGEST, source_of, tensor_source
 from tmref.strategies import (
@@ -33,13 +33,13 @@ from tmref.tensor_map import map_source
 SOME = settings(max_examples=100, database=None, deadline=None, derandomize=True)
 FEW = settings(max_examples=10, database=None, deadline=None, derandomize=True)
 
+KINDS = {type(kind) for row in ROWS for kind in (row.kind, *row.layers)}
 #: What reprs are written in.
 NAMES = {
     **{name: getattr(tmref, name) for name in tmref.__all__},
     "torch": torch,
     "row": catalog.row,
-    "twins": twins,
-    **{kind.__name__: kind for kind in (Call, Layer, Recipe, Row)},
+    **{kind.__name__: kind for kind in (Call, Recipe, Row, *KINDS)},
 }
 #: Values of all kinds, wherever they lie.
 EVERYTHING = {

@@ -5,9 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tmref import Labels, implementations, twins
-from tmref.catalog import ROWS, Call, invariances, make_torch, recipe
-from tmref.nn._arguments import INVARIANT
+from tmref import Labels, implementations
+from tmref.catalog import INVARIANT, ROWS, Call, invariances, make_torch, recipe
+from tmref.catalog.kinds.equivariant import CovariantTwin
+from tmref.catalog.kinds.layer_norm import LayerNormTwin
 from tmref.strategies import recipes, tensor_maps
 
 pytestmark = pytest.mark.filterwarnings("ignore:Initializing zero-element tensors:UserWarning")
@@ -69,7 +70,7 @@ def calls(call):
 def types_of(row, invariant):
     """The names of the classes of the layers' twins for one key."""
     return [
-        "Identity" if layer.by_invariance and not invariant and layer.kind != "Linear" else layer.kind
+        "Identity" if layer.by_invariance and not invariant and not layer.resizes else layer.base
         for layer in row.layers
     ]
 
@@ -82,12 +83,14 @@ def test_twins_are_made_of_the_layers_of_the_row(row, made):
     for twin, width, is_invariant in zip(found.twins, widths_of(row), invariant, strict=True):
         module = make_torch(twin)
         if row.keeps_sizes and not is_invariant:
-            assert isinstance(module, twins.Covariant)
-        inner = module.module if isinstance(module, twins.Covariant) else module
+            assert isinstance(module, CovariantTwin)
+        inner = module.module if isinstance(module, CovariantTwin) else module
         parts = list(inner) if isinstance(inner, torch.nn.Sequential) else [inner]
-        assert [type(part).__name__ for part in parts] == types_of(row, is_invariant)
+        assert [type(part).__name__.removesuffix("Twin") for part in parts] == types_of(
+            row, is_invariant
+        )
         assert module(torch.ones(5, 3, width[0])).shape == (5, 3, width[-1])
-        own = twin.args[0].parameters if isinstance(module, twins.Covariant) else twin.parameters
+        own = twin.args[0].parameters if isinstance(module, CovariantTwin) else twin.parameters
         assert all(torch.equal(p, v) for p, v in zip(module.parameters(), own, strict=True))
 
 
@@ -115,7 +118,7 @@ def test_the_twin_of_a_covariant_key_has_no_bias(made):
 )
 def test_options_of_layer_norms_reach_their_twins(name, shapes, mean, made):
     twin = make_torch(made(ROW[name]).twins[0])
-    assert isinstance(twin, twins.LayerNorm)
+    assert isinstance(twin, LayerNormTwin)
     assert ([tuple(p.shape) for p in twin.parameters()], twin.mean) == (shapes, mean)
 
 

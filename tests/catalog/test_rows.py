@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tmref import nn
-from tmref.catalog import ROWS, TRAITS, Layer
+from tmref.catalog import ROWS, TRAITS
 
 ROW = {row.name: row for row in ROWS}
 rows = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -33,13 +33,15 @@ def test_rows_name_modules_of_the_reference_and_of_torch(row):
     assert row.module in nn.__all__
     assert row.layers
     for layer in row.layers:
-        assert issubclass(getattr(torch.nn, layer.kind), torch.nn.Module)
-        if row.module in ("ModuleMap", "EquivariantTransformation"):
-            assert layer.name == layer.kind
+        assert issubclass(getattr(torch.nn, layer.base), torch.nn.Module)
+        if row.kind.modules_at is not None:
+            assert layer.name == layer.base
         else:
             assert layer.name in nn.__all__
-    if row.module not in ("ModuleMap", "EquivariantTransformation", "Sequential"):
-        assert [layer.name for layer in row.layers] == [row.module]
+    if row.kind in row.layers:
+        assert row.layers == (row.kind,)
+    else:
+        assert row.module in ("ModuleMap", "EquivariantTransformation", "Sequential")
 
 
 def test_every_module_of_the_reference_has_a_row():
@@ -62,7 +64,10 @@ def test_rows_by_invariance_take_spherical_maps():
 
 def test_one_row_changes_its_input():
     assert [row.name for row in ROWS if "pure" not in row.traits] == ["silu_in_place"]
-    assert ROW["silu_in_place"].layers == (Layer("SiLU", {"in_place": True}),)
+    assert (ROW["silu_in_place"].module, ROW["silu_in_place"].kind.options) == (
+        "SiLU",
+        {"in_place": True},
+    )
 
 
 def test_rows_that_keep_sizes_are_those_of_factors_for_the_values():

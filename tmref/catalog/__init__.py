@@ -1,25 +1,34 @@
 """The catalog: a row for every module and option that is judged, its twin in plain torch, its traits."""
 
-from .calls import Call, Deferred, make_torch, set_parameters
-from .layers import ArgumentStyle, Layer
-from .recipes import Recipe, invariances, recipe
-from .rows import DATA, ROWS, Row, row, rows_like
+from .calls import Call, Deferred, call_of, make_torch, set_parameters
+from .kind import ArgumentStyle, Composite, Kind, Layer, with_options
+from .recipes import INVARIANT, Recipe, invariances, recipe
+from .row import OF_ONE_WIDTH, SPHERICAL, Row, module_row
+from .rows import DATA, ROWS, row, rows_like
 from .traits import TRAITS
 
 __all__ = [
     "DATA",
+    "INVARIANT",
+    "OF_ONE_WIDTH",
     "ROWS",
+    "SPHERICAL",
     "TRAITS",
     "ArgumentStyle",
     "Call",
+    "Composite",
     "Deferred",
+    "Kind",
     "Layer",
     "Recipe",
     "Row",
+    "call_of",
     "invariances",
     "make_torch",
+    "module_row",
     "recipe",
     "row",
     "rows_like",
     "set_parameters",
+    "with_options",
 ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from .. import twins
 from ..labels import Labels
 from ..printing import PrintedAsSource
 
@@ -18,9 +18,10 @@ from ..printing import PrintedAsSource
 class Call(PrintedAsSource):
     """A call that is not yet made: ``name(*args, **kwargs)``.
 
-    The name is one of torch's (``torch.nn.Linear``), one of :mod:`tmref.twins` (``twins.LayerNorm``),
-    one of an implementation's constructors of data (``Labels``, ``TensorBlock``, ``TensorMap``), or
-    else one of its ``nn``; ``add_gradient(block, parameter, gradient)`` is the block with that gradient.
+    The name is that of a class of plain torch with its module (``torch.nn.Linear``, or a twin of a
+    kind's), one of an implementation's constructors of data (``Labels``, ``TensorBlock``,
+    ``TensorMap``), or else one of its ``nn``; ``add_gradient(block, parameter, gradient)`` is the block
+    with that gradient.
     Arguments are numbers, dtypes, tensors, labels, blocks, maps, further calls, and lists of them; one
     that is left out stays left out. ``parameters`` are what the module's are set to, in its own order;
     None leaves the initial ones.
@@ -34,7 +35,7 @@ class Call(PrintedAsSource):
     @property
     def is_torch(self) -> bool:
         """Whether it is a module of plain torch that is made."""
-        return self.name.startswith(("torch.nn.", "twins."))
+        return "." in self.name
 
     def __call__(self) -> torch.nn.Module:
         """Make the module, where it is plain torch."""
@@ -69,11 +70,16 @@ class Deferred(PrintedAsSource):
     call: Call
 
 
+def call_of(kind: type[torch.nn.Module], *args: Any, **kwargs: Any) -> Call:
+    """The call of a class of plain torch, which can be imported."""
+    return Call(f"{kind.__module__}.{kind.__qualname__}", args, kwargs)
+
+
 def make_torch(call: Call) -> torch.nn.Module:
     """Make a call of plain torch, and set its parameters."""
     args = [make_torch(arg) if isinstance(arg, Call) else arg for arg in call.args]
-    home = torch.nn if call.name.startswith("torch.nn.") else twins
-    module: torch.nn.Module = getattr(home, call.name.rpartition(".")[2])(*args, **call.kwargs)
+    home, _, name = call.name.rpartition(".")
+    module: torch.nn.Module = getattr(importlib.import_module(home), name)(*args, **call.kwargs)
     if call.parameters is not None:
         set_parameters(list(module.parameters()), call.parameters)
     return module

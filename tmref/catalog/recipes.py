@@ -10,11 +10,14 @@ from typing import Any
 import torch
 
 from ..labels import Labels
-from ..nn._arguments import which_are_invariant
 from ..printing import PrintedAsSource
 from .calls import Call
-from .layers import ArgumentStyle, once_or_each
-from .rows import Row
+from .kind import ArgumentStyle, Parts
+from .row import Row
+
+#: What selects invariant keys by default: what neither rotates nor changes sign on inversion. Written
+#: out, since the reference's default is under test, too.
+INVARIANT = Labels(["o3_lambda", "o3_sigma"], torch.tensor([[0, 1]]))
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,47 +75,23 @@ def recipe(
     ``invariant_keys`` what selects the invariant ones (None to leave the argument out).
     """
     in_keys = keys if in_keys is None else in_keys
-    orders = [in_keys] * len(row.layers) if orders is None else orders
-    styles = [ArgumentStyle()] * len(row.layers) if styles is None else styles
-    of_keys = list(
-        zip(
-            widths,
-            [tuple(p for of_layer in of_key for p in of_layer) for of_key in parameters],
-            invariances(row, keys, invariant_keys),
-            strict=True,
-        )
+    parts = Parts(
+        keys,
+        dtype,
+        widths,
+        parameters,
+        invariances(row, keys, invariant_keys),
+        in_keys,
+        [in_keys] * len(row.layers) if orders is None else orders,
+        [ArgumentStyle()] * len(row.layers) if styles is None else styles,
+        properties,
+        invariant_keys,
     )
-
-    def ordered(items: Sequence[Any], order: Labels) -> list[Any]:
-        positions = keys._position_of_entry()
-        return [items[positions[entry]] for entry in order._entries()]
-
-    twins = ordered([row.twin(w, dtype, ps, invariant) for w, ps, invariant in of_keys], in_keys)
-    given = {} if properties is None else {"out_properties": ordered(properties, in_keys)}
-    selection = {} if invariant_keys is None else {"invariant_keys": invariant_keys}
-    if row.module == "ModuleMap":
-        call = Call("ModuleMap", (in_keys, twins), given)
-    elif row.module == "EquivariantTransformation":
-        modules = ordered([row.inner(w, dtype, ps, invariant) for w, ps, invariant in of_keys], in_keys)
-        sizes, how = [width[0] for width in ordered(widths, in_keys)], styles[0]
-        of_sizes = {"in_features": once_or_each(sizes, how.in_features_once)}
-        if properties is None or how.out_features:
-            of_sizes["out_features"] = once_or_each(sizes, how.out_features_once)
-        call = Call(row.module, (modules, in_keys), {**of_sizes, **given, **selection})
-    else:
-        layers = []
-        for i, (layer, order, how) in enumerate(zip(row.layers, orders, styles, strict=True)):
-            labels = None
-            if properties is not None and i == len(row.layers) - 1:
-                labels = ordered(properties, order)
-            before_and_after = [width[i : i + 2] for width in ordered(widths, order)]
-            of_layer = tuple(p for of_key in ordered(parameters, order) for p in of_key[i])
-            options = selection if layer.by_invariance else {}
-            layers.append(layer.call(order, before_and_after, labels, of_layer, dtype, how, options))
-        call = Call("Sequential", (in_keys, *layers)) if row.module == "Sequential" else layers[0]
+    twins = [row.kind.twin(*of_key) for of_key in parts.ordered(parts.of_keys(), in_keys)]
     if properties is None:
         properties = [Labels.range("_", width[-1]) for width in widths]
-    return Recipe(row, call, in_keys, tuple(twins), tuple(ordered(properties, in_keys)))
+    of_output = tuple(parts.ordered(properties, in_keys))
+    return Recipe(row, row.kind.call(parts), in_keys, tuple(twins), of_output)
 
 
 def invariances(row: Row, keys: Labels, invariant_keys: Labels | None) -> list[bool]:
@@ -120,4 +99,6 @@ def invariances(row: Row, keys: Labels, invariant_keys: Labels | None) -> list[b
     difference."""
     if not row.by_invariance:
         return [True] * len(keys)
-    return which_are_invariant(keys, invariant_keys)
+    selection = INVARIANT if invariant_keys is None else invariant_keys
+    selected = set(selection._entries())
+    return [tuple(key[name] for name in selection.names) in selected for key in keys]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ..block import TensorBlock
-from ..catalog import Call, Deferred, Recipe, make_torch, set_parameters
+from ..catalog import ROWS, Call, Deferred, Recipe, Row, make_torch, set_parameters
 from ..labels import Labels
 from ..tensor_map import TensorMap
 
@@ -68,8 +68,9 @@ class Implementation:
 
     A subclass has a ``name``, a ``version``, the constructors ``Labels``, ``TensorBlock`` and
     ``TensorMap``, called as metatensor's are, and ``nn``, where the classes of modules are. It may
-    have ``known`` failures. ``imports`` are the lines of code that its names come from, for the
-    scripts that show a failure. What deviates from metatensor's interface is overridden.
+    have ``rows`` of its own, beside the catalog's or instead of them, and ``known`` failures.
+    ``imports`` are the lines of code that its names come from, for the scripts that show a failure.
+    What deviates from metatensor's interface is overridden.
 
     Laws of abilities are tried where these are True: ``scripts`` (torch.jit.script takes its modules),
     ``compiles`` (torch.compile does), ``exports`` (torch.export does), ``transforms`` (torch.vmap and
@@ -85,6 +86,7 @@ class Implementation:
     TensorMap: Any
     nn: Any
     imports: Sequence[str] = ("import torch",)
+    rows: Sequence[Row] = ROWS
     known: Sequence[Known] = ()
     #: The call that makes the values of labels, in the code of scripts.
     labels_array: ClassVar[str] = "torch.tensor"

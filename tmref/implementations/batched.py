@@ -18,6 +18,8 @@ from torch.nn.modules.module import _has_any_global_hook
 
 import tmref
 from tmref.block import TensorBlock
+from tmref.catalog import ROWS
+from tmref.catalog.kinds.activations import Activation
 from tmref.nn.covariant import CovariantTransform
 from tmref.nn.layer_norm import _LayerNorm
 
@@ -109,13 +111,13 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
         return {name: value for name, value in self.__dict__.items() if name != "_plan"}
 
 
+#: What the catalog knows of activations, by their classes in torch.nn.
+_ACTIVATIONS = {row.kind.of_torch: row.kind for row in ROWS if isinstance(row.kind, Activation)}
 #: The modules that are run as one where these attributes are equal.
 _ATTRIBUTES: dict[type[torch.nn.Module], tuple[str, ...]] = {
+    **{of_torch: tuple(getattr(of_torch, "__constants__", ())) for of_torch in _ACTIVATIONS},
     torch.nn.Identity: (),
     torch.nn.Linear: (),
-    torch.nn.ReLU: ("inplace",),
-    torch.nn.SiLU: ("inplace",),
-    torch.nn.Tanh: (),
     torch.nn.Sequential: (),
     CovariantTransform: (),
     _LayerNorm: ("in_features", "eps", "mean"),
@@ -242,7 +244,8 @@ def _split_after(modules: list[torch.nn.Module]) -> _Function | None:
     steps = _steps(modules[0])
     if not steps:
         return None
-    on_all, keeps_result = _on_all(modules), type(steps[-1]) in (torch.nn.ReLU, torch.nn.Tanh)
+    on_all, activation = _on_all(modules), _ACTIVATIONS.get(type(steps[-1]))
+    keeps_result = activation is not None and activation.keeps_result
 
     def function(values: list[torch.Tensor]) -> Sequence[torch.Tensor]:
         y = on_all(_put_together(torch.cat, values))
@@ -375,8 +378,10 @@ def _namespace(kind: type[BatchedModuleMap]) -> SimpleNamespace:
 
         return make
 
-    kept = {"Buffer": tmref.nn.Buffer, "Module": tmref.nn.Module, "ModuleMap": kind}
-    return SimpleNamespace(**{n: making(n) for n in tmref.nn.__all__ if n not in kept}, **kept)
+    kept: dict[Any, Any] = {tmref.nn.Buffer: tmref.nn.Buffer, tmref.nn.Module: tmref.nn.Module}
+    kept[tmref.nn.ModuleMap] = kind
+    classes = {name: getattr(tmref.nn, name) for name in tmref.nn.__all__}
+    return SimpleNamespace(**{n: kept.get(of) or making(n) for n, of in classes.items()})
 
 
 nn, always_nn = _namespace(BatchedModuleMap), _namespace(_AlwaysBatchedModuleMap)

@@ -14,7 +14,7 @@ import torch
 from hypothesis import strategies as st
 
 from ..block import TensorBlock
-from ..catalog import DATA, ROWS, TRAITS, Call, Recipe, Row, set_parameters
+from ..catalog import DATA, TRAITS, Call, Kind, Recipe, Row, set_parameters
 from ..implementations import Implementation, load
 from ..labels import LabelsEntry
 from ..strategies import array_values
@@ -83,9 +83,10 @@ def cases(
     that it asks for, with all data and modules on ``device``. Raises UnusableDevice where there is none
     of this name."""
     implementation = implementation.on(device)
+    rows = implementation.rows
     found = [
-        Case(implementation, law, row, law.examples_on(row, effort), seed, database)
-        for row in (*DATA, *ROWS)
+        Case(implementation, law, row, law.examples_on(row, effort, rows), seed, database)
+        for row in (*DATA, *rows)
         for law in LAWS
         if law.applies_to(row)
     ]
@@ -192,7 +193,7 @@ def check_module(
     subject.nn, subject.known = SimpleNamespace(**{**vars(base.nn), "build": build}), ()
     name = getattr(build, "__name__", type(build).__name__)
     subject.imports = (*base.imports, *code_of(build, "build", base.names_in_code()))
-    row = Row(name, "build", (), frozenset(traits))
+    row = Row(name, Kind("build"), frozenset(traits))
 
     def verdict_on(law: Law, shrink: bool = True) -> Verdict:
         law = dataclasses.replace(law, maps={**law.maps, **(maps or {})}, recipes={})

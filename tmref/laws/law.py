@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
 from hypothesis import strategies as st
 
-from ..catalog import DATA, TRAITS, Row, rows_like
+from ..catalog import DATA, ROWS, TRAITS, Row, rows_like
 from ..strategies import tensor_maps
 
 #: How many examples a law is tried on, divided over the rows that share their code.
@@ -58,9 +58,10 @@ class Law:
         """Whether the row has the traits that the law is about."""
         return self.of_data == row.is_data and self.traits <= row.traits
 
-    def examples_on(self, row: Row, effort: float = 1) -> int:
-        """How many examples it is tried on for this row: its share, times the effort, at least one."""
-        share = [like for like in rows_like(row) if self.applies_to(like)]
+    def examples_on(self, row: Row, effort: float = 1, rows: Sequence[Row] = ROWS) -> int:
+        """How many examples it is tried on for this row: its share, among ``rows``, times the effort, at
+        least one."""
+        share = [like for like in rows_like(row, rows) if self.applies_to(like)]
         return max(1, ceil(self.examples * effort / max(1, len(share))))
 
     def inputs(self, row: Row) -> st.SearchStrategy[Any]:

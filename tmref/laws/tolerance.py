@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -10,9 +9,9 @@ import torch
 from ..catalog import Row
 from ..compare import Tolerance
 from ..tensor_map import TensorMap
-from ..twins import LayerNorm
 from .law import Law
 from .session import ModuleSession
+from .twin import Twin
 
 
 def rounds(law: Law, row: Row) -> bool:
@@ -23,38 +22,29 @@ def rounds(law: Law, row: Row) -> bool:
 def tolerance_for(session: ModuleSession, sides: Any, drawn: dict[str, Any]) -> Tolerance:
     """The one tolerance there is: from plain torch's own error, and the magnitude of what is summed.
 
-    The magnitude is the largest in the twin on absolute values with absolute parameters, after each of
-    its layers, times that of the sides and of what was drawn: an upper bound for sums of their products.
+    The magnitude is the largest that the kind of the module bounds the terms by, after each of its
+    layers, times that of the sides and of what was drawn: an upper bound for sums of their products.
     """
     terms = max(1.0, magnitude(sides)) * max(1.0, magnitude(list(drawn.values())))
     inputs = [step.given["x"] for step in session.steps if isinstance(step.given.get("x"), TensorMap)]
     if session.recipe.twins is None:
         return Tolerance(0.0, terms * max(1.0, magnitude(inputs)))
-    error, largest = 0.0, [1.0]
-
-    def record(module: torch.nn.Module, given: Any, output: torch.Tensor) -> None:
-        largest.append(magnitude(output))
-
+    error, largest = 0.0, 1.0
+    twin, kind = session.twin, session.recipe.row.kind
+    exact = Twin(session.recipe)
+    exact.modules.double()
     with torch.no_grad():
-        twin = session.twin
-        exact, absolute = copy.deepcopy(twin), copy.deepcopy(twin)
-        exact.modules.double()
-        absolute.modules.double()
-        for module in absolute.modules.modules():
-            if isinstance(module, LayerNorm):
-                module.register_forward_hook(lambda norm, given, output: norm.bound(*given))
-            module.register_forward_hook(record)
-        for parameter in absolute.modules.parameters():
-            parameter.abs_()
+        for parameter, now in zip(exact.modules.parameters(), twin.modules.parameters(), strict=True):
+            parameter.copy_(now)
         for x in inputs:
             for key, block in x.items():
                 if twin.in_keys.position(key) is None:
                     continue
-                values = block.values.double()
-                there = twin.module(key)(block.values).double() - exact.module(key)(values)
-                error = max(error, magnitude(there))
-                absolute.module(key)(values.abs())
-    return Tolerance(error, terms * max(largest))
+                module, values = exact.module(key), block.values.double()
+                error = max(error, magnitude(twin.module(key)(block.values).double() - module(values)))
+                bounds = kind.bounds(module, values, values.abs(), 1.0)
+                largest = max(largest, magnitude(bounds))
+    return Tolerance(error, terms * largest)
 
 
 def magnitude(value: Any) -> float:

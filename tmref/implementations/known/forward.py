@@ -6,12 +6,14 @@ import torch
 
 from ... import catalog
 from ...catalog import ROWS, Recipe
+from ...catalog.kinds.activations import Activation
+from ...catalog.kinds.layer_norm import LayerNorm
 from ...labels import Labels
 from ...tensor_map import TensorMap
 from .. import Example, Known
 from .examples import keys_of, map_of_ones, recipe_of_ones
 
-_SEQUENTIAL = tuple(row.name for row in ROWS if row.module == "Sequential")
+_SEQUENTIAL = tuple(row.name for row in ROWS if row.kind.composes)
 
 
 def _one_block_with_a_gradient(name: str) -> Example:
@@ -89,13 +91,9 @@ _IN_PLACE = (
     "LayerNorm(mean=False) divides the values of its input in place: they are the output's afterwards, "
     "and autograd, which needs those that were, raises a RuntimeError [torch]"
 )
-_TRANSFORMATIONS = tuple(row.name for row in ROWS if row.module == "EquivariantTransformation")
+_TRANSFORMATIONS = tuple(row.name for row in ROWS if row.keeps_sizes)
 #: Modules that look at the first block before they do anything, and refuse explicit gradients.
-_LOOKING_FIRST = tuple(
-    row.name
-    for row in ROWS
-    if row.module.removeprefix("Invariant") in ("ReLU", "SiLU", "Tanh", "LayerNorm")
-)
+_LOOKING_FIRST = tuple(row.name for row in ROWS if isinstance(row.kind, (Activation, LayerNorm)))
 
 METATENSOR: tuple[Known, ...] = (
     Known(

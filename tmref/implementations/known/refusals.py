@@ -42,9 +42,9 @@ def _of_two_features(row: Row) -> tuple[Recipe, TensorMap]:
 def _with(recipe: Recipe, **changes: Any) -> Deferred:
     """The module with other arguments, in a Sequential those of the first layer."""
     call = recipe.with_initial_parameters(0).call
-    first, *rest = call.args[1:] if call.name == "Sequential" else [call]
+    first = recipe.row.kind.calls(call)[0]
     first = dataclasses.replace(first, kwargs={**first.kwargs, **changes})
-    return Deferred(dataclasses.replace(call, args=(recipe.in_keys, first, *rest)) if rest else first)
+    return Deferred(recipe.row.kind.with_call(call, 0, first))
 
 
 def _of_one_feature(name: str) -> Example:

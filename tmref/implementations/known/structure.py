@@ -10,6 +10,7 @@ import torch
 from ... import catalog
 from ...block import TensorBlock
 from ...catalog import ROWS, Recipe
+from ...catalog.kinds.module_map import ModuleMap
 from ...labels import Labels
 from ...tensor_map import TensorMap
 from .. import Example, Known
@@ -21,9 +22,9 @@ from .forward import (
     _one_block,
 )
 
-_MODULE_MAPS = tuple(row.name for row in ROWS if row.module == "ModuleMap")
+_MODULE_MAPS = tuple(row.name for row in ROWS if isinstance(row.kind, ModuleMap))
 #: Modules that never do, by themselves or within another.
-_APPLIED = tuple(row.name for row in ROWS if row.module in ("EquivariantTransformation", "Sequential"))
+_APPLIED = tuple(row.name for row in ROWS if row.keeps_sizes or row.kind.composes)
 
 
 def _in_a_sequential(wrapping: str) -> Callable[[str], Example]:

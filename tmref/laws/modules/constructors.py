@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from ...catalog import Call, invariances
+from ...catalog import Call, invariances, with_options
 from ...compare import Refused
 from ..edits import with_values
 from ..law import law
@@ -39,8 +39,8 @@ def parameters_have_the_dtype_and_the_device_asked_for(f: ModuleSession, x: Any,
         options["dtype"] = dtype
     if device is not None:
         options["device"] = device
-    twins = [_with_options(twin, {"dtype": None, **options}) for twin in _twins_of(f)]
-    call = _with_options(_initial(f.written.call), options, without="dtype")
+    twins = [with_options(twin, {"dtype": None, **options}) for twin in _twins_of(f)]
+    call = with_options(_initial(f.written.call), options, without="dtype")
     found = f.run("[[str(p.dtype), str(p.device), list(p.shape)] for p in made.parameters()]", made=call)
     parameters = [p for twin in twins for p in _torch_made(f, twin).parameters()]
     return found, [[str(p.dtype), str(p.device), list(p.shape)] for p in parameters]
@@ -59,11 +59,10 @@ def options_of_layers_are_those_of_torch(f: ModuleSession, x: Any, draw: Any) ->
     twins = _twins_of(f)
     selection = recipe.call.kwargs.get("invariant_keys")
     invariant = invariances(recipe.row, recipe.in_keys, selection)
-    kinds = _OPTIONS_OF_NORMS if "LayerNorm" in recipe.row.module else {"bias": (True, False)}
     options: dict[str, Any] = {}
     of_keys: list[dict[str, Any]] = [{} for _ in twins]
     is_listed = draw(st.booleans(), label="is_listed")
-    for name, choices in kinds.items():
+    for name, choices in recipe.row.kind.shared.items():
         one_for = sum(invariant) if is_listed else 1
         drawn = [draw(st.sampled_from(choices), label=f"{name}_{i}") for i in range(one_for)]
         options[name] = drawn if is_listed else drawn[0]
@@ -71,7 +70,7 @@ def options_of_layers_are_those_of_torch(f: ModuleSession, x: Any, draw: Any) ->
         for is_invariant, of_key in zip(invariant, of_keys, strict=True):
             if is_invariant:
                 of_key[name] = next(values) if is_listed else drawn[0]
-    call = _with_options(_initial(recipe.call), options)
+    call = with_options(_initial(recipe.call), options)
     if isinstance(f.attempt_to_run("parameters = list(made.parameters())", made=call), Refused):
         if not is_listed:
             f.run("list(made.parameters())", made=call)
@@ -79,7 +78,7 @@ def options_of_layers_are_those_of_torch(f: ModuleSession, x: Any, draw: Any) ->
     f.run(_SET)
     y = f.run("y = made(x)", x=x)
     names: dict[str, Any] = {"torch": torch}
-    made = [_torch_made(f, _with_options(t, of)) for t, of in zip(twins, of_keys, strict=True)]
+    made = [_torch_made(f, with_options(t, of)) for t, of in zip(twins, of_keys, strict=True)]
     names["parameters"] = [p for twin in made for p in twin.parameters()]
     exec(_SET, names)
     of_row = dict(zip(recipe.in_keys, made, strict=True))
@@ -88,13 +87,6 @@ def options_of_layers_are_those_of_torch(f: ModuleSession, x: Any, draw: Any) ->
     return [shapes, y], [[list(p.shape) for p in names["parameters"]], with_values(y, expected)]
 
 
-#: Smaller eps are those of rows: the tolerance is made for them.
-_OPTIONS_OF_NORMS: dict[str, tuple[Any, ...]] = {
-    "eps": (0.5, 2.0),
-    "elementwise_affine": (True, True, False),
-    "bias": (True, False),
-    "mean": (True, False),
-}
 #: Parameters of multiples of 1/8 that are all different.
 _SET = (
     "with torch.no_grad():\n"
@@ -110,7 +102,7 @@ def in_place_overwrites_the_input_as_torch_does(f: ModuleSession, x: Any, draw: 
     found, expected = [], []
     for in_place in (None, False, True):
         options = {} if in_place is None else {"in_place": in_place}
-        y = f.run("y = made(x)", made=_with_options(f.written.call, options), x=x)
+        y = f.run("y = made(x)", made=with_options(f.written.call, options), x=x)
         found.append(f.run("x"))
         values = [(b if in_place else a).values for a, b in zip(x, y, strict=True)]
         expected.append(with_values(x, values))
@@ -129,20 +121,10 @@ def _initial(call: Call) -> Call:
     return call.with_initial_parameters()
 
 
-def _with_options(call: Call, options: dict[str, Any], without: str = "") -> Call:
-    """The call with other options, where it is of something that has any."""
-    if call.name == "torch.nn.Identity":
-        return call
-    kwargs = {name: value for name, value in call.kwargs.items() if name != without}
-    return dataclasses.replace(call, kwargs={**kwargs, **options})
-
-
 def _torch_made(f: ModuleSession, call: Call) -> torch.nn.Module:
-    """The torch module of a call that may say the eps, and the device; else it is a twin of f's."""
+    """The torch module of a call that may say the device; else it is a twin of f's."""
     kwargs = dict(call.kwargs)
-    eps, device = kwargs.pop("eps", None), kwargs.pop("device", None)
+    device = kwargs.pop("device", None)
     with quiet(), torch.device(device or "cpu"):
         module: torch.nn.Module = dataclasses.replace(call, kwargs=kwargs)()
-    if eps is not None:
-        module.eps = eps
     return module if device else called_from_cpu(module, f.device)

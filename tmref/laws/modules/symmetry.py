@@ -9,7 +9,7 @@ import torch
 from hypothesis import strategies as st
 
 from ...block import TensorBlock
-from ...catalog import Call, Recipe, invariances
+from ...catalog import INVARIANT, Call, Recipe, invariances
 from ...labels import Labels
 from ...permutations import Permutation
 from ...rotations import Rotation
@@ -18,9 +18,6 @@ from ...tensor_map import TensorMap
 from ..edits import Relabelling, accepted, relabelled, with_keys, with_values, zeros_like
 from ..law import law
 from ..session import ModuleSession
-
-#: What selects scalars: written out, since the reference's default is under test, too.
-_SCALARS = Labels(["o3_lambda", "o3_sigma"], torch.tensor([[0, 1]], dtype=torch.int32))
 
 #: Turns by 90° about z and by 180° about x, y and the diagonals between them: every component goes to
 #: one of the same λ, up to its sign, so that nothing is rounded.
@@ -74,7 +71,7 @@ def _both_ways(f: ModuleSession, x: TensorMap, rotation: Rotation) -> tuple[Tens
 def _may_be_inverted(recipe: Recipe) -> bool:
     """Whether nothing that changes its sign under inversion was declared invariant."""
     declared = _declared(recipe)
-    truly = invariances(recipe.row, recipe.in_keys, _SCALARS)
+    truly = invariances(recipe.row, recipe.in_keys, INVARIANT)
     return all(really for is_one, really in zip(declared, truly, strict=True) if is_one)
 
 
@@ -82,7 +79,7 @@ def _declared(recipe: Recipe, keys: Labels | None = None) -> list[bool]:
     """Whether the module takes each of the keys, by default its own, for invariant."""
     selection = _selection(recipe.call)
     keys = recipe.in_keys if keys is None else keys
-    return invariances(recipe.row, keys, _SCALARS if selection is None else selection)
+    return invariances(recipe.row, keys, INVARIANT if selection is None else selection)
 
 
 def _selection(call: Call) -> Labels | None:
@@ -116,10 +113,10 @@ def invariant_keys_are_scalars_by_default(f: ModuleSession, x: Any, draw: Any) -
     invariant_keys: "If not provided, the invariant keys are assumed to be those where key dimensions
     ["o3_lambda", "o3_sigma"] are equal to [0, 1]"."""
     selection = _selection(f.written.call)
-    if selection is not None and selection != _SCALARS:
+    if selection is not None and selection != INVARIANT:
         return None
     y = f(x)
-    f.make("other", _selected_by(f.written, _SCALARS if selection is None else None))
+    f.make("other", _selected_by(f.written, INVARIANT if selection is None else None))
     return f.run("z = other(x)"), y
 
 
@@ -153,7 +150,7 @@ def only_what_is_selected_is_invariant(f: ModuleSession, x: Any, draw: Any) -> A
     f.make("module", _selected_by(f.written, selection))
     y = f(x)
     (layer,) = f.written.row.layers
-    activation = f.there(Call(f"torch.nn.{layer.kind}")())
+    activation = f.there(layer.plain(0, 0, x.dtype, invariant=True)())
     pairs = zip(x, of_keys, strict=True)
     return y, with_values(y, [activation(b.values) if is_one else b.values for b, is_one in pairs])
 
@@ -162,16 +159,13 @@ def _selected_by(recipe: Recipe, selection: Labels | None) -> Recipe:
     """The recipe with other invariant_keys, or without them."""
     given = {} if selection is None else {"invariant_keys": selection}
 
-    def of_call(call: Call, by_invariance: bool) -> Call:
-        kwargs = {name: value for name, value in call.kwargs.items() if name != "invariant_keys"}
-        return dataclasses.replace(call, kwargs={**kwargs, **given} if by_invariance else kwargs)
-
-    row, call = recipe.row, recipe.call
-    if row.module != "Sequential":
-        return dataclasses.replace(recipe, call=of_call(call, True))
-    pairs = zip(row.layers, call.args[1:], strict=True)
-    layers = [of_call(layer_call, layer.by_invariance) for layer, layer_call in pairs]
-    return dataclasses.replace(recipe, call=dataclasses.replace(call, args=(call.args[0], *layers)))
+    kind, call = recipe.row.kind, recipe.call
+    for i, (module, of_module) in enumerate(zip(kind.modules, kind.calls(call), strict=True)):
+        if module.by_invariance:
+            kwargs = {n: value for n, value in of_module.kwargs.items() if n != "invariant_keys"}
+            changed = dataclasses.replace(of_module, kwargs={**kwargs, **given})
+            call = kind.with_call(call, i, changed)
+    return dataclasses.replace(recipe, call=call)
 
 
 @law("keyed", "keeps_keys", examples=50)
