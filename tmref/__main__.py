@@ -106,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("list", help="list what there is")
     command.add_argument("what", choices=("laws", "rows", "implementations", "strategies"))
+    command.add_argument("name", nargs="?", metavar="NAME", help="whose rows: the name, or the path")
     command.set_defaults(command=list_)
 
     command = commands.add_parser("reach", help="count how often the strategies meet each corner")
@@ -218,13 +219,14 @@ def bench(options: argparse.Namespace) -> int:
     from rich.progress import track
 
     from .bench.table import measure, plot, show
-    from .bench.work import grid
+    from .bench.work import grid, known_rows
 
     names = _chosen("bench", options.names)
     if names is None or not _usable("bench", options.device):
         return UNUSABLE
     try:
-        cells = grid(options.rows, options.blocks, options.samples, options.passes)
+        rows = known_rows(names)
+        cells = grid(options.rows, options.blocks, options.samples, options.passes, rows)
         if options.plot:
             import matplotlib  # noqa: F401
     except (ImportError, ValueError) as error:
@@ -267,13 +269,22 @@ def _show(paths: Sequence[Path], show: Callable[[Results], None]) -> int:
 
 
 def list_(options: argparse.Namespace) -> int:
-    """List laws with what they demand, rows with their traits, implementations, or the strategies with
-    what they give; all but implementations in Markdown."""
+    """List laws with what they demand, rows with their traits, the catalog's or an implementation's, the
+    implementations, or the strategies with what they give; all but implementations in Markdown."""
     from .implementations import UnknownImplementation, load, names
     from .reports.pages import laws_page, rows_page
     from .strategies.page import page
 
     pages = {"laws": laws_page, "rows": rows_page, "strategies": page}
+    if options.name is not None:
+        if options.what != "rows":
+            print(f"tmref list: {options.what} are nobody's own: leave out the name", file=sys.stderr)
+            return UNUSABLE
+        chosen = _chosen("list", [options.name])
+        if chosen is None:
+            return UNUSABLE
+        print(rows_page(load(chosen[0]).rows), end="")
+        return GOOD
     if options.what in pages:
         print(pages[options.what](), end="")
         return GOOD

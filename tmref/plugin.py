@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from . import verdicts
-from .catalog import DATA, ROWS
+from .catalog import DATA
 from .implementations import Implementation, UnknownImplementation, UnusableDevice, load
 from .laws import LAWS, smoke
 from .laws.checks import cases
@@ -91,7 +91,8 @@ class _Recorder:
         device = str(found[0].device)
         settings = {"effort": config.getoption("tmref_effort"), "selection": config.getoption("-k")}
         laws = {smoke.NAME: "smoke"} | {law.name: law.family for law in LAWS}
-        rows = [NO_ROW, *(row.name for row in (*DATA, *ROWS))]
+        of_all = (row for implementation in found for row in implementation.rows)
+        rows = [NO_ROW, *dict.fromkeys(row.name for row in (*DATA, *of_all))]
         head = verdicts.header(self._versions, laws, rows, _seed(config), settings, device)
         self._report = verdicts.Report(Path(config.getoption("tmref_report")), head)
 

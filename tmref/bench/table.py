@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from ..implementations import load
 from .device import OnDevice, Profile, measure_on_device, profiles
 from .timing import Ratio, machine, rounds
 from .work import AGAIN, TORCH, Cell, first_line, working
@@ -54,6 +55,7 @@ def measure(cells: Iterable[Cell], names: Sequence[str], device: str = "cpu") ->
 
 
 def _timed(cell: Cell, names: Sequence[str], device: str) -> Measured:
+    names = [name for name in names if cell.row in {row.name for row in load(name).rows}]
     work, failed = working(cell, names, device)
     found = Measured(
         cell,

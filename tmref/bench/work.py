@@ -229,6 +229,11 @@ def _in_mode(
     return without_recording
 
 
+def known_rows(names: Sequence[str]) -> list[Row]:
+    """The rows of these implementations: those that several have once, by their names."""
+    return list({row.name: row for name in names for row in load(name).rows}.values())
+
+
 def grid(
     names: Sequence[str],
     blocks: Sequence[int],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..catalog import DATA, ROWS, TRAITS, Row
 from ..laws import LAWS, smoke
@@ -44,12 +44,12 @@ def laws_page() -> str:
     return "\n".join(_laws())
 
 
-def rows_page() -> str:
-    """Every row with its layers and traits, and what each trait means."""
+def rows_page(rows: Sequence[Row] = ROWS) -> str:
+    """Each of the rows with its layers and traits, and what each trait means."""
     traits = (f"| `{name}` | {meaning} |" for name, meaning in TRAITS.items())
     others = ", ".join(f"`{row.name}`" for row in DATA)
     end = f"\nTypes of data, and what isn't about one module, have laws of their own: {others}.\n"
-    return "\n".join([_TRAITS, *traits, _ROWS, *map(_row, ROWS), end])
+    return "\n".join([_TRAITS, *traits, _ROWS, *map(_row, rows), end])
 
 
 def _laws() -> Iterator[str]:
