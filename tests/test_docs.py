@@ -107,7 +107,7 @@ def test_the_example_of_an_adapter_checks_a_library_called_as_metatensors(page, 
 
 
 def test_a_library_on_metatensors_types_inherits_what_is_known(tmp_path):
-    _, example = examples_of("docs/libraries.md")
+    example = examples_of("docs/libraries.md")[1]
     (tmp_path / "my_adapter.py").write_text(example)
     nn = "from types import SimpleNamespace\nfrom metatensor.torch.learn.nn import Linear, Tanh\n"
     (tmp_path / "my_library.py").write_text(
