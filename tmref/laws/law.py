@@ -24,7 +24,9 @@ class Law:
     ``maps`` are options of :func:`tmref.strategies.tensor_maps` for ``x``, ``recipes`` those of
     :func:`tmref.strategies.recipes` for ``f``. Where ``copied``, the sides are the same numbers and not
     two computations of them: no rounding excuses a difference. Where ``rounded``, the law itself rounds:
-    a difference may be excused where the module's arithmetic is exact, too. A law of data is about no
+    a difference may be excused where the module's arithmetic is exact, too. Where ``derived``, the sides
+    are derivatives, or made of them; where ``relative``, the law divides what it compares, so that
+    rounding is that of the sides, whatever the input is. A law of data is about no
     module of the catalog: its ``x`` is drawn from ``given``, where there is one. ``examples`` is how
     many it is tried on, divided over the rows that share their code.
     """
@@ -37,6 +39,8 @@ class Law:
     rounded: bool = False
     examples: int = EXAMPLES
     of_data: bool = False
+    derived: bool = False
+    relative: bool = False
     given: st.SearchStrategy[Any] | None = None
 
     @property
@@ -75,6 +79,8 @@ def law(
     recipes: Mapping[str, Any] | None = None,
     copied: bool = False,
     rounded: bool = False,
+    derived: bool = False,
+    relative: bool = False,
     examples: int = EXAMPLES,
 ) -> Callable[[Callable[..., Any]], Law]:
     """Make a function a law on modules with these traits, for maps and recipes of these options.
@@ -85,7 +91,17 @@ def law(
     if unknown:
         raise ValueError(f"no trait {sorted(unknown)}, there are {list(TRAITS)}")
     options = {"min_blocks": 1, **(maps or {})}
-    return lambda sides: Law(sides, frozenset(traits), options, recipes or {}, copied, rounded, examples)
+    return lambda sides: Law(
+        sides,
+        frozenset(traits),
+        options,
+        recipes or {},
+        copied,
+        rounded,
+        examples,
+        derived=derived,
+        relative=relative,
+    )
 
 
 def data_law(

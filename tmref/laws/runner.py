@@ -43,13 +43,19 @@ _INTERPRETER = "The following operation failed in the TorchScript interpreter"
 
 @dataclass
 class Draw:
-    """What a law draws with: from Hypothesis, or from what is pinned; remembered by label."""
+    """What a law draws with: from Hypothesis, or from what is pinned; remembered by label.
+
+    What the sides of the law are multiplied by, it draws as a ``factor``: of that rounding depends.
+    """
 
     source: Callable[[st.SearchStrategy[Any], str], Any]
     drawn: dict[str, Any] = field(default_factory=dict)
+    factors: dict[str, Any] = field(default_factory=dict)
 
-    def __call__(self, strategy: st.SearchStrategy[Any], label: str) -> Any:
+    def __call__(self, strategy: st.SearchStrategy[Any], label: str, *, factor: bool = False) -> Any:
         self.drawn[label] = self.source(strategy, label)
+        if factor:
+            self.factors[label] = self.drawn[label]
         return self.drawn[label]
 
 
@@ -105,7 +111,7 @@ def try_example(
     difference = compare(*sides)
     is_of_values = difference is not None and not isinstance(difference.right, Refused)
     if is_of_values and isinstance(session, ModuleSession) and rounds(law, session.recipe.row):
-        tolerance = tolerance_for(session, sides, draw.drawn)
+        tolerance = tolerance_for(session, law, sides, draw.factors)
         difference = compare(*sides, tolerance)
     if not difference:
         return None

@@ -36,6 +36,8 @@ class Session:
         self.device = implementation.device
         self.steps: list[Step] = []
         self.notes: dict[str, Any] = {}
+        #: All maps that lines were given, as they were then: what modules were called on.
+        self.inputs: list[TensorMap] = []
         self._names: dict[str, Any] = {**MODULES, **implementation.names_in_code()}
 
     def __getitem__(self, name: str) -> Any:
@@ -59,6 +61,7 @@ class Session:
         """What :meth:`run` gives, or Refused where the code raises."""
         compiled, name, is_expression = _compiled(code)
         before = {key: _copy(value) for key, value in given.items()}
+        self.inputs += _maps_in(before)
         try:
             with quiet():
                 for key, value in given.items():
@@ -124,6 +127,14 @@ def _compiled(code: str) -> tuple[CodeType, str, bool]:
         return compile(code, "<law>", "eval"), "result", True
     target = last.targets[0] if isinstance(last, ast.Assign) else None
     return compile(code, "<law>", "exec"), target.id if isinstance(target, ast.Name) else "", False
+
+
+def _maps_in(value: Any) -> list[TensorMap]:
+    """The maps in a nest of lists and dictionaries."""
+    if isinstance(value, TensorMap):
+        return [value]
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [tensor for item in items for tensor in _maps_in(item)]
 
 
 def _copy(value: Any) -> Any:

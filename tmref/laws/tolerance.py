@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -19,20 +21,41 @@ def rounds(law: Law, row: Row) -> bool:
     return law.rounded or not (row.exact or law.copied)
 
 
-def tolerance_for(session: ModuleSession, sides: Any, drawn: dict[str, Any]) -> Tolerance:
+def tolerance_for(
+    session: ModuleSession, law: Law, sides: Any, factors: Mapping[str, Any] | None = None
+) -> Tolerance:
     """The one tolerance there is: from plain torch's own error, and the magnitude of what is summed.
 
-    The magnitude is the largest that the kind of the module bounds the terms by, after each of its
-    layers, times that of the sides and of what was drawn: an upper bound for sums of their products.
+    The kind of the module bounds its terms for every input that it was given, under whatever name. They
+    are multiplied by the ``factors`` of the sides that were drawn, and for derivatives by what else
+    these are products of: the sides themselves, and explicit gradients. No other number counts: none
+    that was drawn besides, and none of the input where the law is ``relative``.
     """
-    terms = max(1.0, magnitude(sides)) * max(1.0, magnitude(list(drawn.values())))
-    inputs = [step.given["x"] for step in session.steps if isinstance(step.given.get("x"), TensorMap)]
-    if session.recipe.twins is None:
-        return Tolerance(0.0, terms * max(1.0, magnitude(inputs)))
-    error, largest = 0.0, 1.0
+    factor = prod(max(1.0, magnitude(value)) for value in (factors or {}).values())
+    size, inputs = magnitude(sides), session.inputs
+    if law.relative:
+        return Tolerance(0.0, factor * max(1.0, size))
+    if session.recipe.twins is None:  # nobody bounds the terms
+        return Tolerance(0.0, factor * max(1.0, size) * max(1.0, magnitude(inputs)))
+    of_gradients = [
+        [gradient.values for _, gradient in block.gradients()] for x in inputs for block in x
+    ]
+    is_derived = law.derived or any(of_gradients)
+    error, terms = _of_forwards(session, inputs, is_derived)
+    if is_derived:
+        terms = max(1.0, terms) * max(1.0, size) * max(1.0, magnitude(of_gradients))
+    return Tolerance(error, factor * max(terms, size))
+
+
+def _of_forwards(
+    session: ModuleSession, inputs: Sequence[TensorMap], is_derived: bool
+) -> tuple[float, float]:
+    """How far plain torch is from the float64 result at most, for all of the inputs, and the largest of
+    the terms that are summed: for derivatives after any of the layers."""
     twin, kind = session.twin, session.recipe.row.kind
     exact = Twin(session.recipe)
     exact.modules.double()
+    error = terms = 0.0
     with torch.no_grad():
         for parameter, now in zip(exact.modules.parameters(), twin.modules.parameters(), strict=True):
             parameter.copy_(now)
@@ -42,9 +65,9 @@ def tolerance_for(session: ModuleSession, sides: Any, drawn: dict[str, Any]) -> 
                     continue
                 module, values = exact.module(key), block.values.double()
                 error = max(error, magnitude(twin.module(key)(block.values).double() - module(values)))
-                bounds = kind.bounds(module, values, values.abs(), 1.0)
-                largest = max(largest, magnitude(bounds))
-    return Tolerance(error, terms * largest)
+                bounds = kind.bounds(module, values, values.abs(), 1.0 if is_derived else 0.0)
+                terms = max(terms, magnitude(bounds if is_derived else bounds[-1]))
+    return error, terms
 
 
 def magnitude(value: Any) -> float:

@@ -15,18 +15,18 @@ from ..session import ModuleSession
 from ..twin import differentiate
 
 
-@law()
+@law(derived=True)
 def derivatives_are_those_of_plain_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Autograd's derivatives by the input's values and by the parameters are those of the torch
     modules, for any cotangents. [torch] a module on maps is built of differentiable operations."""
     x = require_grad(x)
     twins = f.twin(x)
-    cotangents = draw(like(with_values(f(x), twins)), label="cotangents")
+    cotangents = draw(like(with_values(f(x), twins)), label="cotangents", factor=True)
     expected = differentiate(twins, x, f.twin.parameters(), cotangents)
     return f.derivatives(x, cotangents), expected
 
 
-@law("pure", examples=40)
+@law("pure", derived=True, examples=40)
 def second_derivatives_are_those_of_plain_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The derivatives of derivatives by the input, by the input and by the parameters, are those of the
     torch modules. [torch] what is differentiable is so twice, as for training on forces."""
@@ -34,8 +34,8 @@ def second_derivatives_are_those_of_plain_torch(f: ModuleSession, x: Any, draw: 
         x = map_values(lambda v: torch.where(v == 0, 1, v), x)
     f.run("inputs = [x.block(i).values.requires_grad_() for i in range(len(x.keys))]", x=x)
     y = f.run("y = module(x)")
-    cotangents = [b.values for b in draw(like(y), label="cotangents")]
-    directions = [b.values for b in draw(like(x), label="directions")]
+    cotangents = [b.values for b in draw(like(y), label="cotangents", factor=True)]
+    directions = [b.values for b in draw(like(x), label="directions", factor=True)]
     f.run("outputs = [y.block(i).values for i in range(len(x.keys))]")
     f.run(_FIRST, cotangents=cotangents)
     f.run(_TOTAL, directions=directions)
@@ -81,7 +81,7 @@ def outputs_require_gradients_where_those_of_plain_torch_do(f: ModuleSession, x:
         return flags, [value.requires_grad for value in f.twin(with_values(x, values))]
 
 
-@law(maps={"dtypes": st.just(torch.float64)}, examples=30)
+@law(maps={"dtypes": st.just(torch.float64)}, derived=True, examples=30)
 def steps_of_an_optimizer_are_those_on_plain_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """After steps of SGD, the parameters and the output are those of the torch modules after the same
     steps. [torch] optimizers change the parameters of a module, and the next forward uses them."""

@@ -47,7 +47,7 @@ _LOSS = "y = module(x)\nloss = sum(y.block(i).values.sum() for i in range(len(y.
 _ACTIONS = st.sampled_from([*_DONE, *_REMADE, "stepped", "stepped", "loaded"])
 
 
-@law("deterministic", maps={"dtypes": st.just(torch.float64)}, examples=60)
+@law("deterministic", maps={"dtypes": st.just(torch.float64)}, derived=True, examples=60)
 def whatever_is_done_plain_torch_does_the_same(f: ModuleSession, x: Any, draw: Any) -> Any:
     """After every one of a list of actions, parameters and output are those of plain torch's modules, to
     which the same was done: steps of SGD, conversions, copies, pickling, saving and loading, freezing,

@@ -55,7 +55,7 @@ def every_value_stands_for_itself(f: ModuleSession, x: Any, draw: Any) -> Any:
 @law("linear")
 def linear_up_to_its_bias(f: ModuleSession, x: Any, draw: Any) -> Any:
     """f(ax + y) - f(0) = a(f(x) - f(0)) + f(y) - f(0). [maths] y = xWᵀ + b."""
-    a = draw(dyadic_numbers(), label="a")
+    a = draw(dyadic_numbers(), label="a", factor=True)
     y = draw(like(x), label="y")
     zero = f(zeros_like(x))
     left = map_values(torch.sub, f(map_values(lambda p, q: a * p + q, x, y)), zero)

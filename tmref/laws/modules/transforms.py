@@ -27,7 +27,7 @@ def a_functional_call_uses_the_parameters_given(f: ModuleSession, x: Any, draw: 
     return [y, f.parameters()], [with_values(y, f.twin(x)), before]
 
 
-@law("keyed", "pure", examples=10)
+@law("keyed", "pure", derived=True, examples=10)
 def transforms_of_functions_go_through_modules(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.vmap over stacked parameters gives the stacked values of every block, and torch.func.grad
     the derivatives. [torch] torch.func's transforms take functions of tensors, as functional_call
@@ -61,7 +61,7 @@ def _double(f: ModuleSession) -> None:
             parameter.mul_(2)
 
 
-@law("composed", examples=5)
+@law("composed", derived=True, examples=5)
 def a_compiled_module_does_what_the_module_does(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.compile gives a module of the same outputs, for other values too, and of the same
     derivatives. [torch] torch.compile optimizes a module; eager mode says what it returns."""
