@@ -52,7 +52,7 @@ def laws():
 @pytest.fixture(scope="session")
 def rows():
     """The rows of the catalog by their names."""
-    return {row.name: row for row in (*DATA, *ROWS)}
+    return {row.name: row for row in (*DATA, *ROWS, *_PLANTED.OWN_ROWS)}
 
 
 @pytest.fixture

@@ -116,7 +116,8 @@ class Reversed(torch.nn.Module):
 def test_rounding_excuses_nothing_where_nothing_is_computed(law):
     """One bit of difference between the sides, on a row whose values round, is a failure."""
     assert isinstance(law, Law)
-    row = next(row for row in catalog.ROWS if law.applies_to(row) and not row.exact)
+    rows = [row for row in catalog.ROWS if law.applies_to(row) and not row.exact]
+    row = next((row for row in rows if "sized" in row.traits), rows[0])  # of parameters, if possible
 
     def sides(f, x, draw):
         left, right = law.sides(f, x, draw)

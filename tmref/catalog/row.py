@@ -68,6 +68,7 @@ _ANY_MODULE_MAP = {
     "keeps_keys",
     "keeps_samples",
     "keeps_components",
+    "label_free",
     "pure",
     "per_block",
     "per_sample",

@@ -7,6 +7,8 @@ TRAITS: dict[str, str] = {
     "keeps_keys": "the keys of the input are the keys of the output, in order",
     "keeps_samples": "every block keeps its samples",
     "keeps_components": "every block keeps its components",
+    "keeps_properties": "every block keeps its properties",
+    "label_free": "it reads no names and integers of samples, components and properties",
     "pure": "a forward leaves its input as it was",
     "per_block": "the output of a block depends on that block alone",
     "per_sample": "the output of a sample depends on that sample alone",

@@ -11,24 +11,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from hypothesis import strategies as st
 
-from ..block import TensorBlock
-from ..catalog import DATA, TRAITS, Call, Kind, Recipe, Row, set_parameters
+from ..catalog import DATA, TRAITS, Kind, Row
 from ..implementations import Implementation, load
-from ..labels import LabelsEntry
-from ..strategies import array_values
-from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
 from . import runner, smoke
 from .answer import OnFail, answer, checked, law_names, with_expected
 from .chapters import LAWS
 from .law import Law, law
+from .premises import Inputs
 from .session import ModuleSession
 from .sources import code_of
-from .twin import quiet
-
-Twins = Callable[[LabelsEntry, TensorBlock], torch.nn.Module]
+from .subject import Twins, own_recipes
 
 
 @dataclass(frozen=True)
@@ -193,15 +187,16 @@ def check_module(
     subject.nn, subject.known = SimpleNamespace(**{**vars(base.nn), "build": build}), ()
     name = getattr(build, "__name__", type(build).__name__)
     subject.imports = (*base.imports, *code_of(build, "build", base.names_in_code()))
-    row = Row(name, Kind("build"), frozenset(traits))
+    row = Row(name, Kind("build"), frozenset(traits), maps or {})
+    Inputs.taken(row.maps).maps()  # unusable options are said at once
 
     def verdict_on(law: Law, shrink: bool = True) -> Verdict:
-        law = dataclasses.replace(law, maps={**law.maps, **(maps or {})}, recipes={})
+        law = dataclasses.replace(law, recipes={})
         return runner.check(
             law,
             row,
             subject,
-            recipes=lambda row, x: _recipes(row, x, subject, twin),
+            recipes=lambda row, x: own_recipes(row, x, subject, twin),
             examples=law.examples_on(row, effort),
             hypothesis_seed=seed,
             shrink=shrink,
@@ -217,6 +212,8 @@ def check_module(
     of_trait = {law.name: law.traits for law in LAWS}
     for trait in traits:
         about = [v for v in verdicts if trait in of_trait[v.law]]
+        if any(trait in law.traits and law.inputs(row).empty for law in LAWS if law.applies_to(row)):
+            continue  # there is no map that it could be tested on
         if not any(v.verdict != UNTESTED for v in about):
             reason = about[0].message if about else "its laws need other traits, too"
             failed.append(_untested(f"the trait {trait}", reason, made))
@@ -224,24 +221,39 @@ def check_module(
         failed = failed or verdicts
     if failed:
         return answer(verdicts, failed, on_fail)
-    held, broken = [], []
-    for trait in TRAITS:
-        if trait in traits:
-            continue
-        # what can be compiled or exported says nothing about it
-        laws = [law for law in LAWS if trait in law.traits and law.family != "transforms"]
-        tried = (verdict_on(law, False) for law in laws if law.traits <= {*traits, trait})
-        found = {v.law: v.verdict for v in tried}
-        by = [name for name, verdict in found.items() if verdict in (FAIL, ERROR)]
-        if by:
-            broken.append(f"\n    {trait}, by {', '.join(by)}")
-        elif PASS in found.values():
-            held.append(trait)
+    tried = _tried_traits(traits, verdicts, lambda law: verdict_on(law, False))
+    held = [trait for trait, by in tried.items() if not by]
     if held:
         print(f"{name}: held but not declared: {', '.join(held)}")
-    if broken:
-        print(f"{name}: did not hold:{''.join(broken)}")
+    if len(held) < len(tried):
+        print(f"{name}: did not hold:")
+    for trait, by in tried.items():
+        if by:
+            print(f"    {trait}, by {', '.join(by)}")
     return verdicts
+
+
+def _tried_traits(
+    declared: Sequence[str], verdicts: Sequence[Verdict], check: Callable[[Law], Verdict]
+) -> dict[str, list[str]]:
+    """The traits that are not declared and could be tested, with the laws that say that they don't hold,
+    none where they do. One that holds may be what the laws of others need."""
+    found = {v.law: v.verdict for v in verdicts}
+    holds: set[str] = set()
+    fails: dict[str, list[str]] = {}
+    before: object = None
+    while before != (holds, set(fails)):
+        before = set(holds), set(fails)
+        for trait in TRAITS.keys() - {*declared, *fails}:
+            laws = [law for law in LAWS if trait in law.traits <= {*declared, *holds, trait}]
+            # what can be compiled or exported says nothing about it
+            laws = [law for law in laws if law.family != "transforms"]
+            found.update({law.name: check(law).verdict for law in laws if law.name not in found})
+            kinds = {found[law.name] for law in laws}
+            (holds.add if PASS in kinds and kinds <= {PASS, UNTESTED} else holds.discard)(trait)
+            if kinds & {FAIL, ERROR}:
+                fails[trait] = [law.name for law in laws if found[law.name] in (FAIL, ERROR)]
+    return {trait: fails.get(trait, []) for trait in TRAITS if trait in holds or trait in fails}
 
 
 def _remedy(implementation: Implementation) -> str:
@@ -266,48 +278,3 @@ def _not_tried(
 def _untested(law: str, reason: str | None, like: Verdict) -> Verdict:
     """A verdict on the module that another one is on."""
     return Verdict(law, like.row, like.implementation, like.version, UNTESTED, message=reason)
-
-
-@dataclass(frozen=True)
-class _Twin:
-    """The plain torch module of one block, with parameters of its own or the initial ones."""
-
-    make: Twins
-    key: LabelsEntry
-    block: TensorBlock
-    parameters: tuple[torch.Tensor, ...] | None = None
-
-    def __call__(self) -> torch.nn.Module:
-        module = self.make(self.key, self.block)
-        if self.parameters is not None:
-            set_parameters(list(module.parameters()), self.parameters)
-        return module
-
-    def with_initial_parameters(self) -> _Twin:
-        return dataclasses.replace(self, parameters=None)
-
-
-@st.composite
-def _recipes(
-    draw: st.DrawFn, row: Row, x: TensorMap, implementation: Implementation, twin: Twins | None
-) -> Recipe:
-    """The one way to make the module, with drawn parameters."""
-    call = Call("build", (x,))
-    twins = [_Twin(twin, key, block) for key, block in x.items()] if twin else []
-    with quiet():
-        if twin is None:
-            try:
-                made = [list(implementation.make(call).parameters())]
-            except Exception:
-                return Recipe(row, call, x.keys, None, None)  # the law will meet it again, and say so
-        else:
-            made = [list(t().parameters()) for t in twins]
-    sizes = [p.numel() for of_key in made for p in of_key]
-    numbers = draw(array_values(shapes=st.just((sum(sizes),)), dtypes=st.just(x.dtype)))
-    pieces = iter(numbers.split(sizes)) if sizes else iter(())
-    values = [tuple(next(pieces).reshape(p.shape).clone() for p in of_key) for of_key in made]
-    call = dataclasses.replace(call, parameters=tuple(v for of_key in values for v in of_key))
-    if twin is None:
-        return Recipe(row, call, x.keys, None, None)
-    with_values = (dataclasses.replace(t, parameters=v) for t, v in zip(twins, values, strict=True))
-    return Recipe(row, call, x.keys, tuple(with_values), None)

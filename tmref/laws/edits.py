@@ -28,10 +28,38 @@ def with_values(x: TensorMap, values: Sequence[torch.Tensor]) -> TensorMap:
     )
 
 
+def by_twin(f: ModuleSession, y: TensorMap, x: TensorMap) -> TensorMap:
+    """The map ``y`` with what plain torch makes of the values of ``x`` under the same keys."""
+    if len(y) != len(x):
+        raise ValueError(f"there are {len(y)} blocks, where the twins give {len(x)}")
+    of_keys = dict(zip(x.keys._entries(), f.twin(x), strict=True))
+    return with_values(y, [of_keys[entry] for entry in y.keys._entries()])
+
+
 def map_values(function: Callable[..., torch.Tensor], *maps: TensorMap) -> TensorMap:
     """The first map with ``function`` of the values of all of them, block by block."""
     values = ([block.values for block in tensor] for tensor in maps)
     return with_values(maps[0], list(map(function, *values)))
+
+
+#: What must hold for laws of labels that mean nothing to a module.
+LABEL_FREE = ("deterministic", "keeps_keys", "keeps_samples", "keeps_components", "label_free")
+
+
+def with_properties(
+    f: ModuleSession, expected: TensorMap, given: TensorMap, found: TensorMap
+) -> TensorMap:
+    """The output that is expected, with the properties that it must have: those of the map that was
+    ``given`` where they are kept, those that were asked for, or whichever were ``found``."""
+    if "keeps_properties" in f.recipe.row.traits:
+        like = given
+    elif f.recipe.properties is None:
+        like = found
+    else:
+        return expected
+    pairs = zip(expected, like, strict=True)
+    blocks = [TensorBlock(b.values, b.samples, b.components, p.properties) for b, p in pairs]
+    return TensorMap(expected.keys, blocks)
 
 
 def with_keys(x: TensorMap, keys: Labels) -> TensorMap:
@@ -46,6 +74,17 @@ def accepted(f: ModuleSession, x: TensorMap) -> tuple[TensorMap, TensorMap]:
         return x, y
     plain = with_values(x, [block.values for block in x])
     return plain, f(plain)
+
+
+def kept(y: Any) -> Any:
+    """What a module returned, with copies of its numbers: nothing that is done later changes them."""
+    if isinstance(y, TensorMap):
+        return TensorMap(y.keys, [b._map_values(lambda v: v.detach().clone()) for b in y])
+    if isinstance(y, torch.Tensor):
+        return y.detach().clone()
+    if isinstance(y, dict):
+        return {name: kept(item) for name, item in y.items()}
+    return type(y)(map(kept, y)) if type(y) in (list, tuple) else y
 
 
 def zeros_like(x: TensorMap) -> TensorMap:

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ..catalog import DATA, ROWS, TRAITS, Row, rows_like
-from ..strategies import tensor_maps
+from .premises import Inputs, Premise, inputs
 
 #: How many examples a law is tried on, divided over the rows that share their code.
 EXAMPLES = 100
@@ -19,9 +19,13 @@ EXAMPLES = 100
 @dataclass(frozen=True)
 class Law:
     """A property that every module with the ``traits`` has. ``sides(f, x, draw)`` returns what must be
-    equal, or None where nothing is left to compare (a refusal that is allowed).
+    equal: two sides that were refused are. Where it compares nothing, it returns the refusal, which it
+    allows; Nothing, with the reason; or None, where another example would have something to compare.
 
-    ``maps`` are options of :func:`tmref.strategies.tensor_maps` for ``x``, ``recipes`` those of
+    ``maps`` are options of :func:`tmref.strategies.tensor_maps` for ``x``, beyond what the row says;
+    ``needs`` what else it needs to say anything. ``ways`` are lines of code, of which ``f.ways`` has
+    those that the implementation doesn't refuse for a plain map. Where it is ``tried``, modules of one's
+    own may refuse what it does with them: nobody promised it. ``recipes`` are options of
     :func:`tmref.strategies.recipes` for ``f``. Where ``copied``, the sides are the same numbers and not
     two computations of them: no rounding excuses a difference. Where ``rounded``, the law itself rounds:
     a difference may be excused where the module's arithmetic is exact, too. Where ``derived``, the sides
@@ -31,9 +35,12 @@ class Law:
     many it is tried on, divided over the rows that share their code.
     """
 
-    sides: Callable[..., tuple[Any, Any] | None]
+    sides: Callable[..., Any]
     traits: frozenset[str]
     maps: Mapping[str, Any] = field(default_factory=dict)
+    needs: tuple[Premise, ...] = ()
+    ways: tuple[str, ...] = ()
+    tried: bool = False
     recipes: Mapping[str, Any] = field(default_factory=dict)
     copied: bool = False
     rounded: bool = False
@@ -68,14 +75,18 @@ class Law:
         share = [like for like in rows_like(row, rows) if self.applies_to(like)]
         return max(1, ceil(self.examples * effort / max(1, len(share))))
 
-    def inputs(self, row: Row) -> st.SearchStrategy[Any]:
-        """What ``x`` is drawn from."""
-        return tensor_maps(**{**row.maps, **self.maps}) if self.given is None else self.given
+    def inputs(self, row: Row) -> Inputs:
+        """The maps that the row takes and the law is about: what ``x`` is drawn from, unless it is
+        ``given``."""
+        return inputs(row, self.maps)
 
 
 def law(
     *traits: str,
     maps: Mapping[str, Any] | None = None,
+    needs: Sequence[Premise] = (),
+    ways: Sequence[str] = (),
+    tried: bool = False,
     recipes: Mapping[str, Any] | None = None,
     copied: bool = False,
     rounded: bool = False,
@@ -91,17 +102,16 @@ def law(
     if unknown:
         raise ValueError(f"no trait {sorted(unknown)}, there are {list(TRAITS)}")
     options = {"min_blocks": 1, **(maps or {})}
-    return lambda sides: Law(
-        sides,
-        frozenset(traits),
-        options,
-        recipes or {},
-        copied,
-        rounded,
-        examples,
-        derived=derived,
-        relative=relative,
-    )
+    how: dict[str, Any] = {
+        "recipes": recipes or {},
+        "copied": copied,
+        "rounded": rounded,
+        "derived": derived,
+        "relative": relative,
+        "examples": examples,
+    }
+    premises: dict[str, Any] = {"needs": tuple(needs), "ways": tuple(ways), "tried": tried}
+    return lambda sides: Law(sides, frozenset(traits), options, **premises, **how)
 
 
 def data_law(
@@ -109,6 +119,7 @@ def data_law(
     given: st.SearchStrategy[Any] | None = None,
     *,
     maps: Mapping[str, Any] | None = None,
+    ways: Sequence[str] = (),
     examples: int = EXAMPLES,
 ) -> Callable[[Callable[..., Any]], Law]:
     """Make a function a law on a kind of data, one of :data:`tmref.catalog.DATA`: no module of the
@@ -117,6 +128,5 @@ def data_law(
     kinds = [row.name for row in DATA]
     if kind not in kinds:
         raise ValueError(f"no kind of data {kind!r}, there are {kinds}")
-    return lambda sides: Law(
-        sides, frozenset({kind}), maps or {}, {}, True, examples=examples, of_data=True, given=given
-    )
+    how: dict[str, Any] = {"ways": tuple(ways), "copied": True, "examples": examples, "given": given}
+    return lambda sides: Law(sides, frozenset({kind}), maps or {}, of_data=True, **how)

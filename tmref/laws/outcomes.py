@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from unittest import SkipTest
 
 
@@ -16,3 +17,18 @@ class Untested(SkipTest):
 
 class NotOffered(Untested):
     """The law is about something that the implementation does not offer."""
+
+
+class NotTaken(Exception):
+    """What a law makes of its input is none that the row takes; the message says why."""
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """What a law returns that has nothing to compare in an example, and won't have in one like it."""
+
+    reason: str
+
+
+NO_STATE = Nothing("the module has no state: neither parameters nor buffers")
+NO_PARAMETERS = Nothing("the module has no parameters")

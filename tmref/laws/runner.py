@@ -5,16 +5,18 @@ from __future__ import annotations
 import functools
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import SkipTest
 
 import torch
-from hypothesis import Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase
-from hypothesis.errors import Flaky, HypothesisException
+from hypothesis.errors import Flaky, HypothesisException, InvalidArgument, Unsatisfiable
 
 from ..catalog import Recipe, Row
 from ..compare import Difference, Refused, Tolerance, compare
@@ -24,7 +26,8 @@ from ..strategies._settings import settings_of_our_own
 from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
 from .law import Law
-from .outcomes import NotOffered, Raised, Untested
+from .outcomes import Nothing, NotOffered, NotTaken, Raised, Untested
+from .premises import TWIN, is_plain, is_written, plain_data, promised
 from .script import ScriptWriter, Shown, path_to
 from .session import ModuleSession, Session
 from .smoke import NAME, Lost, search
@@ -83,40 +86,67 @@ class LawBroken(Exception):
 
 
 def try_example(
-    law: Law, implementation: Implementation, recipe: Recipe | None, x: Any, draw: Draw
-) -> LawBroken | None:
-    """What breaks the law on one example, or None where it holds.
+    law: Law,
+    implementation: Implementation,
+    recipe: Recipe | None,
+    x: Any,
+    draw: Draw,
+    ways: Sequence[str] | None = None,
+) -> LawBroken | Nothing | None:
+    """What breaks the law on one example, or None where it holds; Nothing where nothing was compared.
 
-    Raises Untested where it can't be tried.
+    Raises Untested where it can't be tried. ``ways`` are those of the law's that are offered.
     """
     before = x.copy() if isinstance(x, TensorMap) else x
     session: Session | None = None
+    ways = law.ways if ways is None else ways
     try:
-        session = Session(implementation) if recipe is None else ModuleSession(implementation, recipe)
+        if recipe is None:
+            session = Session(implementation, ways)
+        else:
+            session = ModuleSession(implementation, recipe, ways, x)
+            if TWIN in law.needs and not is_written(recipe.row):
+                session.require_steady_twin(x)
         sides = law.sides(session, x, draw)
         if session.device != CPU:
             sides = on_cpu(sides)
+    except NotTaken as reason:
+        return Nothing(str(reason))
     except Raised as raised:
         error = raised.__cause__
-        words = f"{raised}: {type(error).__name__}: {_first_line(error)}" if error else str(raised)
+        words = f"{raised}: {_in_words(error)}" if error else str(raised)
+        refused = _not_promised(law, recipe.row, before) if error and recipe else None
+        if refused:
+            return Nothing(f"{refused}: {words}")
         return LawBroken(ERROR, words, _example(recipe, before, draw, session), session)
     except (Untested, HypothesisException):
         raise
     except Exception as error:  # what came back has not even the shape that the law speaks of
         words = f"the sides can't be compared: {type(error).__name__}: {_first_line(error)}"
         return LawBroken(FAIL, words, _example(recipe, before, draw, session), session)
-    if sides is None:
-        return None
+    if isinstance(sides, Refused):
+        return Nothing(f"it is refused: {_in_words(sides.error)}")
+    if sides is None or isinstance(sides, Nothing):
+        return sides or Nothing("")
     tolerance = None
-    difference = compare(*sides)
+    left, right = sides
+    difference = compare(left, right)
     is_of_values = difference is not None and not isinstance(difference.right, Refused)
     if is_of_values and isinstance(session, ModuleSession) and rounds(law, session.recipe.row):
         tolerance = tolerance_for(session, law, sides, draw.factors)
-        difference = compare(*sides, tolerance)
+        difference = compare(left, right, tolerance)
     if not difference:
         return None
     example = _example(recipe, before, draw, session)
-    return LawBroken(FAIL, difference.words, example, session, difference, sides[0], tolerance)
+    return LawBroken(FAIL, difference.words, example, session, difference, left, tolerance)
+
+
+def _not_promised(law: Law, row: Row, x: TensorMap) -> str | None:
+    """What is refused that was never promised, in words; None where all of it was."""
+    why_not = promised(row).why_not(x)
+    if why_not is not None:
+        return f"maps {why_not} are refused"
+    return "it is refused" if law.tried and not is_written(row) else None
 
 
 def _example(recipe: Recipe | None, x: Any, draw: Draw, session: Session | None) -> Example:
@@ -126,6 +156,10 @@ def _example(recipe: Recipe | None, x: Any, draw: Draw, session: Session | None)
 
 def _unreliable(error: Flaky) -> str:
     return f"the same example gave different verdicts when it was repeated: {_first_line(error)}"
+
+
+def _in_words(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {_first_line(error)}" if error else "without a word"
 
 
 def _first_line(error: BaseException) -> str:
@@ -150,8 +184,9 @@ def check(
     started = time.perf_counter()
     with random_numbers_kept(implementation.device):
         known = [k for k in getattr(implementation, "known", ()) if _concerns(k, law, row)]
-        how = _settings(examples or law.examples_on(row), database, shrink)
-        _search(verdict, law, row, implementation, known, recipes, how, hypothesis_seed)
+        how = functools.partial(_settings, database=database, shrink=shrink)
+        number = examples or law.examples_on(row)
+        _search(verdict, law, row, implementation, known, recipes, how, number, hypothesis_seed)
         if verdict.verdict in (PASS, UNTESTED):
             _replay(verdict, law, row, implementation, known)
     verdict.seconds = round(time.perf_counter() - started, 3)
@@ -164,6 +199,7 @@ def _settings(examples: int, database: Path | None, shrink: bool) -> settings:
         max_examples=examples,
         database=None if database is None else DirectoryBasedExampleDatabase(database),
         phases=[*phases, Phase.shrink] if shrink else phases,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
 
 
@@ -178,47 +214,168 @@ def _search(
     implementation: Implementation,
     known: Sequence[Known],
     recipes: Recipes,
-    how: settings,
+    how: Callable[[int], settings],
+    number: int,
     hypothesis_seed: int,
 ) -> None:
     """Look for an example that breaks the law, where no known failure is to be expected."""
-    found = False
+    tally = _Tally()
     inputs = law.inputs(row)
+    given_x: st.SearchStrategy[Any] = st.nothing()
+    ways: Sequence[str] = ()
 
     def try_one(data: st.DataObject) -> None:
-        nonlocal found
-        x = data.draw(inputs, label="x")
+        x = data.draw(given_x, label="x")
         recipe = None if law.of_data else data.draw(recipes(row, x, **law.recipes), label="recipe")
+        _require(law, implementation, row, recipe)
         if any(entry.covers(recipe, x) for entry in known):
             return
         draw = Draw(lambda s, label: data.draw(s, label))
-        broken = try_example(law, implementation, recipe, x, draw)
-        if not found:
-            verdict.examples += 1
-        if broken and not any(entry.covers(recipe, x, broken.example.draws) for entry in known):
-            found = True
+        broken = try_example(law, implementation, recipe, x, draw, ways)
+        if isinstance(broken, Nothing):
+            tally.nothing(broken.reason)
+        elif broken and not any(entry.covers(recipe, x, broken.example.draws) for entry in known):
+            tally.broken()
             raise broken
+        else:
+            tally.holds()
 
-    @how  # after the seed, which takes the database away
-    @seed(hypothesis_seed)
-    @given(st.data())
-    def test(data: st.DataObject) -> None:
-        # Hypothesis tokenizes the source of this function in every case: it is short
-        try_one(data)
+    def search(examples: int) -> None:
+        @how(examples)  # after the seed, which takes the database away
+        @seed(hypothesis_seed)
+        @given(st.data())
+        def test(data: st.DataObject) -> None:
+            # Hypothesis tokenizes the source of this function in every case: it is short
+            try_one(data)
+
+        test()
 
     try:
-        test()
+        _require(law, implementation, row, None)
+        if law.given is None and inputs.empty:
+            raise NotOffered(inputs.empty)
+        given_x = inputs.maps() if law.given is None else law.given
+        ways = _ways(law, row, implementation, recipes)
+        search(number)
+        if not tally.compared and not known:
+            # few examples were asked for: go on until one compares something
+            tally.is_enough = 1
+            search(max(number, law.examples_on(row)))
     except LawBroken as broken:
         _describe(verdict, broken, implementation)
+    except _Enough:
+        verdict.message = tally.refused or None
     except Untested as reason:
-        verdict.verdict, verdict.examples, verdict.message = UNTESTED, 0, str(reason)
+        tally = _Tally()
+        verdict.verdict, verdict.message = UNTESTED, str(reason)
         verdict.offered = not isinstance(reason, NotOffered)
+    except (Unsatisfiable, InvalidArgument) as invalid:
+        if law.of_data or is_written(row):
+            raise
+        verdict.verdict, verdict.offered = UNTESTED, False
+        verdict.message = f"no map that the law is about could be drawn: {_first_line(invalid)}"
     except Flaky as error:
         verdict.verdict = ERROR
         verdict.message = _unreliable(error)
     else:
-        if not verdict.examples and not known:
-            verdict.verdict, verdict.message = UNTESTED, "no example exercised the law"
+        if not tally.compared and not known:
+            verdict.verdict, verdict.offered = UNTESTED, not tally.reasons
+            verdict.message = tally.reason or "no example exercised the law"
+        elif tally.refused:
+            verdict.message = tally.refused
+    verdict.examples += tally.compared
+
+
+class _Enough(SkipTest):
+    """An example compared something, and one is enough."""
+
+
+@dataclass
+class _Tally:
+    """What became of the examples: how many ``compared`` something, and why others didn't."""
+
+    compared: int = 0
+    found: bool = False
+    reasons: Counter[str] = field(default_factory=Counter)
+    is_enough: int | None = None
+
+    def nothing(self, reason: str) -> None:
+        """One compared nothing."""
+        if reason and not self.found:
+            self.reasons[reason] += 1
+
+    def holds(self) -> None:
+        """One compared something, and the law holds. Raises _Enough where that is enough."""
+        if self.found:  # it is being shrunk
+            return
+        self.compared += 1
+        if self.compared == self.is_enough:
+            raise _Enough("one example is enough")
+
+    def broken(self) -> None:
+        """One breaks the law."""
+        self.compared += not self.found
+        self.found = True
+
+    @property
+    def reason(self) -> str:
+        """Why most of those that compared nothing didn't."""
+        return self.reasons.most_common(1)[0][0] if self.reasons else ""
+
+    @property
+    def refused(self) -> str:
+        """What was refused that nobody promised."""
+        found = [reason for reason in self.reasons if reason.startswith("maps ")]
+        return found[0] if found else ""
+
+
+def _require(law: Law, implementation: Implementation, row: Row, recipe: Recipe | None) -> None:
+    """Raise NotOffered where a premise of the law doesn't hold."""
+    for premise in law.needs:
+        why_not = premise.why_not(implementation, row, recipe)
+        if why_not is not None:
+            raise NotOffered(why_not)
+
+
+def _ways(law: Law, row: Row, implementation: Implementation, recipes: Recipes) -> Sequence[str]:
+    """The ways of the law that are not refused for a plain map. Raises NotOffered where all are."""
+    if not law.ways or (is_written(row) and any(premise.claimed for premise in law.needs)):
+        return law.ways
+    if law.of_data:
+        x = plain_data()[row.module]
+        return _offered(law, lambda: Session(implementation), x)
+    plain = _plain(law, row, recipes)
+    assert plain.recipe is not None
+    made = functools.partial(ModuleSession, implementation, plain.recipe)
+    try:
+        made()
+    except Raised:
+        return law.ways  # the law will meet it again, and say so
+    return _offered(law, made, plain.x)
+
+
+def _offered(law: Law, made: Callable[[], Session], x: Any) -> Sequence[str]:
+    tried = {way: made().attempt_to_run(way, x=x) for way in law.ways}
+    found = [way for way, result in tried.items() if not isinstance(result, Refused)]
+    if not found:
+        first = _in_words(next(iter(tried.values())).error)
+        raise NotOffered(f"no way is offered: {first} (for {law.ways[0]!r}, of {len(tried)})")
+    return found
+
+
+def _plain(law: Law, row: Row, recipes: Recipes) -> Example:
+    """A map of the law's inputs with nothing empty, where there is one, and a recipe for it."""
+    found: list[Example] = []
+
+    @seed(0)
+    @settings(_settings(20, None, shrink=False), phases=[Phase.generate])
+    @given(st.data())
+    def draw(data: st.DataObject) -> None:
+        x = data.draw(law.inputs(row).maps())
+        found.append(Example(data.draw(recipes(row, x, **law.recipes)), x, {}))
+
+    draw()
+    return next((example for example in found if is_plain(example.x)), found[0])
 
 
 def _replay(
@@ -235,7 +392,7 @@ def _replay(
             return
         broken = try_example(law, implementation, example.recipe, example.x, pinned)
         verdict.examples += 1
-        if broken is None:
+        if broken is None or isinstance(broken, Nothing):
             verdict.verdict = FAIL
             verdict.message = f"mended: delete the entry of the known failure: {entry.reason}"
             return

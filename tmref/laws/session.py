@@ -6,19 +6,22 @@ import ast
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any
 
 import torch
+from hypothesis import strategies as st
 
 from ..block import TensorBlock
-from ..catalog import Recipe
-from ..compare import Refused
+from ..catalog import Call, Recipe
+from ..compare import Refused, compare
 from ..implementations import CPU, Implementation
 from ..labels import Labels
+from ..strategies import like
 from ..tensor_map import TensorMap
-from .outcomes import NotOffered, Raised, Untested
+from .outcomes import NotOffered, NotTaken, Raised
+from .premises import PROPERTIES, TWIN, WRITTEN, Inputs, Premise
 from .steps import CALL, MODULES, Step
 from .twin import Twin, called_from_cpu, differentiate, on_cpu, quiet
 
@@ -28,11 +31,12 @@ class Session:
 
     ``steps`` are the lines that were run, ``notes`` what the law says of its example. What lines are
     given is on the ``device``, what they give is brought back: laws themselves have everything on the
-    CPU.
+    CPU. ``ways`` are those of the law's that the implementation offers.
     """
 
-    def __init__(self, implementation: Implementation) -> None:
+    def __init__(self, implementation: Implementation, ways: Sequence[str] = ()) -> None:
         self.implementation = implementation
+        self.ways = list(ways)
         self.device = implementation.device
         self.steps: list[Step] = []
         self.notes: dict[str, Any] = {}
@@ -58,8 +62,10 @@ class Session:
         return result
 
     def attempt_to_run(self, code: str, **given: Any) -> Any:
-        """What :meth:`run` gives, or Refused where the code raises."""
-        compiled, name, is_expression = _compiled(code)
+        """What :meth:`run` gives, or Refused where the code raises. Raises NotOffered where it is about
+        a class that the implementation's nn hasn't."""
+        compiled, name, is_expression, classes = _compiled(code)
+        self._require_classes(classes)
         before = {key: _copy(value) for key, value in given.items()}
         self.inputs += _maps_in(before)
         try:
@@ -76,6 +82,15 @@ class Session:
             result = Refused(error)
         self.steps.append(Step(code, before, name, result))
         return result
+
+    def has(self, classes: Sequence[str]) -> bool:
+        """Whether the implementation's nn has all of these classes."""
+        return all(hasattr(self.implementation.nn, name) for name in classes)
+
+    def _require_classes(self, classes: Sequence[str]) -> None:
+        for name in classes:
+            if not self.has([name]):
+                raise NotOffered(f"not offered: nn has no {name}")
 
     def _brought_back(self, code: str, result: Any) -> Any:
         if self.device == CPU:
@@ -111,22 +126,39 @@ class Session:
         return f"torch.get_device_module({self.device.type!r}).get_rng_state('{self.device}')"
 
     def offered(self, ability: str) -> Any:
-        """The implementation's attribute of this name. Raises NotOffered where it has none."""
-        try:
-            return getattr(self.implementation, ability)
-        except AttributeError:
-            raise NotOffered(f"{self.implementation.name} does not offer it: {ability}") from None
+        """The implementation's attribute of this name. Raises NotOffered where it has none, or none that
+        is true."""
+        found = getattr(self.implementation, ability, None)
+        if not found:
+            raise NotOffered(f"{self.implementation.name} does not offer it: {ability}")
+        return found
 
 
 @functools.lru_cache(maxsize=1024)
-def _compiled(code: str) -> tuple[CodeType, str, bool]:
-    """The code, the name of what it gives, and whether it is an expression."""
+def _compiled(code: str) -> tuple[CodeType, str, bool, tuple[str, ...]]:
+    """The code, the name of what it gives, whether it is an expression, and the classes of nn in it."""
     tree = ast.parse(code)
+    classes = classes_in(code)
     last = tree.body[-1]
     if len(tree.body) == 1 and isinstance(last, ast.Expr):
-        return compile(code, "<law>", "eval"), "result", True
+        return compile(code, "<law>", "eval"), "result", True, classes
     target = last.targets[0] if isinstance(last, ast.Assign) else None
-    return compile(code, "<law>", "exec"), target.id if isinstance(target, ast.Name) else "", False
+    name = target.id if isinstance(target, ast.Name) else ""
+    return compile(code, "<law>", "exec"), name, False, classes
+
+
+def classes_in(code: str) -> tuple[str, ...]:
+    """The names of what the code takes from ``nn``."""
+    found = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Attribute))
+    return tuple(
+        node.attr for node in found if isinstance(node.value, ast.Name) and node.value.id == "nn"
+    )
+
+
+def _made_by(call: Call) -> list[str]:
+    """The names of the classes of nn whose modules a call makes."""
+    own = [] if call.is_torch else [call.name]
+    return own + [name for arg in call.args if isinstance(arg, Call) for name in _made_by(arg)]
 
 
 def _maps_in(value: Any) -> list[TensorMap]:
@@ -153,16 +185,41 @@ def _copy(value: Any) -> Any:
 class ModuleSession(Session):
     """One module of an implementation. ``f(x)`` is what it makes of the map ``x``, decoded.
 
-    ``their_input`` is the implementation's own input of the last call.
+    ``their_input`` is the implementation's own input of the last call. Where ``drawn`` is given, maps
+    that the row doesn't take are not tried: NotTaken is raised.
     """
 
-    def __init__(self, implementation: Implementation, recipe: Recipe) -> None:
-        super().__init__(implementation)
+    def __init__(
+        self,
+        implementation: Implementation,
+        recipe: Recipe,
+        ways: Sequence[str] = (),
+        drawn: TensorMap | None = None,
+    ) -> None:
+        super().__init__(implementation, ways)
         self.recipe = recipe
         self._twin: Twin | None = None
+        self._drawn = drawn
         self._names["module"] = self._built(recipe)
 
+    def attempt_to_run(self, code: str, **given: Any) -> Any:
+        """What :meth:`run` gives, or Refused where the code raises. Raises NotTaken where it is given a
+        map that the row doesn't take."""
+        if self._drawn is not None and self.recipe.row.maps:
+            taken = Inputs.taken(self.recipe.row.maps)
+            for value in given.values():
+                why_not = taken.why_not(value, self._drawn) if isinstance(value, TensorMap) else None
+                if why_not is not None:
+                    raise NotTaken(f"it takes no maps {why_not}, which the law would give it")
+        return super().attempt_to_run(code, **given)
+
+    def like(self, x: TensorMap) -> st.SearchStrategy[TensorMap]:
+        """Maps with the metadata of ``x`` and other values, such as the row takes."""
+        bound = self.recipe.row.maps.get("bound")
+        return like(x) if bound is None else like(x, bound=bound)
+
     def _built(self, recipe: Recipe) -> torch.nn.Module:
+        self._require_classes(_made_by(recipe.call))
         torch.default_generator.manual_seed(recipe.seed)
         try:
             with quiet():
@@ -183,16 +240,17 @@ class ModuleSession(Session):
         """The implementation's own input of the last call."""
         return self._names["x"]
 
+    def require(self, premise: Premise) -> None:
+        """Raise NotOffered where the premise doesn't hold."""
+        why_not = premise.why_not(self.implementation, self.recipe.row, self.recipe)
+        if why_not is not None:
+            raise NotOffered(why_not)
+
     @property
     def written(self) -> Recipe:
         """The recipe, where its arguments are those of the catalog's modules and can be changed."""
-        self.require_written()
+        self.require(WRITTEN)
         return self.recipe
-
-    def require_written(self) -> None:
-        """Raise NotOffered where nobody says what the module is made of."""
-        if not self.recipe.row.layers:
-            raise NotOffered("nobody says which arguments the module has")
 
     def make(self, name: str, recipe: Recipe) -> torch.nn.Module:
         """Make another module, under a name for the code."""
@@ -203,22 +261,24 @@ class ModuleSession(Session):
     @property
     def properties(self) -> tuple[Labels, ...]:
         """The properties that were asked for, for every key of ``recipe.in_keys``."""
-        if self.recipe.properties is None:
-            raise Untested("nobody says which properties the output must have")
+        self.require(PROPERTIES)
+        assert self.recipe.properties is not None
         return self.recipe.properties
 
     @property
     def twin(self) -> Twin:
         """The plain torch module of every key."""
-        self.require_twin()
+        self.require(TWIN)
         if self._twin is None:
             self._twin = Twin(self.recipe, self.device)
         return self._twin
 
-    def require_twin(self) -> None:
-        """Raise Untested where the module has no twin in plain torch."""
-        if self.recipe.twins is None:
-            raise Untested("there is no twin in plain torch to compare with")
+    def require_steady_twin(self, x: TensorMap) -> None:
+        """Raise NotOffered where the twin gives other values at every call: nothing can be compared with
+        it."""
+        first, second = self.twin(_copy(x)), self.twin(_copy(x))
+        if compare(first, second) is not None:
+            raise NotOffered("the twin gives other values at every call")
 
     def attempt(self, x: TensorMap) -> TensorMap | Refused:
         """``f(x)``, or the refusal where the implementation raises."""
@@ -254,4 +314,4 @@ class ModuleSession(Session):
 
     def again(self, recipe: Recipe) -> ModuleSession:
         """Another module of the same implementation."""
-        return ModuleSession(self.implementation, recipe)
+        return ModuleSession(self.implementation, recipe, self.ways, self._drawn)

@@ -14,6 +14,7 @@ from ..catalog import Recipe
 from ..implementations import CPU
 from ..labels import Labels, LabelsEntry
 from ..tensor_map import TensorMap
+from .outcomes import Raised
 
 
 def on_cpu(value: Any) -> Any:
@@ -56,7 +57,10 @@ class Twin:
         self.device = device
         with quiet():
             torch.default_generator.manual_seed(recipe.seed)
-            self.modules = torch.nn.ModuleList(twin() for twin in recipe.twins)
+            try:
+                self.modules = torch.nn.ModuleList(twin() for twin in recipe.twins)
+            except Exception as error:
+                raise Raised("the twin can't be made") from error
             for module in self.modules:
                 called_from_cpu(module, device)
 
@@ -67,8 +71,11 @@ class Twin:
         return self.modules[position]
 
     def __call__(self, x: TensorMap) -> list[torch.Tensor]:
-        """The values that plain torch gives for every block of ``x``."""
-        return [self.module(key)(block.values) for key, block in x.items()]
+        """The values that plain torch gives for every block of ``x``. Raises Raised where it raises."""
+        try:
+            return [self.module(key)(block.values) for key, block in x.items()]
+        except Exception as error:
+            raise Raised("the twin can't be called") from error
 
     def returns_the_input(self, x: TensorMap) -> list[bool]:
         """For every block whether plain torch returns the memory that it is given."""

@@ -14,9 +14,13 @@ from hypothesis import strategies as st
 
 import tmref.nn
 from tmref import Labels, TensorBlock, TensorMap, nn
+from tmref.catalog import Row
 from tmref.implementations.reference import Reference
+from tmref.implementations.reference import implementation as reference
+from tmref.laws.subject import own_recipes
 from tmref.nn.covariant import CovariantTransform
 from tmref.nn.layer_norm import _LayerNorm
+from tmref.strategies import recipes
 
 MUTANTS = []
 BROKEN_ADAPTERS = []
@@ -26,13 +30,21 @@ BROKEN_ADAPTERS = []
 class Planted:
     """A defect that the law finds on the row.
 
-    ``maps`` are options of its maps, for a defect that is to be seen on few of all maps.
+    ``maps`` are options of its maps, for a defect that is to be seen on few of all maps; ``right`` is
+    the same without the defect.
     """
 
     law: str
     row: str
     implementation: Reference
     maps: dict = field(default_factory=dict)
+    right: Reference = reference
+
+    def recipes(self, row, x, **options):
+        """How the modules of the row are made."""
+        if row in OWN_ROWS:
+            return own_recipes(row, x, self.implementation, None)
+        return recipes(row, x, **options)
 
     def narrowed(self, row):
         """The row with the maps that the defect is to be seen on."""
@@ -40,6 +52,31 @@ class Planted:
 
     def __str__(self):
         return f"{self.law}-{self.implementation.name}-{self.row}"
+
+
+#: Modules of one's own, with what no module of the catalog promises.
+OWN_ROWS = (
+    Row("keeping", "build", (), frozenset({"keeps_keys", "keeps_properties", "deterministic", "pure"})),
+)
+
+
+class Own(Reference):
+    """The reference, whose one module is of one's own."""
+
+    def __init__(self, name, forward):
+        self.name = name
+        self.nn = SimpleNamespace(build=lambda x: Around(torch.nn.Identity(), forward))
+
+
+def own(law, row):
+    """A defect of what ``(module, x)`` returns, for a module of one's own that is the identity."""
+
+    def register(forward):
+        right = Own("identity", lambda module, x: module(x))
+        MUTANTS.append(Planted(law, row, Own(forward.__name__, forward), right=right))
+        return forward
+
+    return register
 
 
 class Mutant(Reference):

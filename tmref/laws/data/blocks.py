@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ...strategies import gradients, tensor_blocks
 from ..law import data_law
 from ..session import Session
-from ._common import COPIES, DTYPES, again, converted, sevens
+from ._common import COPIES, DTYPES, again, converted, sevens, ways_of
 
 _BLOCKS = tensor_blocks(max_gradients=2)
 
@@ -40,21 +40,21 @@ def gradients_that_are_added_come_back(f: Session, x: Any, draw: Any) -> Any:
     return found, [names, *(added[n] for n in names), [[n, added[n]] for n in names]]
 
 
-@data_law("tensor_block", _BLOCKS)
+@data_law("tensor_block", _BLOCKS, ways=COPIES)
 def a_copy_of_a_block_is_independent_of_it(f: Session, x: Any, draw: Any) -> Any:
     """What is written to a deep copy stays in it, what is written to another is shared. [doc]
     TensorBlock.copy: "make a full copy of the values; otherwise, ... share the same memory"."""
-    way = draw(st.sampled_from(COPIES), label="way")
+    way = draw(st.sampled_from(f.ways), label="way")
     f.run(f"y = {way}", x=x)
     f.run("y.values.fill_(7)\nfor _, gradient in y.gradients():\n    gradient.values.fill_(7)")
     return f.run("x"), sevens(x) if "False" in way else x
 
 
-@data_law("tensor_block", _BLOCKS)
+@data_law("tensor_block", _BLOCKS, ways=ways_of("TensorBlock"))
 def blocks_survive_being_copied_and_saved(f: Session, x: Any, draw: Any) -> Any:
     """What is copied, pickled or saved comes back as it was, where that is offered. [doc]
     TensorBlock.copy: "with the same values and labels"; "Load a serialized TensorBlock"."""
-    return again(f, x, draw, "TensorBlock")
+    return again(f, x, draw)
 
 
 @data_law("tensor_block", _BLOCKS)

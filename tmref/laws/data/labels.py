@@ -12,7 +12,7 @@ from ...labels import Labels
 from ...strategies import dimension_names, labels
 from ..law import data_law
 from ..session import Session
-from ._common import again, labels_like, labels_of, offered, selections
+from ._common import again, labels_like, labels_of, offered, selections, ways_of
 
 
 @data_law("labels", labels())
@@ -125,16 +125,16 @@ def dimensions_change_as_columns_of_a_table(f: Session, x: Any, draw: Any) -> An
     for code, names, columns in draw(st.lists(_changes(x), min_size=3, max_size=3), label="changes"):
         offered(f, code.partition("(")[0], x=x)
         sides = _changed_columns(f, x, code, names, columns)
-        if sides is not None and compare(*sides) is not None:
-            return sides
-    return None
+        if compare(*sides) is not None:
+            break
+    return sides
 
 
-@data_law("labels", labels())
+@data_law("labels", labels(), ways=ways_of("Labels"))
 def labels_survive_being_copied_and_saved(f: Session, x: Any, draw: Any) -> Any:
     """What is copied, pickled or saved comes back as it was, where that is offered. [doc] "Save these
     Labels to an in-memory buffer"; "Load a serialized Labels"."""
-    return again(f, x, draw, "Labels")
+    return again(f, x, draw)
 
 
 def _changed_columns(f: Session, x: Labels, code: str, names: list[str], columns: list[int]) -> Any:
@@ -142,7 +142,7 @@ def _changed_columns(f: Session, x: Labels, code: str, names: list[str], columns
     is_set = len(set(map(tuple, entries))) == len(entries)
     y = f.run(code, x=x) if is_set else f.attempt_to_run(code, x=x)
     if isinstance(y, Refused):
-        return f.steps.clear()  # a script can't go on after it
+        f.steps.clear()  # a script can't go on after it
     return y, labels_of(names, entries) if is_set else Refused()
 
 

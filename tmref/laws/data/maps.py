@@ -14,7 +14,18 @@ from ...tensor_map import TensorMap
 from ..law import data_law
 from ..session import Session
 from . import _moves_by_value
-from ._common import COPIES, DTYPES, again, converted, labels_of, offered, selections, sevens, some_of
+from ._common import (
+    COPIES,
+    DTYPES,
+    again,
+    converted,
+    labels_of,
+    offered,
+    selections,
+    sevens,
+    some_of,
+    ways_of,
+)
 
 _MAPS = tensor_maps(max_gradients=1)
 #: Keys of few values, so that several of them agree in some dimensions.
@@ -68,7 +79,7 @@ def the_blocks_of_a_selection_are_found_by_a_scan(f: Session, x: Any, draw: Any)
     wanted = [b for key, b in x.items() if all(key[n] == v for n, v in selection.items())]
     run = f.run if wanted else f.attempt_to_run  # that none is found may be said by an error
     found = run("x.blocks(selection)", x=x, selection=draw(st.sampled_from(given), label="given"))
-    return None if isinstance(found, Refused) else (found, _in_the_order_of(found, wanted))
+    return found if isinstance(found, Refused) else (found, _in_the_order_of(found, wanted))
 
 
 @data_law("tensor_map", tensor_maps(min_blocks=1, max_gradients=1))
@@ -89,11 +100,11 @@ def a_map_has_the_keys_and_names_that_it_is_made_of(f: Session, x: Any, draw: An
     ]
 
 
-@data_law("tensor_map", _MAPS)
+@data_law("tensor_map", _MAPS, ways=COPIES)
 def a_copy_of_a_map_is_independent_of_it(f: Session, x: Any, draw: Any) -> Any:
     """What is written to a deep copy stays in it, what is written to another is shared. [doc]
     TensorMap.copy: "make a full copy of the blocks values; otherwise, ... share the same memory"."""
-    way = draw(st.sampled_from(COPIES), label="way")
+    way = draw(st.sampled_from(f.ways), label="way")
     f.run(f"y = {way}", x=x)
     f.run(
         "for _, block in y.items():\n    block.values.fill_(7)\n"
@@ -102,11 +113,11 @@ def a_copy_of_a_map_is_independent_of_it(f: Session, x: Any, draw: Any) -> Any:
     return f.run("x"), TensorMap(x.keys, list(map(sevens, x))) if "False" in way else x
 
 
-@data_law("tensor_map", _MAPS)
+@data_law("tensor_map", _MAPS, ways=ways_of("TensorMap"))
 def maps_survive_being_copied_and_saved(f: Session, x: Any, draw: Any) -> Any:
     """What is copied, pickled or saved comes back as it was, where that is offered. [doc]
     TensorMap.copy: "with the same keys and blocks"; "Load a serialized TensorMap"."""
-    return again(f, x, draw, "TensorMap")
+    return again(f, x, draw)
 
 
 @data_law("tensor_map", _MAPS)
@@ -173,7 +184,7 @@ def _moved(f: Session, x: TensorMap, draw: Any, axis: str, given: Any) -> Any:
     run = f.attempt_to_run if move.may_be_refused(x) else f.run
     y = run(f"y = x.keys_to_{axis}(moved{options})", x=x, moved=given, fill=fill)
     if isinstance(y, Refused):
-        return None
+        return (y, Refused()) if move.must_be_refused(x) else y
     return y, Refused() if move.must_be_refused(x) else move(x, y)
 
 

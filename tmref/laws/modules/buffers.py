@@ -100,8 +100,9 @@ def what_is_no_data_is_refused_or_kept(f: Session, x: Any, draw: Any) -> Any:
     define_holder(f, draw)
     foreign = draw(st.sampled_from(["3", "'a'", "None"]), label="foreign")
     code = draw(st.sampled_from(_AROUND), label="nest").format(foreign)
-    if isinstance(f.attempt_to_run(f"holder = Holder(value={code})", x=x), Refused):
-        return None
+    refused = f.attempt_to_run(f"holder = Holder(value={code})", x=x)
+    if isinstance(refused, Refused):
+        return refused
     expected = value_of(code, x)
     if draw(st.booleans(), label="converted"):
         y = f.attempt_to_run("y = holder.double().value")
@@ -110,7 +111,7 @@ def what_is_no_data_is_refused_or_kept(f: Session, x: Any, draw: Any) -> Any:
         f.run("other = Holder(value=None)")
         loaded = f.attempt_to_run("list(other.load_state_dict(holder.state_dict()))")
         y = loaded if isinstance(loaded, Refused) else f.run("y = other.value")
-    return None if isinstance(y, Refused) else (y, expected)
+    return y if isinstance(y, Refused) else (y, expected)
 
 
 @data_law("any_module", maps={"max_blocks": 2}, examples=50)
@@ -119,12 +120,13 @@ def tensors_in_nests_are_refused_or_buffers(f: Session, x: Any, draw: Any) -> An
     [doc] Module.register_buffer: nests are "of metatensor values"; [torch] buffers are converted."""
     define_holder(f, draw)
     code = draw(st.sampled_from(_AROUND), label="nest").format("torch.ones(2)")
-    if isinstance(f.attempt_to_run(f"holder = Holder(value={code})", x=x), Refused):
-        return None
+    refused = f.attempt_to_run(f"holder = Holder(value={code})", x=x)
+    if isinstance(refused, Refused):
+        return refused
     y = f.attempt_to_run("y = holder.double().value")
     expected = eval(code, {"x": x, "torch": torch})
     converted = each(expected, lambda v: v.double() if isinstance(v, torch.Tensor) else _doubled(v))
-    return None if isinstance(y, Refused) else (y, converted)
+    return y if isinstance(y, Refused) else (y, converted)
 
 
 def _doubled(data: Any) -> Any:

@@ -12,12 +12,13 @@ from ...catalog import Call, invariances, with_options
 from ...compare import Refused
 from ..edits import with_values
 from ..law import law
-from ..outcomes import Untested
+from ..outcomes import NotOffered
+from ..premises import TWIN, WRITTEN
 from ..session import ModuleSession
 from ..twin import called_from_cpu, quiet
 
 
-@law("seeded")
+@law("seeded", needs=[TWIN])
 def one_seed_gives_the_initial_parameters_of_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """After the same seed, the initial parameters are those that torch.nn.Linear draws for one key
     after the other, and the ones and zeros of torch.nn.LayerNorm. [torch] modules are initialised when
@@ -28,7 +29,7 @@ def one_seed_gives_the_initial_parameters_of_torch(f: ModuleSession, x: Any, dra
     return again.parameters(), again.twin.parameters()
 
 
-@law("sized", examples=40)
+@law("sized", needs=[TWIN, WRITTEN], examples=40)
 def parameters_have_the_dtype_and_the_device_asked_for(f: ModuleSession, x: Any, draw: Any) -> Any:
     """dtype and device are those of all parameters; without them, torch's defaults are. [torch]
     device and dtype of torch.nn.Linear and torch.nn.LayerNorm."""
@@ -49,7 +50,7 @@ def parameters_have_the_dtype_and_the_device_asked_for(f: ModuleSession, x: Any,
 _FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
-@law("sized", maps={"min_blocks": 2, "min_properties": 1})
+@law("sized", maps={"min_blocks": 2, "min_properties": 1}, needs=[TWIN, WRITTEN])
 def options_of_layers_are_those_of_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """bias, eps and elementwise_affine mean what they mean for torch.nn.Linear and torch.nn.LayerNorm;
     mean says whether the mean is subtracted. A list with one for every key, or for every invariant
@@ -71,10 +72,11 @@ def options_of_layers_are_those_of_torch(f: ModuleSession, x: Any, draw: Any) ->
             if is_invariant:
                 of_key[name] = next(values) if is_listed else drawn[0]
     call = with_options(_initial(recipe.call), options)
-    if isinstance(f.attempt_to_run("parameters = list(made.parameters())", made=call), Refused):
+    refused = f.attempt_to_run("parameters = list(made.parameters())", made=call)
+    if isinstance(refused, Refused):
         if not is_listed:
             f.run("list(made.parameters())", made=call)
-        return None
+        return refused
     f.run(_SET)
     y = f.run("y = made(x)", x=x)
     names: dict[str, Any] = {"torch": torch}
@@ -95,7 +97,7 @@ _SET = (
 )
 
 
-@law("may_overwrite", copied=True, examples=40)
+@law("may_overwrite", "deterministic", "keeps_keys", needs=[WRITTEN], copied=True, examples=40)
 def in_place_overwrites_the_input_as_torch_does(f: ModuleSession, x: Any, draw: Any) -> Any:
     """With in_place=True the values of the input are those of the output afterwards; with False, and
     without it, they stay. [torch] inplace of torch.nn.ReLU and torch.nn.SiLU, by default False."""
@@ -113,7 +115,7 @@ def _twins_of(f: ModuleSession) -> list[Call]:
     """The calls of the torch modules, in the order of in_keys."""
     twins = f.recipe.twins
     if twins is None or not all(isinstance(twin, Call) for twin in twins):
-        raise Untested("there are no options known")
+        raise NotOffered("there are no options known")
     return [_initial(twin) for twin in twins]
 
 

@@ -8,34 +8,36 @@ import torch
 from hypothesis import strategies as st
 
 from ...compare import Refused
-from ..edits import output_of_twin
+from ..edits import by_twin, output_of_twin
 from ..law import law
+from ..outcomes import NO_PARAMETERS, Nothing
+from ..premises import TWIN
 from ..session import ModuleSession
 from ._ways import CONVERSIONS, COPIES, MOVES
 
 
-@law("deterministic", examples=50)
+@law("deterministic", ways=COPIES, examples=50)
 def a_copy_is_the_same_function(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A deep copy of a module, or one that was pickled or saved as a whole, gives the same. [torch]
     modules are copied, pickled and saved whole."""
     before = f(x)
-    f.run(draw(st.sampled_from(COPIES), label="how"))
+    f.run(draw(st.sampled_from(f.ways), label="how"))
     return f.run("y = other(x)", x=x), before
 
 
-@law("deterministic", copied=True, examples=50)
+@law("deterministic", ways=COPIES, copied=True, examples=50)
 def a_copy_has_its_own_parameters(f: ModuleSession, x: Any, draw: Any) -> Any:
     """What becomes of a copy makes no difference to the module, and the other way round: to its values,
     labels or dtype. [torch] a deep copy shares nothing."""
     before = f(x)
-    f.run(draw(st.sampled_from(COPIES), label="how"))
+    f.run(draw(st.sampled_from(f.ways), label="how"))
     a, b = draw(st.permutations(["module", "other"]), label="changed")
     f.run(f"with torch.no_grad():\n    for p in {a}.parameters():\n        p.fill_(7)")
     f.run(f"{a}.half()")
     return f.run(f"y = {b}(x)", x=x), before
 
 
-@law(copied=True, examples=50)
+@law(needs=[TWIN], copied=True, examples=50)
 def parameters_are_converted_as_torchs_are(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Conversions and moves return the module, and its parameters are those of torch's modules after
     the same. [torch] Module.to, .double() and its like."""
@@ -49,7 +51,7 @@ def parameters_are_converted_as_torchs_are(f: ModuleSession, x: Any, draw: Any) 
     return [same, found, devices[0]], [[True] * len(same), expected, devices[1]]
 
 
-@law("deterministic", examples=50)
+@law("deterministic", needs=[TWIN], examples=50)
 def a_converted_module_is_plain_torchs(f: ModuleSession, x: Any, draw: Any) -> Any:
     """After a conversion to the other precision a module is plain torch's on such maps, with the same
     properties; and after the one back, too. [torch] Module.double() and .float()."""
@@ -62,23 +64,28 @@ def a_converted_module_is_plain_torchs(f: ModuleSession, x: Any, draw: Any) -> A
         eval(f"modules{back}", {"modules": twin.modules})
         there = back
     x = x.to(dtype=torch.float32 if there == ".float()" else torch.float64)
-    return f(x), output_of_twin(f, x)
+    y = f(x)
+    return y, by_twin(f, y, x) if f.recipe.properties is None else output_of_twin(f, x)
 
 
 @law("deterministic", examples=50)
 def a_module_comes_back_from_meta(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A module that was on the meta device, and was given its state dict again, is the same, unless it
     refuses to go there. [torch] Module.to_empty, or load_state_dict(assign=True), after .to("meta")."""
+    if f.run("any(m._non_persistent_buffers_set for m in module.modules())"):
+        return Nothing("some of its buffers are not part of the state dict")
     before = f(x)
     f.run("state = copy.deepcopy(module.state_dict())")
-    if isinstance(f.attempt_to_run("module.to('meta') is module"), Refused):
-        return None
+    moved = f.attempt_to_run("module.to('meta') is module")
+    if isinstance(moved, Refused):
+        return moved
     if draw(st.booleans(), label="assigned"):
         f.run("list(module.load_state_dict(state, assign=True))")
-    elif isinstance(f.attempt_to_run(f"module.to_empty(device='{f.device}') is module"), Refused):
-        return None
-    else:
-        f.run("list(module.load_state_dict(state))")
+        return f(x), before
+    emptied = f.attempt_to_run(f"module.to_empty(device='{f.device}') is module")
+    if isinstance(emptied, Refused):
+        return emptied
+    f.run("list(module.load_state_dict(state))")
     return f(x), before
 
 
@@ -97,7 +104,7 @@ def modes_are_those_of_every_part(f: ModuleSession, x: Any, draw: Any) -> Any:
     return [found, f.run("same"), f(x)], [right, True, before]
 
 
-@law("deterministic", examples=50)
+@law("deterministic", "keeps_keys", needs=[TWIN], examples=50)
 def frozen_parameters_need_no_derivatives(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Frozen, all parameters need no derivatives, and neither does the output; unfrozen again, both
     do as in plain torch. [torch] Module.requires_grad_."""
@@ -122,9 +129,11 @@ def a_frozen_module_gives_the_same(f: ModuleSession, x: Any, draw: Any) -> Any:
     return f(x), before
 
 
-@law("deterministic", examples=50)
+@law("keeps_keys", examples=50)
 def zero_grad_leaves_no_derivatives(f: ModuleSession, x: Any, draw: Any) -> Any:
     """After zero_grad() no parameter has a derivative. [torch] Module.zero_grad."""
+    if not f.parameters():
+        return NO_PARAMETERS
     f.run(
         "y = module(x)\nloss = sum(y.block(i).values.sum() for i in range(len(y.keys)))\n"
         "if loss.requires_grad:\n    loss.backward()",
@@ -135,7 +144,7 @@ def zero_grad_leaves_no_derivatives(f: ModuleSession, x: Any, draw: Any) -> Any:
     return grads, [None] * len(grads)
 
 
-@law("deterministic", examples=50)
+@law(examples=50)
 def a_module_can_be_printed(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A module prints as its class, with its parts in parentheses. [torch] Module.__repr__."""
     start = f.run("repr(module).partition('(')[0]")

@@ -9,13 +9,15 @@ import torch
 from hypothesis import strategies as st
 
 from ...strategies import like
-from ..edits import map_values, require_grad, with_values
+from ..edits import by_twin, map_values, require_grad, with_values
 from ..law import law
+from ..outcomes import NO_PARAMETERS
+from ..premises import TWIN
 from ..session import ModuleSession
 from ..twin import differentiate
 
 
-@law(derived=True)
+@law("keeps_keys", needs=[TWIN], derived=True)
 def derivatives_are_those_of_plain_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Autograd's derivatives by the input's values and by the parameters are those of the torch
     modules, for any cotangents. [torch] a module on maps is built of differentiable operations."""
@@ -26,7 +28,7 @@ def derivatives_are_those_of_plain_torch(f: ModuleSession, x: Any, draw: Any) ->
     return f.derivatives(x, cotangents), expected
 
 
-@law("pure", derived=True, examples=40)
+@law("keeps_keys", "pure", needs=[TWIN], tried=True, derived=True, examples=40)
 def second_derivatives_are_those_of_plain_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The derivatives of derivatives by the input, by the input and by the parameters, are those of the
     torch modules. [torch] what is differentiable is so twice, as for training on forces."""
@@ -64,7 +66,7 @@ def _derivatives(total: torch.Tensor, inputs: Sequence[torch.Tensor], parameters
     )
 
 
-@law("pure", maps={"min_blocks": 2}, examples=30)
+@law("keeps_keys", "pure", maps={"min_blocks": 2}, needs=[TWIN], examples=30)
 def outputs_require_gradients_where_those_of_plain_torch_do(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The values of a block require gradients where its input or a parameter of its module does, and
     never without grad mode. [torch] requires_grad, torch.no_grad and torch.inference_mode."""
@@ -81,12 +83,12 @@ def outputs_require_gradients_where_those_of_plain_torch_do(f: ModuleSession, x:
         return flags, [value.requires_grad for value in f.twin(with_values(x, values))]
 
 
-@law(maps={"dtypes": st.just(torch.float64)}, derived=True, examples=30)
+@law(maps={"dtypes": (torch.float64,)}, needs=[TWIN], derived=True, examples=30)
 def steps_of_an_optimizer_are_those_on_plain_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """After steps of SGD, the parameters and the output are those of the torch modules after the same
     steps. [torch] optimizers change the parameters of a module, and the next forward uses them."""
     if not f.twin.parameters():
-        return None
+        return NO_PARAMETERS
     steps = draw(st.integers(1, 2), label="steps")
     f.run("y = module(x)", x=x)
     f.run("optimizer = torch.optim.SGD(module.parameters(), lr=0.125)")
@@ -105,4 +107,4 @@ def steps_of_an_optimizer_are_those_on_plain_torch(f: ModuleSession, x: Any, dra
         optimizer.zero_grad()
         sum(value.sum() for value in f.twin(with_values(x, values))).backward()  # type: ignore[union-attr]
         optimizer.step()
-    return [f.parameters(), y], [f.twin.parameters(), with_values(y, f.twin(x))]
+    return [f.parameters(), y], [f.twin.parameters(), by_twin(f, y, x)]

@@ -11,13 +11,17 @@ from ...block import TensorBlock
 from ...compare import Refused
 from ...labels import Labels
 from ...tensor_map import TensorMap
-from ..edits import map_values, with_values
+from ..edits import map_values, require_grad, with_values
 from ..law import data_law, law
+from ..premises import TWIN, WRITTEN, ability
 from ..session import ModuleSession, Session
 from ..twin import quiet
 
+#: Each row of a gradient is one of the output's: of the same sample of the same block.
+_ROWS = ("keeps_keys", "keeps_samples", "keeps_components", "per_sample")
 
-@law("per_block", "per_sample", maps={"max_gradients": 2})
+
+@law("deterministic", "per_block", *_ROWS, maps={"max_gradients": 2})
 def explicit_gradients_are_refused_or_right_by_the_chain_rule(
     f: ModuleSession, x: Any, draw: Any
 ) -> Any:
@@ -26,7 +30,7 @@ def explicit_gradients_are_refused_or_right_by_the_chain_rule(
     [maths] the chain rule."""
     y = f.attempt(x)
     if isinstance(y, Refused):
-        return None
+        return y
     blocks = [TensorBlock(b.values, b.samples, b.components, b.properties) for b in y]
     for parameter in x.block(0).gradients_list():
         gradients = [block.gradient(parameter) for block in x]
@@ -48,14 +52,14 @@ _WRAPPINGS = (
 )
 
 
-@law("per_block", "per_sample", maps={"max_gradients": 1}, examples=60)
+@law("per_block", *_ROWS, maps={"max_gradients": 1}, needs=[TWIN], examples=60)
 def explicit_gradients_are_refused_or_right_in_a_sequential(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Within a Sequential of a module, too, explicit gradients are refused, or become the derivatives of
     the output. [maths] the chain rule."""
     wrapping = draw(st.sampled_from(_WRAPPINGS), label="wrapping")
     y = f.attempt_to_run(f"y = {wrapping}(x)", in_keys=f.recipe.in_keys, x=x)
     if isinstance(y, Refused):
-        return None
+        return y
     blocks = [TensorBlock(b.values, b.samples, b.components, b.properties) for b in y]
     for out, (key, block) in zip(blocks, x.items(), strict=True):
         for parameter, gradient in block.gradients():
@@ -65,56 +69,70 @@ def explicit_gradients_are_refused_or_right_in_a_sequential(f: ModuleSession, x:
     return y, TensorMap(y.keys, blocks)
 
 
-@law("per_block", "per_sample", "pure", maps={"max_gradients": 2}, examples=60)
+@law(
+    *("per_block", *_ROWS, "pure"),
+    maps={"max_gradients": 2},
+    needs=[ability("takes_gradients"), WRITTEN],
+    examples=60,
+)
 def explicit_gradients_go_through(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where an implementation says that its modules take explicit gradients, a module that treats every
     sample by itself, and leaves its input, refuses none of them. [doc] ``takes_gradients`` of the
     implementation."""
-    f.offered("takes_gradients")
-    f.require_written()  # nobody says it of modules of one's own
     y = f(x)
     return [block.gradients_list() for block in y], [block.gradients_list() for block in x]
 
 
 def _pushed_forward(f: ModuleSession, x: TensorMap, gradients: list[TensorBlock]) -> list[torch.Tensor]:
-    """The module's Jacobian times every row of the gradients, a sample of its own for each.
+    """The module's Jacobian times every row of the gradients.
 
     A vector times the Jacobian is linear in the vector, so that differentiating by the vector gives
-    the Jacobian times another: it takes autograd alone.
+    the Jacobian times another: it takes autograd alone, and one call of the module on the map as it is.
+    Rows of one sample are pushed one after the other.
     """
-    inputs, tangents = [], []
-    for block, gradient in zip(x, gradients, strict=True):
-        directions = gradient.shape[1 : gradient.values.dim() - block.values.dim() + 1].numel()
-        rows = gradient.samples.values[:, 0].to(torch.int64).repeat_interleave(directions)
-        values = block.values.detach()[rows].requires_grad_()
-        samples = Labels.range("sample", len(rows)).to(block.device)
-        inputs.append(TensorBlock(values, samples, block.components, block.properties))
-        tangents.append(gradient.values.reshape(values.shape))
-    outputs = [block.values for block in f(TensorMap(x.keys, inputs))]
+    at = require_grad(x)
+    outputs = [block.values for block in f(at)]
     pushed = []
-    for block, y, tangent in zip(inputs, outputs, tangents, strict=True):
+    for block, y, gradient in zip(at, outputs, gradients, strict=True):
         vector = torch.zeros_like(y).requires_grad_()
         (product,) = torch.autograd.grad(
             y, block.values, vector, create_graph=True, retain_graph=True, materialize_grads=True
         )
-        if not product.requires_grad:
-            pushed.append(torch.zeros_like(y))
-            continue
-        (jacobian_times_tangent,) = torch.autograd.grad(
-            product, vector, tangent, retain_graph=True, materialize_grads=True
-        )
-        pushed.append(jacobian_times_tangent)
+        directions = gradient.shape[1 : gradient.values.dim() - block.values.dim() + 1].numel()
+        tangents = gradient.values.reshape(len(gradient), directions, *block.shape[1:])
+        result = y.new_zeros((len(gradient), directions, *y.shape[1:]))
+        for rows in _rounds(gradient.samples.values[:, 0].tolist()):
+            samples = gradient.samples.values[rows, 0].to(torch.int64)
+            for direction in range(directions if product.requires_grad else 0):
+                tangent = torch.zeros_like(block.values).index_put((samples,), tangents[rows, direction])
+                (times_tangent,) = torch.autograd.grad(
+                    product, vector, tangent, retain_graph=True, materialize_grads=True
+                )
+                result[rows, direction] = times_tangent[samples]
+        pushed.append(result)
     return pushed
 
 
-@law("per_block", "per_sample", maps={"max_gradients": 1, "max_blocks": 2}, examples=60)
+def _rounds(samples: list[int]) -> list[list[int]]:
+    """The rows of a gradient in groups, in none of which a sample stands twice."""
+    rounds: list[list[int]] = []
+    for row, sample in enumerate(samples):
+        nth = samples[:row].count(sample)
+        rounds[nth:] = rounds[nth:] or [[]]
+        rounds[nth].append(row)
+    return rounds
+
+
+@law("per_block", *_ROWS, maps={"max_gradients": 1, "max_blocks": 2}, needs=[TWIN], examples=60)
 def gradients_of_gradients_are_refused_or_right(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A map with gradients of gradients is refused, or they become Df times each of them, and that only
     where f is linear piece by piece. [maths] the second derivative of f(x) is Df ∂²x + D²f ∂x ∂x; where
     D²f isn't 0, it takes ∂x at rows that need not be there."""
     twice = TensorMap(x.keys, [_with_gradients_of_gradients(block) for block in x])
     y = f.attempt_to_run("y = module(x)", x=twice)
-    if isinstance(y, Refused) or not any(len(g) for block in x for _, g in block.gradients()):
+    if isinstance(y, Refused):
+        return y
+    if not any(len(g) for block in x for _, g in block.gradients()):
         return None
     piecewise_linear = f.recipe.row.exact or all(
         isinstance(f.twin.module(key), torch.nn.Identity) for key in x.keys
@@ -224,7 +242,7 @@ def explicit_gradients_are_refused_or_right_for_any_module(f: Session, x: Any, d
     f.run(_OWN[kind])
     y = f.attempt_to_run("y = nn.ModuleMap(x.keys, [Own() for _ in x.keys])(x)", x=x)
     if isinstance(y, Refused):
-        return None
+        return y
     if not any(len(gradient) for block in x for _, gradient in block.gradients()):
         return None
     if kind.startswith(_SUMS):
@@ -251,7 +269,7 @@ def a_hook_is_called_once_for_a_block_with_gradients(f: Session, x: Any, draw: A
     f.run("y = module(x)")
     before = f.run("len(calls)")
     y = f.attempt_to_run("y = module(x)", x=x)
-    return None if isinstance(y, Refused) else (f.run("len(calls)"), 2 * before)
+    return y if isinstance(y, Refused) else (f.run("len(calls)"), 2 * before)
 
 
 def _misses_a_row(block: TensorBlock) -> bool:

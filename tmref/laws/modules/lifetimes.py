@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ...tensor_map import TensorMap
 from ..edits import another, output_of_twin
 from ..law import law
+from ..premises import TWIN, WRITTEN
 from ..session import ModuleSession
 
 #: What is done to a module, and to the list of its twins: a line of code for both.
@@ -47,7 +48,13 @@ _LOSS = "y = module(x)\nloss = sum(y.block(i).values.sum() for i in range(len(y.
 _ACTIONS = st.sampled_from([*_DONE, *_REMADE, "stepped", "stepped", "loaded"])
 
 
-@law("deterministic", maps={"dtypes": st.just(torch.float64)}, derived=True, examples=60)
+@law(
+    *("deterministic", "keeps_keys"),
+    maps={"dtypes": (torch.float64,)},
+    needs=[TWIN, WRITTEN],
+    derived=True,
+    examples=60,
+)
 def whatever_is_done_plain_torch_does_the_same(f: ModuleSession, x: Any, draw: Any) -> Any:
     """After every one of a list of actions, parameters and output are those of plain torch's modules, to
     which the same was done: steps of SGD, conversions, copies, pickling, saving and loading, freezing,

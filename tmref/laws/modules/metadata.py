@@ -11,8 +11,9 @@ from ...compare import Refused
 from ...labels import Labels
 from ...strategies import keys, labels
 from ...tensor_map import TensorMap
-from ..edits import Relabelling, accepted, relabelled, with_keys
+from ..edits import LABEL_FREE, Relabelling, accepted, relabelled, with_keys, with_properties
 from ..law import data_law, law
+from ..premises import PROPERTIES, WRITTEN
 from ..session import ModuleSession, Session
 
 
@@ -30,21 +31,28 @@ def a_map_without_blocks_gives_one_without_blocks(f: ModuleSession, x: Any, draw
     return f(x), x
 
 
-@law("keeps_samples")
+@law("keeps_keys", "keeps_samples")
 def samples_survive(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Every block has the samples that it had, in their order. [doc] ModuleMap: only the properties
     can't be preserved."""
     return [block.samples for block in f(x)], [block.samples for block in x]
 
 
-@law("keeps_components")
+@law("keeps_keys", "keeps_components")
 def components_survive(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Every block has the components that it had, in their order. [doc] ModuleMap: only the
     properties can't be preserved."""
     return [block.components for block in f(x)], [block.components for block in x]
 
 
-@law("keyed")
+@law("keeps_keys", "keeps_properties")
+def properties_survive(f: ModuleSession, x: Any, draw: Any) -> Any:
+    """Every block has the properties that it had, in their order. [maths] what is kept is the same
+    before and after."""
+    return [block.properties for block in f(x)], [block.properties for block in x]
+
+
+@law("keeps_keys", "keyed", needs=[PROPERTIES])
 def properties_are_those_asked_for(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Every block has the out_properties of its key, by default one dimension "_" counting from 0.
     [doc] "By default the output properties are relabeled using Labels.range with '_' as key"."""
@@ -53,7 +61,7 @@ def properties_are_those_asked_for(f: ModuleSession, x: Any, draw: Any) -> Any:
     return [y.block(key).properties for key in x.keys], [properties[key] for key in x.keys]
 
 
-@law("keeps_samples", "keeps_components", maps={"max_gradients": 2}, examples=50)
+@law("keeps_keys", "keeps_samples", "keeps_components", maps={"max_gradients": 2}, examples=50)
 def gradients_keep_their_labels(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A map with explicit gradients is refused, or the output has gradients with respect to the same
     parameters, at the same samples and of the same components, and of the properties of its values.
@@ -61,7 +69,7 @@ def gradients_keep_their_labels(f: ModuleSession, x: Any, draw: Any) -> Any:
     of their values."""
     y = f.attempt(x)
     if isinstance(y, Refused):
-        return None
+        return y
     found = [
         {name: [g.samples, g.components, g.properties] for name, g in _sorted(block)} for block in y
     ]
@@ -84,7 +92,7 @@ _ON_META = (
 )
 
 
-@law("keyed", examples=50)
+@law("keeps_keys", "keyed", examples=50)
 def maps_on_meta_are_refused_or_stay_there(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where the map, and the module or not, are moved to the device meta, which has shapes and no
     numbers, the output is there, of the dtypes and shapes that it has elsewhere, or is refused. [torch]
@@ -93,7 +101,7 @@ def maps_on_meta_are_refused_or_stay_there(f: ModuleSession, x: Any, draw: Any) 
     y = f(x)
     found = f.attempt_to_run(_ON_META.replace("MODULE", "module.to('meta')" if moved else "module"))
     if isinstance(found, Refused):
-        return None
+        return found
     return found, [["meta"] * 3 + [str(b.dtype), str(list(b.shape))] for b in y]
 
 
@@ -110,7 +118,7 @@ def made_of(block):
 z = TensorMap(again(y.keys), [made_of(block) for block in y.blocks()])"""
 
 
-@law("keyed", maps={"max_gradients": 1}, examples=50)
+@law("keeps_keys", "keyed", maps={"max_gradients": 1}, examples=50)
 def the_output_is_what_the_constructors_take(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Labels, blocks and a map can be made of what the output has: rows are unique, sizes fit, gradients
     are of samples that are there. [doc] Labels: entries are unique; TensorBlock: labels have the sizes
@@ -119,7 +127,7 @@ def the_output_is_what_the_constructors_take(f: ModuleSession, x: Any, draw: Any
     return f.run(_MADE_AGAIN), y
 
 
-@law("keyed", "keeps_keys", examples=50)
+@law("keyed", "keeps_keys", "deterministic", needs=[WRITTEN], examples=50)
 def names_of_keys_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where the dimensions of the keys have other names and another order, in the module and the map
     alike, the output is the same under those keys. [doc] keys are what blocks are found by; only
@@ -131,11 +139,11 @@ def names_of_keys_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     return f.run("z = other(x)", x=with_keys(x, new(x.keys))), with_keys(y, new(y.keys))
 
 
-@law("keeps_samples", "keeps_components", examples=50)
+@law(*LABEL_FREE, examples=50)
 def names_of_samples_components_and_properties_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where samples, components and properties have dimensions of other names, in another order, the
-    values stay, and so do the properties of the output. [doc] ModuleMap applies a module to the values
-    of every block."""
+    values stay, and so do the properties of the output, unless it keeps those of the input. [doc]
+    ModuleMap applies a module to the values of every block."""
     first = x.block(0)
     orders = [
         draw(st.permutations(labels.names), label=label)
@@ -146,7 +154,8 @@ def names_of_samples_components_and_properties_mean_nothing(f: ModuleSession, x:
     )
     y = f(x)
     given = TensorMap(x.keys, [_renamed(block, of_samples, of_properties) for block in x])
-    return f.run("z = module(x)", x=given), TensorMap(y.keys, [_renamed(b, of_samples) for b in y])
+    z = f.run("z = module(x)", x=given)
+    return z, with_properties(f, TensorMap(y.keys, [_renamed(b, of_samples) for b in y]), given, z)
 
 
 def _renamed(

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from ...strategies import like
 from ...tensor_map import TensorMap
-from ..edits import with_values
+from ..edits import kept, with_values
 from ..law import law
+from ..outcomes import NO_PARAMETERS
+from ..premises import TWIN
 from ..session import ModuleSession
 
 
@@ -39,6 +40,8 @@ def explicit_gradients_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
 def parameters_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A forward leaves the parameters as they were. [torch] a forward never changes parameters."""
     before = {name: p.detach().clone() for name, p in f.parameters().items()}
+    if not before:
+        return NO_PARAMETERS
     f(x)
     return f.parameters(), before
 
@@ -66,9 +69,8 @@ def the_module_stays(f: ModuleSession, x: Any, draw: Any) -> Any:
 def the_same_input_gives_the_same_output(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Called twice, a module returns the same labels and values, each time. [torch] Linear and
     activations have no state that a forward changes."""
-    first = f(x)
-    values = [block.values.detach().clone() for block in first]
-    return f(x), with_values(first, values)
+    first = kept(f(x))
+    return f(x), first
 
 
 @law("deterministic", examples=50)
@@ -76,12 +78,11 @@ def what_came_before_makes_no_difference(f: ModuleSession, x: Any, draw: Any) ->
     """After a call on another map the output is that of a module that was never called, and the output
     of the call before stays what it was. [torch] Linear and activations have no state that a forward
     changes."""
-    other = draw(like(x), label="other")
+    other = draw(f.like(x), label="other")
     f.make("fresh", f.recipe)
     expected = f.run("y = fresh(x)", x=x)
-    first = f.run("first = module(x)", x=other)
-    before = [values.detach().clone() for values in _values(first)]
-    return [f(x), f.run("first")], [expected, with_values(first, before)]
+    before = kept(f.run("first = module(x)", x=other))
+    return [f(x), f.run("first")], [expected, before]
 
 
 @law("deterministic", copied=True, examples=50)
@@ -132,7 +133,7 @@ results = [thread.join() or results[i] for i, thread in enumerate(threads)]"""
 def the_same_in_several_threads(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Called on different maps in several threads at once, a module gives what it gives on each of
     them alone. [torch] a forward keeps nothing in the module that another could overwrite."""
-    other = draw(like(x), label="other")
+    other = draw(f.like(x), label="other")
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)  # threads take turns as often as they can
     try:
@@ -147,7 +148,7 @@ _OVERWRITE = """with torch.no_grad():
         {name}.block(i).values.mul_(2).add_(1)"""
 
 
-@law("pure", "deterministic", copied=True, examples=50)
+@law(*("deterministic", "keeps_keys", "pure"), needs=[TWIN], tried=True, copied=True, examples=50)
 def writing_to_the_output_leaves_the_input(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where plain torch returns values of their own, writing to those of the output leaves the input
     as it was. [torch] what Linear and activations return shares no memory with their input."""
@@ -159,7 +160,7 @@ def writing_to_the_output_leaves_the_input(f: ModuleSession, x: Any, draw: Any) 
     return after, with_values(before, values)
 
 
-@law("pure", "deterministic", copied=True, examples=50)
+@law(*("deterministic", "keeps_keys", "pure"), needs=[TWIN], tried=True, copied=True, examples=50)
 def writing_to_the_input_leaves_the_output(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where plain torch returns values of their own, writing to those of the input leaves the output
     as it was. [torch] what Linear and activations return shares no memory with their input."""
@@ -184,7 +185,7 @@ if any(reference() is not None for reference in seen):
 left = sum(reference() is not None for reference in seen)"""
 
 
-@law("deterministic", examples=20)
+@law("deterministic", "keeps_keys", examples=20)
 def memory_is_given_back(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Once nobody has the input and the output any more, their values are no longer there. [torch] a
     module keeps nothing of a forward."""

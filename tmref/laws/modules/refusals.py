@@ -6,7 +6,7 @@ called.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +22,9 @@ from ...strategies.invalid_modules import RECIPES
 from ...tensor_map import TensorMap
 from ..edits import with_keys
 from ..law import data_law, law
-from ..session import ModuleSession, Session
+from ..outcomes import NO_PARAMETERS, Nothing
+from ..premises import WRITTEN, ability
+from ..session import ModuleSession, Session, classes_in
 
 
 def _binding(table: Sequence[Defect]) -> list[str]:
@@ -132,37 +134,37 @@ def what_maps_do_not_have_is_refused(f: Session, x: Any, draw: Any) -> Any:
     return _nothing(f, x, _OF_MAPS)
 
 
-@law()
+@law(needs=[WRITTEN])
 def modules_that_can_not_work_are_refused(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A module with a defect of any kind is not made, or does not take the map. [torch] modules of
     torch.nn refuse sizes that don't fit; [doc] in_keys, modules and out_properties are of these types,
     and as many as there are keys."""
     possible = [k.name for k in RECIPES if k.name in _OF_MODULES and k.can(f.written, x)]
-    for kind in draw(_some_kinds(possible), label="kinds"):
-        make = draw(_with(RECIPES, kind, f.written.with_initial_parameters(0), x), label=kind)
-        sides = _not_called(f, make, _without_components(x) if kind in _ON_OTHER_MAPS else x)
-        if sides is not None:
-            return sides
-    return None
+
+    def tried() -> Iterator[Any]:
+        for kind in draw(_some_kinds(possible), label="kinds"):
+            make = draw(_with(RECIPES, kind, f.written.with_initial_parameters(0), x), label=kind)
+            yield _not_called(f, make, _without_components(x) if kind in _ON_OTHER_MAPS else x)
+
+    return _first_result(tried())
 
 
-@law(maps={"min_blocks": 0}, examples=50)
+@law(maps={"min_blocks": 0}, needs=[ability("refuses_early"), WRITTEN], examples=50)
 def arguments_that_can_not_work_are_refused_at_once(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where an implementation says that it refuses early, arguments that can't work are refused where
     the module is made, even those that make no difference. [doc] ``refuses_early`` of the
     implementation."""
-    f.offered("refuses_early")
     kinds = draw(_some_kinds([k.name for k in RECIPES if k.can(f.written, x)]), label="kinds")
     return _none_made(f, draw, RECIPES, kinds, f.written.with_initial_parameters(0), x, ours=True)
 
 
-@law("sized")
+@law("sized", needs=[WRITTEN])
 def values_of_another_dtype_than_the_parameters_are_refused(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Values of float64 are refused by parameters of float32, and the other way round. [torch]
     torch.nn.Linear and LayerNorm refuse values of another dtype than their parameters'."""
     (kind,) = [kind for kind in RECIPES if kind.name == _OF_DTYPES]
     if not kind.can(f.written, x):
-        return None  # there are no parameters
+        return NO_PARAMETERS
     recipe = f.written.with_initial_parameters(0)
     return _not_called(f, draw(_with(RECIPES, _OF_DTYPES, recipe, x), label="make"), x)
 
@@ -173,28 +175,24 @@ def refusals_survive_wrapping(f: ModuleSession, x: Any, draw: Any) -> Any:
     through the modules around it."""
     x = _unfit(x)[draw(st.sampled_from(["key", "dtype", "properties"]), label="unfit")]
     if not isinstance(f.attempt(x), Refused):
-        return None
+        return Nothing("it refuses nothing: neither other keys, nor another dtype, nor other sizes")
     f.run("inner = module", in_keys=f.recipe.in_keys)
     f.run(
         "class Outer(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.inner = inner\n\n    def forward(self, x):\n        return self.inner(x)"
     )
-    ways = ["torch.nn.Sequential(inner)", "nn.Sequential(in_keys, inner)", "Outer()"]
-    if isinstance(f.attempt_to_run(f"module = {draw(st.sampled_from(ways), label='way')}"), Refused):
-        return None
-    return _refused(f, "y = module(x)")
+    every = ["torch.nn.Sequential(inner)", "nn.Sequential(in_keys, inner)", "Outer()"]
+    ways = [way for way in every if f.has(classes_in(way))]
+    refused = f.attempt_to_run(f"module = {draw(st.sampled_from(ways), label='way')}")
+    return (refused, Refused()) if isinstance(refused, Refused) else _refused(f, "y = module(x)")
 
 
-@law(examples=50)
+@law(needs=[WRITTEN], examples=50)
 def what_is_no_map_is_refused(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Blocks, labels, tensors and lists are no TensorMap, and are refused. [doc] forward takes a
     "TensorMap with the input tensor to be transformed"."""
     ways = ["x.block(0)", "x.block(0).values", "x.keys", "[x]", "x.blocks()", "None", "0"]
-    for way in ways:
-        sides = _refused(f, f"y = module({way})", x=x)
-        if sides is not None:
-            return sides
-    return None
+    return _first_result(_refused(f, f"y = module({way})", x=x) for way in ways)
 
 
 _WRONG_SHAPES = (
@@ -208,14 +206,15 @@ def modules_that_change_samples_or_components_are_refused(f: Session, x: Any, dr
     """A module that returns more or fewer axes, samples or components is refused. [doc] ModuleMap keeps
     samples and components; [maths] an axis has as many labels as entries."""
     shapes = [block.shape for block in x]
-    for wrong in _WRONG_SHAPES:
-        if "-1, 0))" in wrong and any(size < 2 for shape in shapes for size in shape[:-1]):
-            continue  # nothing is left to cut
-        f.run(f"modules = [{wrong} for _ in x.keys]", x=x)
-        sides = _refused(f, "y = nn.ModuleMap(x.keys, modules)(x)")
-        if sides is not None:
-            return sides
-    return None
+
+    def tried() -> Iterator[Any]:
+        for wrong in _WRONG_SHAPES:
+            if "-1, 0))" in wrong and any(size < 2 for shape in shapes for size in shape[:-1]):
+                continue  # nothing is left to cut
+            f.run(f"modules = [{wrong} for _ in x.keys]", x=x)
+            yield _refused(f, "y = nn.ModuleMap(x.keys, modules)(x)")
+
+    return _first_result(tried())
 
 
 _OF_DTYPES = "parameters_of_another_dtype"
@@ -238,36 +237,46 @@ def _with(
 def _none_made(
     f: Session, draw: Any, table: Sequence[Defect], kinds: Sequence[str], *args: Any, ours: bool = False
 ) -> Any:
-    for kind in kinds:
-        make = draw(_with(table, kind, *args, ours=ours), label=kind)
-        sides = None if make is None else _refused(f, "made = make()", make=make)
-        if sides is not None:
-            return sides
-    return None
+    def tried() -> Iterator[Any]:
+        for kind in kinds:
+            make = draw(_with(table, kind, *args, ours=ours), label=kind)
+            yield None if make is None else _refused(f, "made = make()", make=make)
+
+    return _first_result(tried())
 
 
 def _not_called(f: ModuleSession, make: Deferred | None, x: TensorMap) -> Any:
-    if make is None or isinstance(f.attempt_to_run("module = make()", make=make), Refused):
-        return f.steps.clear()
+    if make is None:
+        return None
+    refused = f.attempt_to_run("module = make()", make=make)
+    if isinstance(refused, Refused):
+        f.steps.clear()  # a script can't go on after it
+        return refused, Refused()
     return _refused(f, "y = module(x)", x=x)
 
 
 def _nothing(f: Session, x: Any, table: Sequence[tuple[str, str]]) -> Any:
-    for _, act in table:
-        sides = _refused(f, f"made = {act}", x=x)
-        if sides is not None:
-            return sides
-    return None
+    return _first_result(_refused(f, f"made = {act}", x=x) for _, act in table)
+
+
+def _first_result(sides_of_all: Iterable[Any]) -> Any:
+    """The sides of the first that gave a result, else of a refusal; None where nothing was tried."""
+    tried = None
+    for sides in sides_of_all:
+        tried = sides or tried
+        if tried and not isinstance(tried[0], Refused):
+            break
+    return tried
 
 
 def _refused(f: Session, code: str, **given: Any) -> Any:
-    """The result of the code, and that there must be none; None where there is none."""
+    """The result of the code, or that it was refused; and that it must be."""
     result = f.attempt_to_run(code, **given)
     if isinstance(result, Refused):
         # what was made may be so wrong that it can't be decoded
         result = f.attempt_to_run(f"type({code.partition(' ')[0]}).__name__")
     if isinstance(result, Refused):
-        return f.steps.clear()  # a script can't go on after it
+        f.steps.clear()  # a script can't go on after it
     return result, Refused()
 
 

@@ -12,10 +12,11 @@ from ...compare import Refused
 from ...tensor_map import TensorMap
 from ..edits import labelled
 from ..law import data_law, law
+from ..premises import TWIN, WRITTEN
 from ..session import ModuleSession, Session
 
 
-@law("composed", recipes={"shuffled_layers": True})
+@law("composed", needs=[TWIN, WRITTEN], recipes={"shuffled_layers": True})
 def the_layers_of_a_sequential_go_by_key(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Layers that were made with their keys in another order are still applied by key, and so are
     their properties. [doc] Sequential applies its layers in order, and each of them goes by key."""
@@ -26,7 +27,7 @@ def the_layers_of_a_sequential_go_by_key(f: ModuleSession, x: Any, draw: Any) ->
     return y, TensorMap(x.keys, expected)
 
 
-@law("composed")
+@law("composed", "deterministic", needs=[WRITTEN])
 def a_sequential_is_its_layers_one_after_the_other(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The layers, called one after the other as modules of their own, give what the Sequential gives.
     [doc] Sequential "applies a list of ModuleMaps to the input in order"."""
@@ -37,7 +38,7 @@ def a_sequential_is_its_layers_one_after_the_other(f: ModuleSession, x: Any, dra
     return f.run(f"z = {code}"), y
 
 
-@law("composed")
+@law("composed", "deterministic", needs=[WRITTEN])
 def sequentials_may_be_nested(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Some of the layers in a Sequential of their own within it, or within torch.nn.Sequential, give the
     same. [maths] composition is associative; [torch] torch.nn.Sequential calls one module after the
@@ -61,7 +62,7 @@ def _make_layers(f: ModuleSession) -> list[str]:
     return made
 
 
-@law("keyed", examples=50)
+@law("deterministic", "keyed", needs=[WRITTEN], examples=50)
 def a_sequential_of_one_module_is_that_module(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A Sequential of a module gives what the module gives, properties included. [doc] Sequential takes
     "a list of ModuleMap objects that will be applied in order"."""
@@ -85,7 +86,7 @@ def a_sequential_does_what_the_forward_of_a_layer_does(f: Session, x: Any, draw:
     torch.nn.Sequential calls the modules that it is given."""
     y = f.attempt_to_run(_NEGATED, x=x)
     if isinstance(y, Refused):
-        return None
+        return y
     return y, labelled(x, [-block.values.relu() for block in x])
 
 

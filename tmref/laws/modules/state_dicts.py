@@ -15,39 +15,44 @@ from ...strategies import recipes
 from ...tensor_map import TensorMap
 from ..edits import another, with_an_unknown_entry, with_keys
 from ..law import data_law, law
+from ..outcomes import NO_PARAMETERS, NO_STATE
+from ..premises import TWIN, WRITTEN
 from ..session import ModuleSession, Session
 from ._ways import STATES
 
 
 def _in_order(f: ModuleSession) -> Recipe:
-    f.require_twin()  # without one there is no telling its parameters
     return another(f.written, range(len(f.recipe.in_keys)))
 
 
-@law("deterministic", examples=50)
+#: How the state dict of a module gets from one to another.
+_STATES = tuple(way.format(of="module") for way in STATES)
+
+
+@law("deterministic", needs=[TWIN, WRITTEN], ways=_STATES, examples=50)
 def a_state_dict_gives_the_same_function(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Loaded into a module made alike, with other parameters and properties, a state dict makes it the
     same function, whichever way it came there. [torch] load_state_dict; [doc] Module: buffers are part
     of the state dict."""
     f.make("other", _in_order(f))
-    f.run(draw(st.sampled_from(STATES), label="how").format(of="module"))
+    f.run(draw(st.sampled_from(f.ways), label="how"))
     options = draw(st.sampled_from(["", ", strict=True", ", strict=False", ", assign=True"]), label="by")
     f.run(f"list(other.load_state_dict(state{options}))")
     before = f(x)
     return f.run("y = other(x)", x=x), before
 
 
-@law("deterministic", copied=True, examples=50)
+@law(needs=[TWIN, WRITTEN], ways=_STATES, copied=True, examples=50)
 def what_is_loaded_is_the_state_dict_afterwards(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The state dict of a module is the one that was loaded into it, name by name, and nothing is said
     to be missing or unexpected. [torch] load_state_dict copies the entries."""
     f.make("other", _in_order(f))
-    f.run(draw(st.sampled_from(STATES), label="how").format(of="module"))
+    f.run(draw(st.sampled_from(f.ways), label="how"))
     reported = f.run("reported = list(other.load_state_dict(state))")
     return [reported, f.run("dict(other.state_dict())")], [[[], []], f.run("dict(module.state_dict())")]
 
 
-@law("deterministic", copied=True, examples=50)
+@law("deterministic", needs=[TWIN, WRITTEN], copied=True, examples=50)
 def a_loaded_module_keeps_its_own_memory(f: ModuleSession, x: Any, draw: Any) -> Any:
     """What becomes of the module that was loaded from makes no difference afterwards. [torch] without
     assign, load_state_dict copies."""
@@ -58,24 +63,39 @@ def a_loaded_module_keeps_its_own_memory(f: ModuleSession, x: Any, draw: Any) ->
     return f.run("z = other(x)", x=x), before
 
 
-@law("deterministic", copied=True, examples=50)
+@law(copied=True, examples=50)
 def a_state_dict_has_the_parameters_and_buffers(f: ModuleSession, x: Any, draw: Any) -> Any:
-    """A state dict has every parameter under its name, and every buffer: the very memory. [torch]
-    state_dict: "References to entire state of the module"."""
+    """A state dict has every parameter under its names, and every persistent buffer: the very memory.
+    [torch] state_dict: "References to entire state of the module"; "Both parameters and persistent
+    buffers"."""
     f.run("state = module.state_dict()")
-    named = "[*module.named_parameters(), *module.named_buffers()]"
+    f.run(_NAMED)
+    named = "named"
     names = f.run(f"[name for name, _ in {named}]")
+    if not names:
+        return NO_STATE
     missing = f.run(f"[name for name, _ in {named} if name not in state]")
     others = f.run(f"[n for n, t in {named} if n in state and state[n].data_ptr() != t.data_ptr()]")
-    tensors = f.run("[n for n, value in state.items() if isinstance(value, torch.Tensor)]")
+    is_other = "isinstance(value, torch.Tensor) and not n.endswith('_extra_state')"
+    tensors = f.run(f"[n for n, value in state.items() if {is_other}]")
     return [missing, others, sorted(tensors)], [[], [], sorted(set(names))]
 
 
-@law("deterministic", copied=True, examples=50)
+#: All parameters, under each of their names, and buffers but those that are not persistent.
+_NAMED = """\
+parts = [(name + "." if name else "", m) for name, m in module.named_modules(remove_duplicate=False)]
+left_out = {prefix + name for prefix, m in parts for name in m._non_persistent_buffers_set}
+named = [*module.named_parameters(remove_duplicate=False)]
+named += [(n, b) for n, b in module.named_buffers(remove_duplicate=False) if n not in left_out]"""
+
+
+@law(copied=True, examples=50)
 def strict_loading_names_the_entry_that_is_missing(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Without one of its entries a state dict is refused where loading is strict, and else the entry is
     named, and only it. [torch] load_state_dict: strict, missing_keys."""
     names = f.run("names = list(module.state_dict())")
+    if not names:
+        return NO_STATE
     name = names[draw(st.integers(0, len(names) - 1), label="left_out")]
     f.run(f"state = module.state_dict()\ndel state[{name!r}]")
     strict = f.attempt_to_run("list(module.load_state_dict(state))")
@@ -84,7 +104,7 @@ def strict_loading_names_the_entry_that_is_missing(f: ModuleSession, x: Any, dra
     return f.run("list(module.load_state_dict(state, strict=False))"), [[name], []]
 
 
-@law("deterministic", copied=True, examples=50)
+@law(copied=True, examples=50)
 def strict_loading_names_the_entry_that_is_unexpected(f: ModuleSession, x: Any, draw: Any) -> Any:
     """With an entry more a state dict is refused where loading is strict, and else the entry is named,
     and only it. [torch] load_state_dict: strict, unexpected_keys."""
@@ -103,9 +123,9 @@ def a_parameter_of_another_shape_is_refused(f: ModuleSession, x: Any, draw: Any)
     it was: the other entries are its own. [torch] load_state_dict: a RuntimeError for a size
     mismatch."""
     names = f.run("names = [name for name, _ in module.named_parameters()]")
-    before = f(x)
     if not names:
-        return None
+        return NO_PARAMETERS
+    before = f(x)
     name = draw(st.sampled_from(names), label="of")
     f.run(f"state = module.state_dict()\nstate[{name!r}] = torch.ones(*state[{name!r}].shape, 3)")
     strict = draw(st.booleans(), label="strict")
@@ -115,20 +135,24 @@ def a_parameter_of_another_shape_is_refused(f: ModuleSession, x: Any, draw: Any)
     return f(x), before
 
 
-@law("keyed", "deterministic", maps={"min_blocks": 2, "one_width": True}, examples=50)
+@law(
+    *("keyed", "deterministic", "keeps_keys"),
+    maps={"min_blocks": 2, "one_width": True},
+    needs=[TWIN, WRITTEN],
+    examples=50,
+)
 def loading_goes_by_key(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Loaded from a module whose keys are in another order, every block goes through what was the
     module of its own key there, with its properties; where that is refused, through that or the one it
     had. [doc] ModuleMap: the block of the i-th key gets the i-th module, and its keys are part of the
     state dict."""
-    f.require_twin()
     order = draw(_orders(f.written.parts), label="order")
     f.make("other", another(f.written, order))
     before, theirs = f(x), f.run("theirs = other(x)", x=x)
     return _after_loading(f, x, before, theirs, draw(st.booleans(), label="strict"))
 
 
-@law("keyed", "deterministic", examples=50)
+@law("keyed", "deterministic", "keeps_keys", needs=[WRITTEN], examples=50)
 def loading_other_keys_gives_no_block_the_module_of_another(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Loaded from a module for other keys, a module is that one, or where that is refused, what it was:
     no block goes through what was made for another key. [doc] ModuleMap: the block of the i-th key gets
@@ -192,7 +216,7 @@ def _kinds(recipe: Recipe) -> list[bool]:
     return invariances(recipe.row, recipe.in_keys, selection)
 
 
-@law("keyed", "deterministic", examples=50)
+@law("keyed", "deterministic", "keeps_keys", needs=[WRITTEN], examples=50)
 def loading_other_sizes_leaves_a_module_that_works(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Loaded from a module of other sizes, properties, or keys in another order, a module is that one;
     where that is refused, it still works, its blocks with the properties that they had here or there.

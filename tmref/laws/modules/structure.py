@@ -9,24 +9,24 @@ from hypothesis import strategies as st
 
 from ...compare import Refused, compare
 from ...labels import Labels
-from ...strategies import dyadic_numbers, like, sub_maps
+from ...strategies import dyadic_numbers, sub_maps
 from ...tensor_map import TensorMap
 from ..edits import map_values, take_samples, with_an_unknown_entry, with_keys, with_values, zeros_like
 from ..law import law
 from ..session import ModuleSession
 
 
-@law("per_block", maps={"min_blocks": 2})
+@law("deterministic", "keeps_keys", "per_block", maps={"min_blocks": 2})
 def blocks_do_not_influence_each_other(f: ModuleSession, x: Any, draw: Any) -> Any:
     """With other values in all blocks but one, that one's output stays. [doc] each block goes through
     the module of its own key."""
     kept = draw(st.integers(0, len(x) - 1), label="kept")
-    other = draw(like(x), label="other")
+    other = draw(f.like(x), label="other")
     values = [(x if i == kept else other).block(i).values for i in range(len(x))]
     return f(x).block(kept), f(with_values(x, values)).block(kept)
 
 
-@law("per_sample")
+@law("deterministic", "keeps_keys", "keeps_samples", "per_sample")
 def samples_do_not_influence_each_other(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Some of the samples, in another order, give the same of the output. [torch] Linear and
     activations treat every row by itself."""
@@ -41,29 +41,29 @@ def _some_of(size: int) -> st.SearchStrategy[list[int]]:
     return st.builds(lambda order, without: order[: size - without], orders, left_out)
 
 
-@law("pointwise")
+@law("deterministic", "keeps_keys", "pointwise")
 def every_value_stands_for_itself(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where a value grows, the output changes there at most. [maths] an activation is a function of
     one number."""
-    other = map_values(torch.maximum, x, draw(like(x), label="other"))  # about half of the values stay
+    other = map_values(torch.maximum, x, draw(f.like(x), label="other"))  # about half of the values stay
     y, z = f(x), f(other)
     same = [a.values == b.values for a, b in zip(x, other, strict=True)]
     shared = [torch.where(s, b.values, a.values) for s, a, b in zip(same, y, z, strict=True)]
     return y, with_values(y, shared)
 
 
-@law("linear")
+@law("deterministic", "keeps_keys", "linear")
 def linear_up_to_its_bias(f: ModuleSession, x: Any, draw: Any) -> Any:
     """f(ax + y) - f(0) = a(f(x) - f(0)) + f(y) - f(0). [maths] y = xWᵀ + b."""
     a = draw(dyadic_numbers(), label="a", factor=True)
-    y = draw(like(x), label="y")
+    y = draw(f.like(x), label="y")
     zero = f(zeros_like(x))
     left = map_values(torch.sub, f(map_values(lambda p, q: a * p + q, x, y)), zero)
     right = map_values(lambda p, q, o: a * (p - o) + (q - o), f(x), f(y), zero)
     return left, right
 
 
-@law("keyed")
+@law("keeps_keys", "keyed")
 def an_unknown_key_never_gets_the_module_of_another(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A block whose key the module doesn't know is refused, left out, or comes back as it was, but
     never with what the module of another key makes of it. [doc] the block of the i-th key gets the
@@ -71,7 +71,7 @@ def an_unknown_key_never_gets_the_module_of_another(f: ModuleSession, x: Any, dr
     return _under_other_keys(f, x, draw(with_an_unknown_entry(x.keys), label="keys"))
 
 
-@law("keyed")
+@law("keeps_keys", "keyed")
 def keys_are_matched_by_the_names_of_their_dimensions(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Under keys whose dimensions have other names, or the same in another order, no block gets the
     module of a key that differs by name. [doc] TensorMap.block finds keys by "the same values ... for
@@ -79,7 +79,7 @@ def keys_are_matched_by_the_names_of_their_dimensions(f: ModuleSession, x: Any, 
     return _under_other_keys(f, x, draw(_with_other_names(x.keys), label="keys"))
 
 
-@law("keyed", "per_block", maps={"min_blocks": 2})
+@law("deterministic", "keeps_keys", "keyed", "per_block", maps={"min_blocks": 2})
 def fewer_blocks_are_refused_or_give_the_same(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A map of some of the blocks is refused, or each of them gives what it gives among all. [doc] by
     ModuleMap.forward, the map must have the keys of the module; the tutorial applies it to fewer."""
@@ -87,7 +87,7 @@ def fewer_blocks_are_refused_or_give_the_same(f: ModuleSession, x: Any, draw: An
     y = f(x)
     z = f.attempt_to_run("z = module(x)", x=part)
     if isinstance(z, Refused):
-        return None
+        return z
     return z, TensorMap(part.keys, [y.block(key) for key in part.keys])
 
 
@@ -96,7 +96,7 @@ def _under_other_keys(f: ModuleSession, x: TensorMap, keys: Labels) -> Any:
     given = with_keys(x, keys)
     y = f.attempt(given)
     if isinstance(y, Refused):
-        return None
+        return y, Refused()
     if any(key not in given.keys for key in y.keys):
         return y.keys, given.keys
     expected = []

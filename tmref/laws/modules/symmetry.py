@@ -15,8 +15,18 @@ from ...permutations import Permutation
 from ...rotations import Rotation
 from ...strategies import label_values, permutations, rotations
 from ...tensor_map import TensorMap
-from ..edits import Relabelling, accepted, relabelled, with_keys, with_values, zeros_like
+from ..edits import (
+    LABEL_FREE,
+    Relabelling,
+    accepted,
+    relabelled,
+    with_keys,
+    with_properties,
+    with_values,
+    zeros_like,
+)
 from ..law import law
+from ..premises import WRITTEN
 from ..session import ModuleSession
 
 #: Turns by 90° about z and by 180° about x, y and the diagonals between them: every component goes to
@@ -31,11 +41,18 @@ _RIGHT_ANGLES = (
     (0, 1, 1, 0),
     (0, 1, -1, 0),
 )
+#: Maps that can be rotated.
+_SPHERICAL = {"spherical": True}
 #: Maps with something to permute.
 _FILLED = {"min_blocks": 2, "min_samples": 1, "min_properties": 1, "max_gradients": 1}
 
 
-@law("per_block", "per_sample", maps=_FILLED, examples=50)
+@law(
+    *("deterministic", "keeps_keys", "keeps_samples", "per_block", "per_sample"),
+    maps=_FILLED,
+    tried=True,
+    examples=50,
+)
 def blocks_and_samples_have_no_order(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The output for permuted blocks and samples is the permuted output; explicit gradients follow their
     samples, or are refused. [doc] blocks and samples are what their labels say, wherever they stand."""
@@ -44,7 +61,7 @@ def blocks_and_samples_have_no_order(f: ModuleSession, x: Any, draw: Any) -> Any
     return f(permuted(x)), permuted(y)
 
 
-@law("equivariant", examples=50)
+@law("deterministic", "equivariant", "keeps_keys", maps=_SPHERICAL, examples=50)
 def turns_by_right_angles_commute(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The output for a map that was turned by right angles, and inverted or not, is what the output is
     turned to. [doc] the module preserves equivariance: covariant blocks have no bias and no activation;
@@ -54,7 +71,7 @@ def turns_by_right_angles_commute(f: ModuleSession, x: Any, draw: Any) -> Any:
     return _both_ways(f, x, Rotation(quaternion, inversion and _may_be_inverted(f.recipe)))
 
 
-@law("equivariant", rounded=True)
+@law("deterministic", "equivariant", "keeps_keys", maps=_SPHERICAL, rounded=True)
 def rotations_commute(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The output for a rotated map, inverted or not, is the rotated output, up to rounding. [doc] the
     module preserves equivariance; [maths] f(Rx) = R f(x) for every R in O(3)."""
@@ -89,7 +106,7 @@ def _selection(call: Call) -> Labels | None:
     return given[0] if given else None
 
 
-@law("equivariant")
+@law("equivariant", "keeps_keys", needs=[WRITTEN])
 def covariant_zeros_stay_zeros(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where covariant blocks are zeros, so are those of the output. [maths] f(0) = f(R0) = R f(0) for
     every R, and only 0 is that; [doc] the bias "is only applied to modules corresponding to invariant
@@ -107,7 +124,7 @@ def covariant_zeros_stay_zeros(f: ModuleSession, x: Any, draw: Any) -> Any:
     return y, TensorMap(y.keys, zeros)
 
 
-@law("equivariant")
+@law("deterministic", "equivariant", needs=[WRITTEN])
 def invariant_keys_are_scalars_by_default(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Without invariant_keys, the module is the one with those of o3_lambda 0 and o3_sigma 1. [doc]
     invariant_keys: "If not provided, the invariant keys are assumed to be those where key dimensions
@@ -120,7 +137,7 @@ def invariant_keys_are_scalars_by_default(f: ModuleSession, x: Any, draw: Any) -
     return f.run("z = other(x)"), y
 
 
-@law("equivariant", examples=50)
+@law("deterministic", "equivariant", needs=[WRITTEN], examples=50)
 def invariant_keys_may_be_said_in_other_words(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The module is the same whatever selects the same of its keys: more dimensions, in any order, and
     entries that are no keys. [doc] invariant_keys: "Labels object that is used to select the invariant
@@ -139,7 +156,7 @@ def invariant_keys_may_be_said_in_other_words(f: ModuleSession, x: Any, draw: An
     return f.run("z = other(x)"), y
 
 
-@law("equivariant", "pointwise", maps={"min_samples": 1, "min_properties": 1})
+@law("equivariant", "pointwise", maps={"min_samples": 1, "min_properties": 1}, needs=[WRITTEN])
 def only_what_is_selected_is_invariant(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The activation is for the keys that invariant_keys select, whichever they are, and no others.
     [doc] it is applied to "the keys in in_keys that correspond to the selection passed in
@@ -168,7 +185,7 @@ def _selected_by(recipe: Recipe, selection: Labels | None) -> Recipe:
     return dataclasses.replace(recipe, call=call)
 
 
-@law("keyed", "keeps_keys", examples=50)
+@law("keyed", "keeps_keys", "deterministic", needs=[WRITTEN], examples=50)
 def integers_of_keys_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where the same is added to the integers of the keys, in the module and the map alike, the output
     is the same under those keys. [doc] keys are what blocks are found by; only invariant_keys select by
@@ -181,18 +198,18 @@ def integers_of_keys_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     return f.run("z = other(x)", x=with_keys(x, new(x.keys))), with_keys(y, new(y.keys))
 
 
-@law("keeps_samples", "keeps_components", maps={"min_samples": 1, "min_properties": 1}, examples=50)
+@law(*LABEL_FREE, maps={"min_samples": 1, "min_properties": 1}, examples=50)
 def integers_of_samples_components_and_properties_mean_nothing(
     f: ModuleSession, x: Any, draw: Any
 ) -> Any:
     """Where something is added to the integers of samples, components and properties, the values stay,
-    and so do the properties of the output. [doc] ModuleMap applies a module to the values of every
-    block."""
+    and so do the properties of the output, unless it keeps those of the input. [doc] ModuleMap applies
+    a module to the values of every block."""
     amounts = draw(st.tuples(label_values(), label_values(), label_values()), label="amounts")
     y = f(x)
     given = TensorMap(x.keys, [_moved(block, *amounts) for block in x])
-    expected = TensorMap(y.keys, [_moved(block, *amounts[:2]) for block in y])
-    return f.run("z = module(x)", x=given), expected
+    z = f.run("z = module(x)", x=given)
+    return z, with_properties(f, TensorMap(y.keys, [_moved(b, *amounts[:2]) for b in y]), given, z)
 
 
 def _moved(

@@ -6,13 +6,16 @@ from typing import Any
 
 import torch
 
-from ...strategies import like
-from ..edits import with_values
+from ..edits import by_twin
 from ..law import law
+from ..outcomes import NO_PARAMETERS
+from ..premises import TWIN, ability
 from ..session import ModuleSession
 
+_SCRIPTED = "scripted = torch.jit.script(module)"
 
-@law("keyed", examples=10)
+
+@law("keyed", needs=[TWIN], examples=10)
 def a_functional_call_uses_the_parameters_given(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.func.functional_call with other parameters gives what the torch modules give with these,
     and leaves the module's own as they were. [torch] "replacing the module parameters and buffers
@@ -24,17 +27,22 @@ def a_functional_call_uses_the_parameters_given(f: ModuleSession, x: Any, draw: 
         x=x,
     )
     _double(f)
-    return [y, f.parameters()], [with_values(y, f.twin(x)), before]
+    return [y, f.parameters()], [by_twin(f, y, x), before]
 
 
-@law("keyed", "pure", derived=True, examples=10)
+@law(
+    *("keeps_keys", "keyed", "pure"),
+    needs=[TWIN, ability("transforms")],
+    tried=True,
+    derived=True,
+    examples=10,
+)
 def transforms_of_functions_go_through_modules(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.vmap over stacked parameters gives the stacked values of every block, and torch.func.grad
     the derivatives. [torch] torch.func's transforms take functions of tensors, as functional_call
     makes of a module; they say that they need operations of torch alone."""
-    f.offered("transforms")
     if not f.twin.parameters():
-        return None
+        return NO_PARAMETERS
     f.run(
         "def values(parameters):\n"
         "    y = torch.func.functional_call(module, parameters, (x,))\n"
@@ -61,12 +69,17 @@ def _double(f: ModuleSession) -> None:
             parameter.mul_(2)
 
 
-@law("composed", derived=True, examples=5)
+@law(
+    *("composed", "deterministic", "keeps_keys"),
+    needs=[TWIN, ability("compiles")],
+    tried=True,
+    derived=True,
+    examples=5,
+)
 def a_compiled_module_does_what_the_module_does(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.compile gives a module of the same outputs, for other values too, and of the same
     derivatives. [torch] torch.compile optimizes a module; eager mode says what it returns."""
-    f.offered("compiles")
-    other = draw(like(x), label="other")
+    other = draw(f.like(x), label="other")
     expected = [f(x), f(other)]
     f.run("torch.compiler.reset()")
     f.run('compiled = torch.compile(module, backend="aot_eager")')
@@ -80,13 +93,12 @@ def _gradients(parameters: dict[str, torch.Tensor]) -> dict[str, torch.Tensor | 
     return {name: parameter.grad for name, parameter in parameters.items()}
 
 
-@law("composed", examples=5)
+@law("composed", "deterministic", needs=[ability("exports")], tried=True, examples=5)
 def an_exported_program_does_what_the_module_does(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.export gives a program of the same outputs, for other values of the same labels too, before
     and after it was saved. [torch] torch.export: a program that "represents the computation of the
     function"."""
-    f.offered("exports")
-    other = draw(like(x), label="other")
+    other = draw(f.like(x), label="other")
     expected = f(other)
     f.run("program = torch.export.export(module, (x,), strict=False)", x=x)
     found = [f.run("y = program.module()(x)", x=other)]
@@ -97,13 +109,12 @@ def an_exported_program_does_what_the_module_does(f: ModuleSession, x: Any, draw
     return found, [expected, expected]
 
 
-@law("keyed", examples=5)
+@law("keyed", "deterministic", needs=[ability("scripts")], ways=[_SCRIPTED], examples=5)
 def a_scripted_module_does_what_the_module_does(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.jit.script gives a module of the same outputs, before and after it was saved. [torch]
     TorchScript keeps the meaning of the Python that it compiles."""
-    f.offered("scripts")
     expected = f(x)
-    f.run("scripted = torch.jit.script(module)")
+    f.run(_SCRIPTED)
     y = f.run("y = scripted(x)", x=x)
     f.run("file = io.BytesIO()")
     f.run("torch.jit.save(scripted, file)")

@@ -12,30 +12,31 @@ from ...compare import Refused
 from ...strategies import layouts
 from ...strategies.values import laid_out
 from ...tensor_map import TensorMap
-from ..edits import make_parameters_signs, map_values, with_values
+from ..edits import accepted, by_twin, make_parameters_signs, map_values, with_values
 from ..law import law
 from ..outcomes import NotOffered
+from ..premises import TWIN, WRITTEN
 from ..session import ModuleSession
 
 
-@law()
+@law(needs=[TWIN])
 def values_are_those_of_plain_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The values of a block are what the torch module of its key makes of them. [doc] the module at
     position i is applied to the block of the i-th key; blocks are matched by their keys, and
     Sequential applies its layers in order."""
     y = f(x)
-    return y, with_values(y, f.twin(x))
+    return y, by_twin(f, y, x)
 
 
-@law(maps={"allow_nan": True, "allow_infinity": True}, examples=50)
+@law(maps={"allow_nan": True, "allow_infinity": True}, needs=[TWIN], examples=50)
 def nan_and_infinities_are_those_of_plain_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """NaN and infinities in the input come out where plain torch has them, and touch nothing else.
     [torch] operations follow IEEE 754: NaN stays NaN, and is never replaced."""
     y = f(x)
-    return y, with_values(y, f.twin(x))
+    return y, by_twin(f, y, x)
 
 
-@law(maps={"dtypes": st.sampled_from((torch.float16, torch.bfloat16))}, examples=25)
+@law(maps={"dtypes": (torch.float16, torch.bfloat16)}, needs=[TWIN], examples=25)
 def values_of_half_precision_are_those_of_plain_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """float16 and bfloat16 are dtypes as any other: the output has the input's, and the values of plain
     torch. [torch] the modules work on all floating dtypes. Values and parameters are 0, 1 and -1, so
@@ -43,10 +44,10 @@ def values_of_half_precision_are_those_of_plain_torch(f: ModuleSession, x: Any, 
     x = map_values(torch.sign, x)
     make_parameters_signs(f)
     y = f(x)
-    return y, with_values(y, f.twin(x))
+    return y, by_twin(f, y, x)
 
 
-@law("pure", examples=30)
+@law("pure", needs=[TWIN], tried=True, examples=30)
 def values_are_the_same_however_they_lie_in_memory(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Transposed, strided, expanded and lazily negated values give what plain torch makes of the same
     numbers. [torch] modules take tensors of any strides."""
@@ -61,7 +62,7 @@ def values_are_the_same_however_they_lie_in_memory(f: ModuleSession, x: Any, dra
         "y = module(x)"
     )
     values = [laid_out(block.values, layout) for block, layout in zip(x, lying, strict=True)]
-    return y, with_values(y, f.twin(with_values(x, values)))
+    return y, by_twin(f, y, with_values(x, values))
 
 
 #: The code that lays out values as :func:`tmref.strategies.layouts` says.
@@ -76,7 +77,7 @@ _LAID_OUT = {
 }
 
 
-@law("pointwise", maps={"wide": True}, relative=True, examples=50)
+@law("pointwise", "keeps_keys", maps={"wide": True}, needs=[TWIN], relative=True, examples=50)
 def the_largest_and_smallest_numbers_are_as_exact_as_those_of_plain_torch(
     f: ModuleSession, x: Any, draw: Any
 ) -> Any:
@@ -92,7 +93,13 @@ def the_largest_and_smallest_numbers_are_as_exact_as_those_of_plain_torch(
     return ratios, ones
 
 
-@law("normalised", maps={"min_samples": 1, "min_properties": 1}, relative=True, examples=50)
+@law(
+    *("normalised", "keeps_keys"),
+    maps={"min_samples": 1, "min_properties": 1},
+    needs=[TWIN, WRITTEN],
+    relative=True,
+    examples=50,
+)
 def layer_norms_are_as_exact_for_large_means(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A sample far away from 0 is normalised as one around 0 is. [torch] the variance is that of the
     differences from the mean; a mean of squares less a squared mean has lost all digits."""
@@ -101,8 +108,9 @@ def layer_norms_are_as_exact_for_large_means(f: ModuleSession, x: Any, draw: Any
 
 
 @law(
-    "normalised",
-    maps={"dtypes": st.just(torch.float16), "min_samples": 1, "min_properties": 1},
+    *("normalised", "keeps_keys"),
+    maps={"dtypes": (torch.float16,), "min_samples": 1, "min_properties": 1},
+    needs=[TWIN, WRITTEN],
     relative=True,
     examples=25,
 )
@@ -120,7 +128,6 @@ def _ramp(values: torch.Tensor) -> torch.Tensor:
 def _normalised(f: ModuleSession, x: TensorMap) -> Any:
     """What it makes of ``x``, and what plain torch does in float64."""
     y = f(x)
-    f.require_written()  # of other modules nobody knows whether they normalise
     exact = copy.deepcopy(f.twin)
     exact.modules.double()
     expected = []
@@ -135,17 +142,15 @@ def _normalised(f: ModuleSession, x: TensorMap) -> Any:
 @law("deterministic", maps={"max_gradients": 1}, examples=40)
 def what_is_not_recorded_is_the_same(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Without grad mode and in inference mode a map gives what it gives with it, explicit gradients
-    included; where these are refused, nothing is said. [torch] no_grad "disables gradient calculation",
+    included, where these are not refused. [torch] no_grad "disables gradient calculation",
     inference_mode is "analogous to no_grad": values are the same."""
-    y = f.attempt(x)
-    if isinstance(y, Refused):
-        return None
+    x, y = accepted(f, x)
     mode = draw(st.sampled_from(("inference_mode", "no_grad")), label="mode")
     f.run(f"with torch.{mode}():\n    y = module(x)", x=x)
     return f.run("y"), y
 
 
-@law(maps={"dtypes": st.just(torch.float32)}, examples=25)
+@law(maps={"dtypes": (torch.float32,)}, needs=[TWIN], tried=True, examples=25)
 def autocast_casts_as_it_does_in_plain_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Under torch.autocast, blocks get what the torch module of their key makes of them there, dtypes
     included. [torch] autocast chooses the dtype by operation. Where it chooses several, which no map
@@ -162,8 +167,10 @@ def autocast_casts_as_it_does_in_plain_torch(f: ModuleSession, x: Any, draw: Any
     code = f'with torch.autocast("{on}", dtype=torch.bfloat16):\n    y = module(x)'
     if len(kinds) == 1:
         f.run(code, x=x)
-    elif isinstance(f.attempt_to_run(code, x=x), Refused):
-        return None
+    else:
+        refused = f.attempt_to_run(code, x=x)
+        if isinstance(refused, Refused):
+            return refused
     y = f.run("y")
     if f.recipe.row.keeps_sizes and y.dtype in (torch.bfloat16, torch.float32):
         twins = [value.to(y.dtype) for value in twins]  # the dtype of either factor will do

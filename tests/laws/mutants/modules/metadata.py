@@ -2,7 +2,7 @@
 
 import torch
 
-from mutants.planting import Around, built, called, changed, each, modules_of, of_nn, of_values
+from mutants.planting import Around, built, called, changed, each, modules_of, of_nn, of_values, own
 from tmref import Labels, TensorBlock, TensorMap, nn
 
 keys_survive = "keys_survive_in_order"
@@ -496,3 +496,17 @@ def properties_of_64_bits():
             return TensorMap(y.keys, blocks)
 
     return {"ModuleMap": ModuleMap}
+
+
+@own("properties_survive", "keeping")
+def properties_counted_anew(module, x):
+    counted = (Labels.range("_", len(block.properties)) for block in x)
+    return each(lambda block: changed(block, properties=next(counted)), module(x))
+
+
+@own("properties_survive", "keeping")
+def properties_of_the_first_block_for_all_of_its_size(module, x):
+    first = x.block(0).properties
+    return each(
+        lambda b: changed(b, properties=first) if len(b.properties) == len(first) else b, module(x)
+    )
