@@ -42,7 +42,7 @@ def test_a_module_with_its_twin_and_traits_passes_and_names_what_is_not_declared
     assert laws["derivatives_are_those_of_plain_torch"].examples == 10
     assert "every_value_stands_for_itself" not in laws
     held, *broken = capsys.readouterr().out.splitlines()
-    expected = "pure, per_block, per_sample, keyed, deterministic, seeded"
+    expected = "label_free, pure, per_block, per_sample, keyed, seeded"
     assert held == f"linear: held but not declared: {expected}"
     assert broken[0] == "linear: did not hold:"
     assert "    pointwise, by every_value_stands_for_itself" in broken
@@ -220,7 +220,12 @@ def test_maps_can_be_restricted():
 
     check_module(not_empty, traits=["keeps_keys"], maps={"min_samples": 1}, effort=0.1)
     with pytest.raises(AssertionError, match="can't be made"):
-        check_module(not_empty, traits=["keeps_keys"])
+        check_module(not_empty, traits=["keeps_keys"], maps={"min_samples": 0})
+
+
+def test_a_trait_whose_laws_need_others_names_them():
+    with pytest.raises(AssertionError, match="need other traits, too: keeps_keys, keeps_samples"):
+        check_module(linear, traits=["per_sample"], effort=0.02)
 
 
 def test_an_unknown_trait_is_refused_and_those_there_are_named():

@@ -5,7 +5,7 @@ from .kind import ArgumentStyle, Composite, Kind, Layer, with_options
 from .recipes import INVARIANT, Recipe, invariances, recipe
 from .row import OF_ONE_WIDTH, SPHERICAL, Row, module_row
 from .rows import DATA, ROWS, row, rows_like
-from .traits import TRAITS
+from .traits import TRAITS, with_implied
 
 __all__ = [
     "DATA",
@@ -30,5 +30,6 @@ __all__ = [
     "row",
     "rows_like",
     "set_parameters",
+    "with_implied",
     "with_options",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 #: What a row, or a module of one's own, can promise. Laws name traits, never classes.
 TRAITS: dict[str, str] = {
     "keeps_keys": "the keys of the input are the keys of the output, in order",
@@ -23,3 +25,12 @@ TRAITS: dict[str, str] = {
     "normalised": "the values of every sample are divided by their standard deviation",
     "may_overwrite": "it can be told to overwrite the values of its input",
 }
+
+#: What depends on its input alone does not depend on chance.
+_OF_THE_INPUT_ALONE = ("per_block", "per_sample", "linear", "pointwise", "equivariant", "label_free")
+
+
+def with_implied(traits: Iterable[str]) -> frozenset[str]:
+    """The traits, and deterministic where one of them says what alone the output depends on."""
+    found = frozenset(traits)
+    return found | {"deterministic"} if found & {*_OF_THE_INPUT_ALONE} else found

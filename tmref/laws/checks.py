@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ..catalog import DATA, TRAITS, Kind, Row
+from ..catalog import DATA, TRAITS, Kind, Row, with_implied
 from ..implementations import Implementation, load
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
 from . import runner, smoke
@@ -165,7 +165,9 @@ def check_module(
     block, with its parameters in the same order, key by key; without one, laws about torch are
     untested. ``traits`` are what the module promises, out of :data:`tmref.catalog.TRAITS`; laws that
     need none always apply. ``maps`` are options of :func:`tmref.strategies.tensor_maps`, for modules
-    that don't take every map. ``x`` is on ``device``, and where the module isn't, it is moved there.
+    that don't take every map: laws about others are untested. Maps without blocks, samples or
+    properties, and of half precision, are tried, and may be refused, unless ``maps`` promise them.
+    ``x`` is on ``device``, and where the module isn't, it is moved there.
 
     ``expected_failed_laws`` are laws by name, each with the reason why it is broken: one that isn't is
     a failure. First of all the module is made and called: where that fails no law is tried.
@@ -187,7 +189,7 @@ def check_module(
     subject.nn, subject.known = SimpleNamespace(**{**vars(base.nn), "build": build}), ()
     name = getattr(build, "__name__", type(build).__name__)
     subject.imports = (*base.imports, *code_of(build, "build", base.names_in_code()))
-    row = Row(name, Kind("build"), frozenset(traits), maps or {})
+    row = Row(name, Kind("build"), with_implied(traits), maps or {})
     Inputs.taken(row.maps).maps()  # unusable options are said at once
 
     def verdict_on(law: Law, shrink: bool = True) -> Verdict:
@@ -215,13 +217,15 @@ def check_module(
         if any(trait in law.traits and law.inputs(row).empty for law in LAWS if law.applies_to(row)):
             continue  # there is no map that it could be tested on
         if not any(v.verdict != UNTESTED for v in about):
-            reason = about[0].message if about else "its laws need other traits, too"
+            others = [", ".join(sorted(law.traits - row.traits)) for law in LAWS if trait in law.traits]
+            needed = min(others, key=lambda names: names.count(","), default="")
+            reason = about[0].message if about else f"its laws need other traits, too: {needed}"
             failed.append(_untested(f"the trait {trait}", reason, made))
     if not any(v.examples for v in verdicts):
         failed = failed or verdicts
     if failed:
         return answer(verdicts, failed, on_fail)
-    tried = _tried_traits(traits, verdicts, lambda law: verdict_on(law, False))
+    tried = _tried_traits(row, effort, verdicts, lambda law: verdict_on(law, False))
     held = [trait for trait, by in tried.items() if not by]
     if held:
         print(f"{name}: held but not declared: {', '.join(held)}")
@@ -234,21 +238,29 @@ def check_module(
 
 
 def _tried_traits(
-    declared: Sequence[str], verdicts: Sequence[Verdict], check: Callable[[Law], Verdict]
+    row: Row, effort: float, verdicts: Sequence[Verdict], check: Callable[[Law], Verdict]
 ) -> dict[str, list[str]]:
     """The traits that are not declared and could be tested, with the laws that say that they don't hold,
-    none where they do. One that holds may be what the laws of others need."""
+    none where they do. One that holds may be what the laws of others need.
+
+    A law that compared something in fewer than half of its examples shows nothing.
+    """
     found = {v.law: v.verdict for v in verdicts}
+    declared = row.traits
     holds: set[str] = set()
     fails: dict[str, list[str]] = {}
     before: object = None
     while before != (holds, set(fails)):
         before = set(holds), set(fails)
-        for trait in TRAITS.keys() - {*declared, *fails}:
+        for trait in [trait for trait in TRAITS if trait not in {*declared, *fails}]:
             laws = [law for law in LAWS if trait in law.traits <= {*declared, *holds, trait}]
             # what can be compiled or exported says nothing about it
             laws = [law for law in laws if law.family != "transforms"]
-            found.update({law.name: check(law).verdict for law in laws if law.name not in found})
+            for law in laws:
+                if law.name not in found:
+                    v = check(law)
+                    few = v.verdict == PASS and 2 * v.examples < law.examples_on(row, effort)
+                    found[law.name] = UNTESTED if few else v.verdict
             kinds = {found[law.name] for law in laws}
             (holds.add if PASS in kinds and kinds <= {PASS, UNTESTED} else holds.discard)(trait)
             if kinds & {FAIL, ERROR}:

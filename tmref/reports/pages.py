@@ -14,8 +14,8 @@ _LAWS = """# The laws
 
 A law demands what documentation, torch's convention or mathematics demands, and says which: [doc],
 [torch], [maths]. It is tried on the rows that have the traits it is about ([rows and traits](rows.md)),
-on as many examples as it asks for, divided over the rows that share their code. This page is what
-`tmref list laws` prints.
+and that have what else it needs, on as many examples as it asks for, divided over the rows that share
+their code. This page is what `tmref list laws` prints.
 """
 
 _TRAITS = """# Rows and traits
@@ -59,7 +59,8 @@ def _laws() -> Iterator[str]:
     for law in LAWS:
         about = "data: " if law.of_data else ""
         about += ", ".join(sorted(law.traits)) or "every module"
-        words = f"{about}; {law.examples} examples"
+        needs = ", ".join(premise.words for premise in law.needs)
+        words = f"{about}; {f'it needs {needs}; ' if needs else ''}{law.examples} examples"
         yield from _law("" if law.family == family else law.family, law.name, words, law.demand)
         family = law.family
 
