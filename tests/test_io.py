@@ -316,10 +316,24 @@ def test_what_is_no_archive_is_refused(tmp_path, refused):
 
 def test_one_kind_is_not_the_other(nested, refused):
     start = "the buffer doesn't contain a valid"
-    with refused(ValueError, f"{start} TensorMap: no entry 'keys.npy' in what looks like a block"):
-        of_buffer(TensorMap, to_buffer(nested[0]))
-    with refused(ValueError, f"{start} TensorBlock: no entry 'values.npy' in what looks like a map"):
-        of_buffer(TensorBlock, to_buffer(nested))
+    of_kind = {
+        TensorMap: (nested, "a TensorMap, which load reads"),
+        TensorBlock: (nested[0], "a TensorBlock, which load_block reads"),
+        Labels: (nested.keys, "Labels, which load_labels reads"),
+    }
+    for cls in of_kind:
+        for other, (data, words) in of_kind.items():
+            if other is not cls:
+                with refused(ValueError, f"{start} {cls.__name__}: it has {words}"):
+                    of_buffer(cls, to_buffer(data))
+
+
+def test_a_file_of_labels_names_what_reads_it(tmp_path, refused):
+    file = tmp_path / "labels.mts"
+    tmref.save(file, LABELS)
+    message = f"{str(file)!r} doesn't contain a valid TensorMap: it has Labels, which load_labels reads"
+    with refused(ValueError, message):
+        tmref.load(file)
 
 
 @pytest.mark.parametrize(

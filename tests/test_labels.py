@@ -31,13 +31,46 @@ def test_one_name_may_be_a_string():
     assert Labels(("a", "b"), rows([3, 4])).names == ["a", "b"]
 
 
-@pytest.mark.parametrize(
-    "dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64], ids=str
-)
+SIGNED = [torch.int8, torch.int16, torch.int32, torch.int64]
+UNSIGNED = [torch.uint8, torch.uint16, torch.uint32, torch.uint64]
+
+
+@pytest.mark.parametrize("dtype", SIGNED + UNSIGNED, ids=str)
 def test_any_integers_become_32_bit_ones(dtype):
     labels = Labels("a", torch.tensor([[3], [7]], dtype=dtype))
     assert labels.values.dtype == torch.int32
     assert labels == Labels("a", rows([3], [7]))
+
+
+@pytest.mark.parametrize("dtype", SIGNED + UNSIGNED, ids=str)
+def test_values_may_lie_anyhow_in_memory(dtype):
+    values = torch.tensor([[1, 2], [3, 4], [5, 6]]).to(dtype)
+    wide = torch.zeros(6, 4).to(dtype)
+    wide[::2, ::2] = values
+    of_the_same = torch.tensor([[8]]).to(dtype).expand(1, 2)
+    for given in (values, values.T, wide[::2, ::2], values[1:, 1:], of_the_same):
+        names = [f"d{i}" for i in range(given.shape[1])]
+        assert Labels(names, given).values.tolist() == given.tolist()
+
+
+@pytest.mark.parametrize("dtype", SIGNED, ids=str)
+def test_values_that_are_lazily_negated_are_those_that_they_print(dtype):
+    values = torch._neg_view(torch.tensor([[1, -2], [3, 0]], dtype=dtype))
+    assert Labels(["a", "b"], values).values.tolist() == values.tolist() == [[-1, 2], [-3, 0]]
+    assert LabelsEntry(["a", "b"], values[0]).values.tolist() == [-1, 2]
+    assert Labels(["a", "b"], values).position(values[1]) == 1
+
+
+@pytest.mark.parametrize("dtype", SIGNED, ids=str)
+def test_zeros_without_memory_are_zeros(dtype):
+    assert Labels("a", torch._efficientzerotensor((1, 1), dtype=dtype)) == Labels("a", rows([0]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.complex64, torch.bool], ids=str)
+def test_values_of_no_entries_may_have_any_dtype(dtype):
+    labels = Labels(["a", "b"], torch.empty((0, 2), dtype=dtype))
+    assert labels == Labels.empty(["a", "b"])
+    assert labels.values.dtype == torch.int32
 
 
 @pytest.mark.parametrize(
@@ -77,6 +110,18 @@ def test_any_integers_become_32_bit_ones(dtype):
         *(
             ("a", torch.zeros(1, 1, dtype=d), TypeError, f"values must be integers, got a tensor of {d}")
             for d in (torch.bool, torch.float32, torch.complex64)
+        ),
+        (
+            "a",
+            rows([0]).to_sparse(),
+            TypeError,
+            "values must be a dense tensor, got one of torch.sparse_coo; use .to_dense()",
+        ),
+        (
+            ["a", "b"],
+            torch.empty(0, 1),
+            ValueError,
+            "values must have the shape (entries, 2), a column for each of ['a', 'b'], got (0, 1)",
         ),
         (
             ["a", "b"],
@@ -122,6 +167,16 @@ def test_values_beyond_32_bits_are_refused_on_both_sides(refused):
     message = f"values must fit in 32 bits, from -2147483648 to 2147483647, got {-(2**40)}"
     with refused(ValueError, message):
         Labels("a", torch.tensor([[2**31], [-(2**40)]]))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [(torch.uint32, 2**31), (torch.uint32, 2**32 - 1), (torch.uint64, 2**31), (torch.uint64, 2**64 - 1)],
+)
+def test_unsigned_values_beyond_32_bits_are_refused_never_wrapped(dtype, value, refused):
+    message = f"values must fit in 32 bits, from -2147483648 to 2147483647, got {value}"
+    with refused(ValueError, message):
+        Labels("a", torch.tensor([[0], [value]], dtype=dtype))
 
 
 @pytest.mark.parametrize("value", [2**31 - 1, -(2**31)])

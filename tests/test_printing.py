@@ -13,8 +13,9 @@ import tmref
 from tmref import Labels, TensorBlock, TensorMap, catalog, with_gradients
 from tmref.block import block_source
 from tmref.catalog import ROWS, Call, Recipe, Row
+from tmref.implementations import load
 from tmref.labels import labels_source
-from tmref.printing import LONGEST, source_of, tensor_source
+from tmref.printing import LONGEST, source_of, tensor_source, type_of
 from tmref.strategies import (
     array_values,
     components,
@@ -472,3 +473,47 @@ def test_sources_that_are_asked_for_are_never_abbreviated():
     ):
         assert described(evaluated(code)) == described(thing)
     assert json.loads(tensor_source(block.values)[len("torch.tensor(") : -1]) == block.values.tolist()
+
+
+# --- types in the words of errors
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (5, "int"),
+        (None, "NoneType"),
+        (torch.ones(1), "Tensor"),
+        (Labels.single(), "Labels"),
+        (TensorMap(Labels.empty("a"), []), "TensorMap"),
+        (type("Labels", (), {"__module__": "package.labels"})(), "Labels of package, not of tmref"),
+    ],
+    ids=["int", "None", "tensor", "labels", "map", "of another package"],
+)
+def test_a_type_is_named(value, words):
+    assert type_of(value) == words
+
+
+@pytest.mark.parametrize("adapter", ["metatensor-torch", "metatensor-learn"])
+def test_the_types_of_metatensor_are_named_with_what_converts_them(adapter, refused):
+    implementation = load(adapter)
+    library = {"metatensor-torch": "metatensor.torch", "metatensor-learn": "metatensor"}[adapter]
+    x = TensorMap(Labels.range("key", 1), [tmref.block_from_array(torch.ones(1, 1))])
+    theirs = implementation.encode(x)
+    convert = f"convert with tmref.implementations.load({adapter!r}).to_ours()"
+    for value, kind in (
+        (theirs.keys, "Labels"),
+        (theirs, "TensorMap"),
+        (theirs.block(0), "TensorBlock"),
+    ):
+        assert type_of(value) == f"{kind} of {library}, not of tmref; {convert}"
+        assert type_of(implementation.to_ours(value)) == kind
+    assert type_of(theirs.keys[0]) == f"LabelsEntry of {library}, not of tmref"
+    with refused(TypeError, f"keys must be Labels, got Labels of {library}, not of tmref; {convert}"):
+        TensorMap(theirs.keys, [])
+    message = f"in_keys must be Labels, got Labels of {library}, not of tmref; {convert}"
+    with refused(TypeError, message):
+        tmref.nn.Tanh(theirs.keys)
+    message = f"the input must be a TensorMap, got TensorMap of {library}, not of tmref; {convert}"
+    with refused(TypeError, message):
+        tmref.nn.Tanh(x.keys)(theirs)

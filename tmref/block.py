@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 
 from .labels import Labels, labels_source
-from .printing import LONGEST, tensor_source
+from .printing import LONGEST, tensor_source, type_of
 
 _new = object.__new__
 #: The gradients of a block that has none: these dictionaries are replaced, never changed.
@@ -48,12 +48,12 @@ class TensorBlock:
         if not isinstance(values, torch.Tensor):
             raise TypeError(f"values must be a torch.Tensor, got {type(values).__name__}")
         if not isinstance(components, (list, tuple)):
-            raise TypeError(f"components must be a list of Labels, got {type(components).__name__}")
+            raise TypeError(f"components must be a list of Labels, got {type_of(components)}")
         axes = [("samples", samples), *((f"components[{i}]", c) for i, c in enumerate(components))]
         axes.append(("properties", properties))
         for name, labels in axes:
             if not isinstance(labels, Labels):
-                raise TypeError(f"{name} must be Labels, got {type(labels).__name__}")
+                raise TypeError(f"{name} must be Labels, got {type_of(labels)}")
             if labels.device != values.device:
                 raise ValueError(
                     f"values are on {values.device} but {name} on {labels.device}; "
@@ -157,7 +157,7 @@ class TensorBlock:
                 f"parameter must be a string, got {parameter!r} of type {type(parameter).__name__}"
             )
         if not isinstance(gradient, TensorBlock):
-            raise TypeError(f"gradient must be a TensorBlock, got {type(gradient).__name__}")
+            raise TypeError(f"gradient must be a TensorBlock, got {type_of(gradient)}")
         if self._owned:
             raise ValueError(
                 "this block is part of a TensorMap or a gradient, whose structure is fixed; "

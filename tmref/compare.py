@@ -10,6 +10,7 @@ import torch
 
 from .block import TensorBlock
 from .labels import Labels
+from .printing import type_of
 from .tensor_map import TensorMap
 
 #: A side may be this many times as far from the float64 result as plain torch's own module is,
@@ -156,7 +157,7 @@ def _labels(labels: Labels) -> str:
 def _article(value: Any) -> str:
     if isinstance(value, Refused):
         return "a refusal"
-    return "nothing" if value is None else f"a {type(value).__name__}"
+    return "nothing" if value is None else f"a {type_of(value)}"
 
 
 def _at(path: str, words: str) -> str:

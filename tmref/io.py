@@ -27,6 +27,7 @@ import torch
 
 from .block import TensorBlock
 from .labels import Labels
+from .printing import type_of
 from .tensor_map import TensorMap
 
 Data = TypeVar("Data", TensorMap, TensorBlock, Labels)
@@ -37,6 +38,13 @@ _DTYPES = {
         *("float16", "float32", "float64", "complex64", "complex128"),
         *("int8", "int16", "int32", "int64", "uint8", "bool"),
     )
+}
+
+#: the kinds of data, and what reads each
+_KINDS = {
+    TensorMap: "a TensorMap, which load reads",
+    TensorBlock: "a TensorBlock, which load_block reads",
+    Labels: "Labels, which load_labels reads",
 }
 
 #: how the length of the header of a npy array is written, by the version of the format
@@ -123,7 +131,7 @@ def to_buffer(data: TensorMap | TensorBlock | Labels) -> bytes:
     elif isinstance(data, TensorBlock):
         _collect(arrays, "", data)
     else:
-        raise TypeError(f"data must be a TensorMap, a TensorBlock or Labels, got {type(data).__name__}")
+        raise TypeError(f"data must be a TensorMap, a TensorBlock or Labels, got {type_of(data)}")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in arrays.items():
@@ -138,7 +146,7 @@ def of_buffer(cls: type[Data], buffer: bytes | bytearray | memoryview | torch.Te
     where it doesn't contain such data.
     """
     if isinstance(buffer, torch.Tensor) and buffer.dtype == torch.uint8:
-        buffer = buffer.detach().cpu().contiguous().numpy().tobytes()
+        buffer = buffer.numpy(force=True).tobytes()
     if not isinstance(buffer, (bytes, bytearray, memoryview)):
         given = buffer.dtype if isinstance(buffer, torch.Tensor) else type(buffer).__name__
         raise TypeError(f"buffer must be bytes or a tensor of uint8, got {given}")
@@ -161,7 +169,7 @@ def _read(cls: type[Data], file: str | os.PathLike[str] | IO[bytes]) -> Data:
 
 
 def _parsed(cls: type[Data], content: bytes, file: str) -> Data:
-    if cls not in (TensorMap, TensorBlock, Labels):
+    if cls not in _KINDS:
         raise TypeError(f"cls must be TensorMap, TensorBlock or Labels, got {cls!r}")
     data: TensorMap | TensorBlock | Labels
     try:
@@ -172,8 +180,23 @@ def _parsed(cls: type[Data], content: bytes, file: str) -> Data:
                 entries = _Entries(archive)
                 data = entries.map() if cls is TensorMap else entries.block("")
         return cast(Data, data)
-    except _MALFORMED as error:
+    except _MALFORMED:
+        found = _kind_of(content)
+        if found not in (None, cls):
+            error = ValueError(f"it has {_KINDS[found]}")
         raise ValueError(f"{file} doesn't contain a valid {cls.__name__}: {error}") from error
+
+
+def _kind_of(content: bytes) -> type[TensorMap | TensorBlock | Labels] | None:
+    """What the bytes look like."""
+    if content.startswith(b"\x93NUMPY"):
+        return Labels
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = archive.namelist()
+    except _MALFORMED:
+        return None
+    return TensorMap if "keys.npy" in names else TensorBlock if "values.npy" in names else None
 
 
 class _Entries:
@@ -286,8 +309,7 @@ def _collect(arrays: dict[str, np.ndarray], path: str, block: TensorBlock) -> No
             f"values of {block.dtype} can't be saved, convert them with .to() to one of "
             f"{_known_dtypes()}"
         )
-    values = block.values.detach().cpu().resolve_conj().resolve_neg()
-    arrays[f"{path}values"] = values.numpy()
+    arrays[f"{path}values"] = block.values.numpy(force=True)
     arrays[f"{path}samples"] = _structured(block.samples)
     for i, component in enumerate(block.components):
         arrays[f"{path}components/{i}"] = _structured(component)

@@ -13,10 +13,11 @@ from typing import overload
 
 import torch
 
-from .printing import LONGEST
+from .printing import LONGEST, type_of
 
 _CPU = torch.device("cpu")
 _INT32 = torch.iinfo(torch.int32)
+_WIDE_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -95,15 +96,15 @@ class Labels:
     """A list of distinct rows of 32-bit integers, with a name for each column.
 
     ``names`` are distinct ASCII identifiers, a single one may be given as a string; ``values`` is an
-    integer tensor of shape ``(entries, dimensions)``. It is copied: labels are immutable. Their rows
-    stay on the host for lookup, comparison and printing; ``labels.values`` is on the device of the
-    values given.
+    integer tensor of shape ``(entries, dimensions)``, however it lies in memory; one of no entries may
+    have any dtype. It is copied: labels are immutable. Their rows stay on the host for lookup,
+    comparison and printing; ``labels.values`` is on the device of the values given.
 
     Raises TypeError where ``names`` aren't strings or ``values`` isn't a tensor of integers, and
     ValueError for a name that is no identifier or occurs twice, a shape that doesn't fit, a row that
     occurs twice, or a value beyond 32 bits (it is never wrapped into another).
 
-    Source: the interface of ``metatensor.torch.Labels``.
+    Source: the interface of ``metatensor.torch.Labels``; of no entries, metatensor#833.
 
     >>> labels = Labels(["system", "atom"], torch.tensor([[0, 1], [0, 5]]))
     >>> labels[1]
@@ -287,7 +288,7 @@ class Labels:
         Source: the documentation of ``metatensor.torch.Labels.select``; the order, its behaviour.
         """
         if not isinstance(selection, Labels):
-            raise TypeError(f"selection must be Labels, got {type(selection).__name__}")
+            raise TypeError(f"selection must be Labels, got {type_of(selection)}")
         positions = self._selected(selection)
         return torch.tensor(positions, dtype=torch.int64, device=self._device)
 
@@ -394,8 +395,11 @@ def _checked_content(names: tuple[str, ...], values: torch.Tensor) -> bytes:
             f"values must be a torch.Tensor of integers, got {type(values).__name__}; "
             "make one with torch.tensor(values)"
         )
-    if values.dtype == torch.bool or values.is_floating_point() or values.is_complex():
+    fractional = values.is_floating_point() or values.is_complex()
+    if values.numel() and (fractional or values.dtype == torch.bool):
         raise TypeError(f"values must be integers, got a tensor of {values.dtype}")
+    if values.layout is not torch.strided:
+        raise TypeError(f"values must be a dense tensor, got one of {values.layout}; use .to_dense()")
     if values.dim() != 2 or values.shape[1] != len(names):
         raise ValueError(
             f"values must have the shape (entries, {len(names)}), a column for each of {list(names)}, "
@@ -406,19 +410,30 @@ def _checked_content(names: tuple[str, ...], values: torch.Tensor) -> bytes:
             "values on the meta device have no rows to read; build Labels on the cpu and move them "
             'with .to("meta")'
         )
-    if values.numel() and values.dtype != torch.int32:
-        low, high = int(values.min()), int(values.max())
+    if not values.numel():
+        return b""  # whatever the dtype: what has no numbers has none that are no integers
+    host = _on_host(values)
+    if host.dtype != torch.int32:
+        # torch has no minimum of unsigned integers of more than 8 bits
+        numbers = host.numpy() if host.dtype in _WIDE_UNSIGNED else host
+        low, high = int(numbers.min()), int(numbers.max())
         if low < _INT32.min or high > _INT32.max:
             worst = low if low < _INT32.min else high
             raise ValueError(
                 f"values must fit in 32 bits, from {_INT32.min} to {_INT32.max}, got {worst}"
             )
-    return _bytes_of(values)
+    return _bytes_of(host)
+
+
+def _on_host(values: torch.Tensor) -> torch.Tensor:
+    """The tensor on the CPU, its memory being what it prints: not the negatives of that, nor nothing."""
+    host = values.detach().to(_CPU)
+    return host.clone() if host.is_neg() or host._is_zerotensor() else host
 
 
 def _bytes_of(rows: torch.Tensor) -> bytes:
     """A tensor of integers as int32 stands in memory."""
-    host = rows.detach().to(_CPU, torch.int32).contiguous()
+    host = _on_host(rows).to(torch.int32).contiguous()
     return ctypes.string_at(host.data_ptr(), 4 * host.numel())
 
 

@@ -12,6 +12,7 @@ import torch
 
 from .block import TensorBlock
 from .labels import Labels
+from .printing import type_of
 
 
 def keys_to_samples(
@@ -118,7 +119,7 @@ def _moved_names(
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         raise TypeError(
             f"keys_to_move must be a name, a list of names, or Labels, got {keys_to_move!r} "
-            f"of type {type(keys_to_move).__name__}"
+            f"of type {type_of(keys_to_move)}"
         )
     if not isinstance(fill_value, Number):
         raise TypeError(

@@ -10,6 +10,7 @@ import torch
 from .block import TensorBlock
 from .labels import Labels
 from .moves import attach, distinct, gradient_rows
+from .printing import type_of
 from .tensor_map import TensorMap
 
 _PARTS = ("samples", "components", "properties")
@@ -187,7 +188,7 @@ def filter_blocks(tensor: TensorMap, keys: Labels, copy: bool = False) -> Tensor
     """
     _check_maps(tensor=tensor)
     if not isinstance(keys, Labels):
-        raise TypeError(f"keys must be Labels, got {type(keys).__name__}")
+        raise TypeError(f"keys must be Labels, got {type_of(keys)}")
     if not isinstance(copy, bool):
         raise TypeError(f"copy must be a bool, got {copy!r} of type {type(copy).__name__}")
     positions = tensor.keys._selected(keys)
@@ -276,7 +277,7 @@ def sum_over_samples(tensor: TensorMap, sample_names: str | Sequence[str]) -> Te
 def _check_maps(**tensors: object) -> None:
     for name, tensor in tensors.items():
         if not isinstance(tensor, TensorMap):
-            raise TypeError(f"{name} must be a TensorMap, got {type(tensor).__name__}")
+            raise TypeError(f"{name} must be a TensorMap, got {type_of(tensor)}")
 
 
 def _check_names(argument: str, names: object) -> None:
@@ -288,7 +289,7 @@ def _check_names(argument: str, names: object) -> None:
 
 def _checked_number(B: complex) -> complex:
     if isinstance(B, bool) or not isinstance(B, (int, float, complex)):
-        raise TypeError(f"B must be a TensorMap or a number, got {type(B).__name__}")
+        raise TypeError(f"B must be a TensorMap or a number, got {type_of(B)}")
     return B
 
 

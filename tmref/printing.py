@@ -16,6 +16,9 @@ import torch
 #: A repr has at most so many numbers of a tensor, as torch's own has; beyond them it names the shape.
 LONGEST = 1000
 
+#: What converts the data of other libraries into ours.
+_ADAPTERS = {"metatensor": "metatensor-learn", "metatensor.torch": "metatensor-torch"}
+
 #: What torch.tensor gives numbers that nothing is said about.
 _DEFAULTS = (torch.float32, torch.int64, torch.complex64, torch.bool)
 
@@ -44,6 +47,21 @@ def _is_default(value: Any, field: dataclasses.Field[Any]) -> bool:
     # never compared where tensors may be in it
     simple = type(value) is type(default) and (isinstance(value, int) or not value)
     return value is default or (simple and value == default)
+
+
+def type_of(value: object) -> str:
+    """The type of a value in the words of an error: where it is another library's, of a name that tmref
+    has, too, with the library and what converts it."""
+    kind = type(value)
+    name, library = kind.__name__, kind.__module__.partition(".")[0]
+    if isinstance(value, torch.ScriptObject):  # its class is TorchScript's
+        name, library = str(value._type()).rpartition(".")[2], "metatensor.torch"
+    if library == "tmref" or name not in ("Labels", "LabelsEntry", "TensorBlock", "TensorMap"):
+        return name
+    words = f"{name} of {library}, not of tmref"
+    if library not in _ADAPTERS or name == "LabelsEntry":
+        return words
+    return f"{words}; convert with tmref.implementations.load({_ADAPTERS[library]!r}).to_ours()"
 
 
 def source_of(value: Any, longest: int | None = LONGEST) -> str:
@@ -133,7 +151,7 @@ def _text(tensor: torch.Tensor) -> str:
         return _nested(tensor.tolist(), _complex_text)
     tensor = tensor.cpu()
     if tensor.dtype in (torch.float32, torch.float16):
-        numbers = tensor.numpy()
+        numbers = tensor.numpy(force=True)
         return _special(_nested(numbers.tolist(), lambda v: repr(float(str(numbers.dtype.type(v))))))
     return _special(str(tensor.tolist()))
 

@@ -9,7 +9,7 @@ import torch
 from . import moves
 from .block import TensorBlock, _dtype_and_device, _in_brackets, _in_parentheses, block_source
 from .labels import Labels, LabelsEntry, labels_source
-from .printing import LONGEST
+from .printing import LONGEST, type_of
 
 _new = object.__new__
 Selection = int | Labels | LabelsEntry | Mapping[str, int]
@@ -31,12 +31,12 @@ class TensorMap:
 
     def __init__(self, keys: Labels, blocks: Sequence[TensorBlock]) -> None:
         if not isinstance(keys, Labels):
-            raise TypeError(f"keys must be Labels, got {type(keys).__name__}")
+            raise TypeError(f"keys must be Labels, got {type_of(keys)}")
         if not isinstance(blocks, (list, tuple)):
-            raise TypeError(f"blocks must be a list of TensorBlock, got {type(blocks).__name__}")
+            raise TypeError(f"blocks must be a list of TensorBlock, got {type_of(blocks)}")
         for i, block in enumerate(blocks):
             if not isinstance(block, TensorBlock):
-                raise TypeError(f"blocks[{i}] must be a TensorBlock, got {type(block).__name__}")
+                raise TypeError(f"blocks[{i}] must be a TensorBlock, got {type_of(block)}")
         if len(keys) != len(blocks):
             raise ValueError(f"keys have {len(keys)} entries, but there are {len(blocks)} blocks")
         for key, block in zip(keys, blocks, strict=True):
@@ -240,7 +240,7 @@ def _as_dict(selection: Labels | LabelsEntry | Mapping[str, int]) -> dict[str, i
     if not isinstance(selection, LabelsEntry):
         raise TypeError(
             "a block is selected by an int, a LabelsEntry, Labels of one entry or a dictionary, "
-            f"got {type(selection).__name__}"
+            f"got {type_of(selection)}"
         )
     return dict(zip(selection._names, selection._row, strict=True))
 

@@ -537,7 +537,7 @@ CORRUPT = {
     ),
     "another file": (
         {"x": ("metatensor.TensorBlock", FILE, EMPTY)},
-        "x: the buffer doesn't contain a valid TensorBlock: File is not a zip file",
+        "x: the buffer doesn't contain a valid TensorBlock: it has Labels, which load_labels reads",
     ),
 }
 NO_ENTRIES = {

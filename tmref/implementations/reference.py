@@ -7,6 +7,7 @@ from typing import Any
 
 import tmref
 
+from ..printing import type_of
 from . import CPU, Implementation
 
 
@@ -29,7 +30,7 @@ class Reference(Implementation):
 
     def decode(self, tensor: Any) -> tmref.TensorMap:
         if not isinstance(tensor, tmref.TensorMap):
-            raise TypeError(f"a module must return a TensorMap, got {type(tensor).__name__}")
+            raise TypeError(f"a module must return a TensorMap, got {type_of(tensor)}")
         # made anew, what has parts on different devices is refused
         return tensor if self.device == CPU else super().decode(tensor)
 

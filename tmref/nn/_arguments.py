@@ -8,12 +8,13 @@ from typing import Any
 import torch
 
 from ..labels import Labels
+from ..printing import type_of
 
 
 def checked_keys(in_keys: object) -> Labels:
     """``in_keys``, or TypeError."""
     if not isinstance(in_keys, Labels):
-        raise TypeError(f"in_keys must be Labels, got {type(in_keys).__name__}")
+        raise TypeError(f"in_keys must be Labels, got {type_of(in_keys)}")
     return in_keys
 
 
@@ -33,7 +34,7 @@ def per_key(name: str, value: object, kind: type, keys: Labels) -> list[Any]:
             one = "" if isinstance(value, Sequence) and kind is Labels else f"{kind.__name__} or "
             raise TypeError(
                 f"{name} must be {one}a list of {kind.__name__}, one for each key, "
-                f"got {item!r} of type {type(item).__name__}"
+                f"got {item!r} of type {type_of(item)}"
             )
     return values
 
@@ -55,8 +56,7 @@ def checked_properties(out_properties: object, keys: Labels) -> list[Labels] | N
         return None
     if isinstance(out_properties, Labels) or not isinstance(out_properties, Sequence):
         raise TypeError(
-            "out_properties must be a list of Labels, one for each key, "
-            f"got {type(out_properties).__name__}"
+            f"out_properties must be a list of Labels, one for each key, got {type_of(out_properties)}"
         )
     properties = per_key("out_properties", list(out_properties), Labels, keys)
     for labels in properties:
@@ -80,7 +80,7 @@ def which_are_invariant(in_keys: Labels, invariant_keys: object) -> list[bool]:
     """
     selection = INVARIANT if invariant_keys is None else invariant_keys
     if not isinstance(selection, Labels):
-        raise TypeError(f"invariant_keys must be Labels, got {type(invariant_keys).__name__}")
+        raise TypeError(f"invariant_keys must be Labels, got {type_of(invariant_keys)}")
     unknown = [name for name in selection.names if name not in checked_keys(in_keys).names]
     if unknown:
         raise ValueError(

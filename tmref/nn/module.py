@@ -11,6 +11,7 @@ from torch.nn.parameter import is_lazy
 from ..block import TensorBlock
 from ..io import of_buffer, to_buffer
 from ..labels import Labels
+from ..printing import type_of
 from ..tensor_map import TensorMap
 
 _DATA: dict[str, type] = {
@@ -222,7 +223,7 @@ def _check_data(path: str, value: Any) -> None:
     elif value is not None and type(value) not in _NAME:
         raise TypeError(
             f"the buffer {path} must be a tensor, Labels, a TensorBlock, a TensorMap, None, or a "
-            f"dictionary, list or tuple of these but tensors, got {type(value).__name__}"
+            f"dictionary, list or tuple of these but tensors, got {type_of(value)}"
         )
 
 

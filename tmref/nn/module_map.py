@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from ..block import TensorBlock
 from ..labels import Labels, LabelsEntry
+from ..printing import type_of
 from ..tensor_map import TensorMap
 from ._arguments import checked_keys, checked_properties
 from .gradients import push_forward, why_no_gradients
@@ -86,7 +87,7 @@ class ModuleMap(Module):
     def forward(self, tensor: TensorMap) -> TensorMap:
         """The map of ``modules[k](x[k])``, keys in the order of ``tensor``."""
         if not isinstance(tensor, TensorMap):
-            raise TypeError(f"the input must be a TensorMap, got {type(tensor).__name__}")
+            raise TypeError(f"the input must be a TensorMap, got {type_of(tensor)}")
         keys, blocks, in_keys = tensor._keys, tensor._blocks, self._in_keys
         # not self.module_list: that lookup costs as much as a small block does
         modules: Collection[Any] = self.__dict__["_modules"]["module_list"]._modules.values()
@@ -153,7 +154,7 @@ class ModuleMap(Module):
         brought into this one. Properties are taken where all weights can be, since they must fit."""
         keys, properties = found.get("_in_keys", self._in_keys), found.get("_out_properties")
         if not isinstance(keys, Labels):
-            raise ValueError(f"_in_keys must be Labels, got {type(keys).__name__}")
+            raise ValueError(f"_in_keys must be Labels, got {type_of(keys)}")
         if keys._names != self._in_keys._names or set(keys._entries()) != set(self._in_keys._entries()):
             raise ValueError(
                 f"it is of modules for {', '.join(key.print() for key in keys) or 'no keys'}, and here "

@@ -7,6 +7,7 @@ from typing import cast
 import torch
 
 from ..labels import Labels
+from ..printing import type_of
 from ..tensor_map import TensorMap
 from ._arguments import checked_keys
 from .module import Module
@@ -49,7 +50,7 @@ class Sequential(Module):
         if "module_map" in self._modules:
             return self.__dict__["_modules"]["module_map"](tensor)
         if not isinstance(tensor, TensorMap):
-            raise TypeError(f"the input must be a TensorMap, got {type(tensor).__name__}")
+            raise TypeError(f"the input must be a TensorMap, got {type_of(tensor)}")
         for layer in self.layers:
             tensor = layer(tensor)
         return tensor
