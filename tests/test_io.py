@@ -1,5 +1,6 @@
 import io
 import random
+import re
 import warnings
 import zipfile
 
@@ -183,6 +184,39 @@ def test_a_map_without_blocks_comes_back(mts):
     buffer = torch.frombuffer(bytearray(to_buffer(tensor)), dtype=torch.uint8)
     assert parts(of_buffer(TensorMap, buffer)) == parts(tensor)
     assert parts(mts.TensorMap.load_buffer(buffer)) == parts(tensor)
+
+
+INFO = {"unit": "eV", "é": 'ü\n"', "empty": ""}
+
+
+def test_what_a_map_says_of_itself_is_exchanged_with_metatensor(nested, mts, to_mts):
+    x = tmref.with_info(nested.copy(), INFO)
+    ours, theirs = to_buffer(x), to_mts(x)
+    for key, value in INFO.items():
+        theirs.set_info(key, value)
+    buffer = torch.frombuffer(bytearray(ours), dtype=torch.uint8)
+    assert dict(mts.TensorMap.load_buffer(buffer).info()) == INFO
+    assert of_buffer(TensorMap, theirs.save_buffer()).info() == INFO
+    entries = [zipfile.ZipFile(io.BytesIO(b)) for b in (ours, theirs.save_buffer().numpy().tobytes())]
+    assert entries[0].read("info.json") == entries[1].read("info.json")
+    assert "info.json" not in zipfile.ZipFile(io.BytesIO(to_buffer(nested))).namelist()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[]", "'info.json' can't be read: it must be an object of strings, got []"),
+        (b'{"a": 1}', "'info.json' can't be read: it must be an object of strings, got {'a': 1}"),
+        (b"{", "'info.json' can't be read: Expecting property name enclosed in double quotes: line 1"),
+        (b'{"a": "\xff"}', "'info.json' can't be read: 'utf-8' codec can't decode"),
+    ],
+    ids=["list", "number", "cut", "bytes"],
+)
+def test_info_that_is_none_is_refused(content, message, nested):
+    buffer = rewritten(nested, lambda entries: entries.update({"info.json": content}))
+    message = f"the buffer doesn't contain a valid TensorMap: {message}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        of_buffer(TensorMap, buffer)
 
 
 def test_values_may_be_views_and_have_a_graph(block):

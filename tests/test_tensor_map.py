@@ -4,7 +4,9 @@ import pickle
 import pytest
 import torch
 
+import tmref
 from tmref import Labels, LabelsEntry, TensorBlock, TensorMap
+from tmref.io import of_buffer, to_buffer
 
 KEYS = Labels(["l", "species"], torch.tensor([[0, 1], [1, 1], [1, 6]]))
 
@@ -414,3 +416,84 @@ def test_maps_are_refused_where_metatensor_refuses_them(block, with_gradient, mt
     for name, (other, good) in others.items():
         assert accepted(TensorMap, lambda x: x, other) is good, name
         assert accepted(mts.TensorMap, to_mts, other) is good, name
+
+
+# --- what a map says of itself
+
+INFO = {"unit": "eV", "é": 'ü\n"', "empty": ""}
+
+
+@pytest.fixture
+def telling():
+    """A map that says something of itself."""
+    keys = Labels(["key", "other"], torch.tensor([[0, 0], [1, 0]]))
+    blocks = [tmref.block_from_array(torch.zeros(2, 3)) for _ in keys]
+    return tmref.with_info(TensorMap(keys, blocks), INFO)
+
+
+def test_a_map_says_what_was_said_of_it(telling):
+    assert telling.info() == INFO
+    assert telling.get_info("unit") == "eV"
+    assert telling.get_info("empty") == ""
+    assert telling.get_info("missing") is None
+    telling.set_info("unit", "Ha")
+    assert telling.info() == {**INFO, "unit": "Ha"}
+    assert TensorMap(Labels.empty("key"), []).info() == {}
+
+
+def test_its_info_can_be_changed_through_nothing_else(telling):
+    telling.info()["unit"] = "Ha"
+    copied = telling.copy(deep=False)
+    copied.set_info("unit", "Ha")
+    assert (telling.get_info("unit"), copied.get_info("unit")) == ("eV", "Ha")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ((1, "v"), "key of the info must be a string, got 1 of type int"),
+        (("k", None), "value of the info must be a string, got None of type NoneType"),
+    ],
+)
+def test_only_texts_are_said(given, message, refused):
+    x = TensorMap(Labels.empty("key"), [])
+    with refused(TypeError, message):
+        x.set_info(*given)
+    assert x.info() == {}
+
+
+KEEPING = {
+    "copy": lambda x: x.copy(),
+    "shallow": lambda x: x.copy(deep=False),
+    "copy.copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda x: pickle.loads(pickle.dumps(x)),
+    "dtype": lambda x: x.to(torch.float64),
+    "device": lambda x: x.to("meta"),
+    "buffer": lambda x: of_buffer(TensorMap, to_buffer(x)),
+    "repr": lambda x: eval(repr(x), {**vars(tmref), "torch": torch}),
+    "keys_to_samples": lambda x: x.keys_to_samples("key"),
+    "keys_to_properties": lambda x: x.keys_to_properties("key"),
+    "without gradients": tmref.remove_gradients,
+    "some blocks": lambda x: tmref.filter_blocks(x, Labels.range("key", 1)),
+    "permuted": lambda x: tmref.Permutation((1, 0), ((0, 1), (1, 0)))(x),
+    "pytree": lambda x: torch.utils._pytree.tree_map(lambda values: values + 1, x),
+}
+
+
+@pytest.mark.parametrize("way", KEEPING)
+def test_what_a_map_says_of_itself_stays(way, telling):
+    assert KEEPING[way](telling).info() == INFO
+
+
+def test_what_is_computed_of_maps_says_nothing(telling):
+    assert tmref.add(telling, telling).info() == tmref.add(telling, 1).info() == {}
+    assert tmref.multiply(telling, 2).info() == tmref.sum_over_samples(telling, "sample").info() == {}
+    assert telling.info() == INFO
+
+
+def test_a_rotated_map_says_what_it_said():
+    component = Labels("o3_mu", torch.tensor([[0]]))
+    block = TensorBlock(torch.ones(1, 1, 1), Labels.range("s", 1), [component], Labels.range("p", 1))
+    x = tmref.with_info(TensorMap(Labels(["o3_lambda"], torch.tensor([[0]])), [block]), INFO)
+    assert tmref.Rotation((1, 0.5, 0.25, 0.125))(x).info() == INFO

@@ -19,6 +19,7 @@ from .operations import (
     remove_gradients,
     sum_over_samples,
     with_gradients,
+    with_info,
 )
 from .permutations import Permutation
 from .rotations import Rotation
@@ -54,4 +55,5 @@ __all__ = [
     "save",
     "sum_over_samples",
     "with_gradients",
+    "with_info",
 ]

@@ -4,7 +4,8 @@ Labels are one `npy` array of shape ``(entries,)``, its dtype a field of 32-bit 
 dimension. A block is a zip archive, not compressed, of ``values.npy``, ``samples.npy``,
 ``components/0.npy``, ..., ``properties.npy`` and, for every gradient, the same under
 ``gradients/<parameter>/`` without properties, which are the block's. A map has ``keys.npy`` and its
-blocks under ``blocks/0/``, ``blocks/1/``, ...; other entries of an archive are not read.
+blocks under ``blocks/0/``, ``blocks/1/``, ..., and where it says something of itself ``info.json``, an
+object of strings; other entries of an archive are not read.
 
 Source: "Serialization format" of the metatensor documentation.
 """
@@ -13,12 +14,14 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import math
 import os
 import re
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TypeVar, cast
 
@@ -31,6 +34,7 @@ from .printing import type_of
 from .tensor_map import TensorMap
 
 Data = TypeVar("Data", TensorMap, TensorBlock, Labels)
+Entry = TypeVar("Entry")
 
 _DTYPES = {
     getattr(torch, name): np.dtype(name)
@@ -46,6 +50,9 @@ _KINDS = {
     TensorBlock: "a TensorBlock, which load_block reads",
     Labels: "Labels, which load_labels reads",
 }
+
+#: the entry of what a map says of itself
+_INFO = "info.json"
 
 #: how the length of the header of a npy array is written, by the version of the format
 _LENGTHS = {b"\x01": "<H", b"\x02": "<I", b"\x03": "<I"}
@@ -124,7 +131,9 @@ def to_buffer(data: TensorMap | TensorBlock | Labels) -> bytes:
     if isinstance(data, Labels):
         return _npy(_structured(data))
     arrays: dict[str, np.ndarray] = {}
+    info: dict[str, str] = {}
     if isinstance(data, TensorMap):
+        info = data.info()
         arrays["keys"] = _structured(data.keys)
         for i, block in enumerate(data):
             _collect(arrays, f"blocks/{i}/", block)
@@ -136,6 +145,9 @@ def to_buffer(data: TensorMap | TensorBlock | Labels) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in arrays.items():
             archive.writestr(zipfile.ZipInfo(f"{name}.npy", _DATE), _npy(array))
+        if info:
+            text = json.dumps(info, indent=2, ensure_ascii=False, sort_keys=True)
+            archive.writestr(zipfile.ZipInfo(_INFO, _DATE), text.encode())
     return buffer.getvalue()
 
 
@@ -180,11 +192,10 @@ def _parsed(cls: type[Data], content: bytes, file: str) -> Data:
                 entries = _Entries(archive)
                 data = entries.map() if cls is TensorMap else entries.block("")
         return cast(Data, data)
-    except _MALFORMED:
+    except _MALFORMED as error:
         found = _kind_of(content)
-        if found not in (None, cls):
-            error = ValueError(f"it has {_KINDS[found]}")
-        raise ValueError(f"{file} doesn't contain a valid {cls.__name__}: {error}") from error
+        why = error if found in (None, cls) else f"it has {_KINDS[found]}"
+        raise ValueError(f"{file} doesn't contain a valid {cls.__name__}: {why}") from error
 
 
 def _kind_of(content: bytes) -> type[TensorMap | TensorBlock | Labels] | None:
@@ -212,7 +223,10 @@ class _Entries:
 
     def map(self) -> TensorMap:
         keys = self._labels("keys")
-        return TensorMap(keys, [self.block(f"blocks/{i}/") for i in range(len(keys))])
+        tensor = TensorMap(keys, [self.block(f"blocks/{i}/") for i in range(len(keys))])
+        if _INFO in self._names:
+            tensor._info = self._parsed(_INFO, _info)
+        return tensor
 
     def block(self, path: str, properties: Labels | None = None) -> TensorBlock:
         """The block under a path; ``properties`` are those of a gradient."""
@@ -230,11 +244,14 @@ class _Entries:
         if name not in self._names:
             kind = "map" if "keys.npy" in self._names else "block" if "values.npy" in self._names else ""
             raise ValueError(f"no entry {name!r}" + (f" in what looks like a {kind}" if kind else ""))
+        return self._parsed(name, _array)
+
+    def _parsed(self, name: str, parse: Callable[[bytes], Entry]) -> Entry:
         method = self._archive.getinfo(name).compress_type
         if method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ValueError(f"{name!r} is compressed by method {method}, neither stored nor deflated")
         try:
-            return _array(self._archive.read(name))
+            return parse(self._archive.read(name))
         except _MALFORMED as error:
             raise ValueError(f"{name!r} can't be read: {error}") from error
 
@@ -244,6 +261,14 @@ class _Entries:
             return _labels(array)
         except _MALFORMED as error:
             raise ValueError(f"{path + '.npy'!r} has no labels: {error}") from error
+
+
+def _info(content: bytes) -> dict[str, str]:
+    """What a map says of itself."""
+    info = json.loads(content)
+    if not isinstance(info, dict) or not all(isinstance(value, str) for value in info.values()):
+        raise ValueError(f"it must be an object of strings, got {info!r}")
+    return info
 
 
 def _array(content: bytes) -> np.ndarray:

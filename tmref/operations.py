@@ -17,6 +17,8 @@ _PARTS = ("samples", "components", "properties")
 
 #: A block of any implementation.
 Block = TypeVar("Block", bound=Any)
+#: A map of any implementation.
+Map = TypeVar("Map", bound=Any)
 
 #: which entries of two arrays count as the same
 Same = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -64,6 +66,19 @@ def with_gradients(block: Block, gradients: Mapping[str, Block]) -> Block:
     for parameter, gradient in gradients.items():
         block.add_gradient(parameter, gradient)
     return block
+
+
+def with_info(tensor: Map, info: Mapping[str, str]) -> Map:
+    """The ``tensor`` itself, after ``tensor.set_info`` of each of the pairs of ``info``.
+
+    With it a map that says something of itself is one expression, as :func:`with_gradients` makes it of
+    blocks. Raises what ``set_info`` raises.
+
+    Source: ours; the documentation of metatensor has ``set_info`` alone, which returns nothing.
+    """
+    for key, value in info.items():
+        tensor.set_info(key, value)
+    return tensor
 
 
 def equal_metadata(
@@ -193,7 +208,8 @@ def filter_blocks(tensor: TensorMap, keys: Labels, copy: bool = False) -> Tensor
         raise TypeError(f"copy must be a bool, got {copy!r} of type {type(copy).__name__}")
     positions = tensor.keys._selected(keys)
     kept = tensor.keys._taken(positions)
-    filtered = TensorMap._unchecked(kept, [tensor.block_by_id(i) for i in positions])
+    blocks = [tensor.block_by_id(i) for i in positions]
+    filtered = TensorMap._unchecked(kept, blocks, tensor._info)
     return filtered.copy() if copy else filtered
 
 
@@ -219,7 +235,7 @@ def add(A: TensorMap, B: TensorMap | complex) -> TensorMap:
         result._values = values
         return result
 
-    return A._map_blocks(shifted)
+    return _of_blocks(A, shifted)
 
 
 def multiply(A: TensorMap, B: TensorMap | complex) -> TensorMap:
@@ -238,7 +254,7 @@ def multiply(A: TensorMap, B: TensorMap | complex) -> TensorMap:
     if isinstance(B, TensorMap):
         return _of_pairs("multiply", A, B, _product)
     number = _checked_number(B)
-    return A._map_blocks(lambda block: block._map_values(lambda values: values * number))
+    return _of_blocks(A, lambda block: block._map_values(lambda values: values * number))
 
 
 def sum_over_samples(tensor: TensorMap, sample_names: str | Sequence[str]) -> TensorMap:
@@ -271,7 +287,12 @@ def sum_over_samples(tensor: TensorMap, sample_names: str | Sequence[str]) -> Te
             places = torch.zeros(len(block), dtype=torch.int64)
         return _summed(block, names, samples, places)
 
-    return tensor._map_blocks(total)
+    return _of_blocks(tensor, total)
+
+
+def _of_blocks(tensor: TensorMap, function: Callable[[TensorBlock], TensorBlock]) -> TensorMap:
+    """The map of ``function`` of every block: of other values, which nothing is said of."""
+    return TensorMap._unchecked(tensor._keys, tensor._map_blocks(function)._blocks)
 
 
 def _check_maps(**tensors: object) -> None:
@@ -384,7 +405,7 @@ def _of_pairs(
     if difference:
         raise NotEqualError(f"{name} needs maps of the same metadata: {difference}")
     partner = {id(a): b for a, b in zip(A, _partners(A, B), strict=True) if b is not None}
-    return A._map_blocks(lambda block: function(block, partner[id(block)]))
+    return _of_blocks(A, lambda block: function(block, partner[id(block)]))
 
 
 def _sum(a: TensorBlock, b: TensorBlock) -> TensorBlock:

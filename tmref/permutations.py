@@ -46,7 +46,9 @@ class Permutation(PrintedAsSource):
                 f"the permutation is for blocks of {expected} samples, got blocks of {given}"
             )
         blocks = [_permuted(tensor.block(i), s) for i, s in zip(self.keys, self.samples, strict=True)]
-        return TensorMap(tensor.keys._taken(self.keys), blocks)
+        permuted = TensorMap(tensor.keys._taken(self.keys), blocks)
+        permuted._info = tensor._info
+        return permuted
 
 
 def _permuted(block: TensorBlock, order: tuple[int, ...]) -> TensorBlock:

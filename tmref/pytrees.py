@@ -1,7 +1,8 @@
 """Blocks and maps taken apart: as pytrees for torch.func and torch.export, and by pickle.
 
-The leaves are values, those of gradients included; labels are context, compared by equality. Nothing is
-checked where a block or a map is put together again: transforms put placeholders into them.
+The leaves are values, those of gradients included; labels, and what a map says of itself, are context,
+compared by equality. Nothing is checked where a block or a map is put together again: transforms put
+placeholders into them.
 ``torch.load(weights_only=True)`` reads what ``torch.save`` wrote of them (torch >= 2.4).
 """
 
@@ -19,16 +20,20 @@ from .labels import Labels
 from .tensor_map import TensorMap
 
 
-def _flatten_map(tensor: TensorMap) -> tuple[list[Any], Labels]:
-    return list(tensor._blocks), tensor._keys
+def _flatten_map(tensor: TensorMap) -> tuple[list[Any], Any]:
+    # keys alone where there is nothing else: in the words of torch.export they then print as they are
+    info = tuple(sorted(tensor._info.items()))
+    return list(tensor._blocks), (tensor._keys, *info) if info else tensor._keys
 
 
-def _unflatten_map(blocks: Iterable[Any], keys: Labels) -> TensorMap:
-    return TensorMap._unchecked(keys, list(blocks))
+def _unflatten_map(blocks: Iterable[Any], context: Any) -> TensorMap:
+    keys, *info = context if isinstance(context, tuple) else (context,)
+    return TensorMap._unchecked(keys, list(blocks), dict(info))
 
 
-def _map_with_paths(tensor: TensorMap) -> tuple[list[tuple[Any, Any]], Labels]:
-    return [(pytree.SequenceKey(i), block) for i, block in enumerate(tensor._blocks)], tensor._keys
+def _map_with_paths(tensor: TensorMap) -> tuple[list[tuple[Any, Any]], Any]:
+    blocks, context = _flatten_map(tensor)
+    return [(pytree.SequenceKey(i), block) for i, block in enumerate(blocks)], context
 
 
 def _flatten_block(block: TensorBlock) -> tuple[list[Any], tuple[Any, ...]]:

@@ -127,7 +127,9 @@ class Rotation(PrintedAsSource):
             if self.inversion:
                 matrix *= (key["o3_sigma"] if "o3_sigma" in names else 1) * (-1) ** key["o3_lambda"]
             blocks.append(_transformed(block, matrix, key))
-        return TensorMap(tensor.keys, blocks)
+        rotated = TensorMap(tensor.keys, blocks)
+        rotated._info = tensor._info
+        return rotated
 
 
 def _transformed(block: TensorBlock, matrix: torch.Tensor, key: LabelsEntry) -> TensorBlock:

@@ -12,6 +12,8 @@ from .labels import Labels, LabelsEntry, labels_source
 from .printing import LONGEST, type_of
 
 _new = object.__new__
+#: The info of a map that says nothing of itself: these dictionaries are replaced, never changed.
+_NOTHING: dict[str, str] = {}
 Selection = int | Labels | LabelsEntry | Mapping[str, int]
 
 
@@ -21,13 +23,17 @@ class TensorMap:
     All blocks have the same names of dimensions on every axis, the same gradients (of the same
     names), the same dtype and device; their labels and sizes differ. The values are not copied.
 
+    A map may say something of itself, by pairs of texts (:meth:`set_info`). They stay through copies,
+    conversions, moves of keys, files and modules; what computes other values, as sums and products
+    do, gives a map that says nothing.
+
     Raises TypeError for something other than labels and blocks, and ValueError where keys and
     blocks are not equally many or blocks don't fit each other, naming both.
 
     Source: the interface of ``metatensor.torch.TensorMap``.
     """
 
-    __slots__ = ("_blocks", "_keys")
+    __slots__ = ("_blocks", "_info", "_keys")
 
     def __init__(self, keys: Labels, blocks: Sequence[TensorBlock]) -> None:
         if not isinstance(keys, Labels):
@@ -53,13 +59,17 @@ class TensorMap:
             )
         self._keys = keys
         self._blocks = tuple(block._adopted() for block in blocks)
+        self._info = _NOTHING
 
     @staticmethod
-    def _unchecked(keys: Labels, blocks: Sequence[TensorBlock]) -> TensorMap:
-        """A map of blocks that are known to fit, and marked as part of it."""
+    def _unchecked(
+        keys: Labels, blocks: Sequence[TensorBlock], info: dict[str, str] = _NOTHING
+    ) -> TensorMap:
+        """A map of blocks that are known to fit, and marked as part of it. ``info`` is shared."""
         tensor = _new(TensorMap)
         tensor._keys = keys
         tensor._blocks = tuple(blocks)
+        tensor._info = info
         return tensor
 
     @property
@@ -141,6 +151,27 @@ class TensorMap:
         """The dtype of the values; torch's default where there are no blocks."""
         return self._blocks[0].dtype if self._blocks else torch.get_default_dtype()
 
+    def set_info(self, key: str, value: str) -> None:
+        """Say something of the map: what ``key`` is, from now on. Raises TypeError where one of them is
+        no string.
+
+        Source: the documentation of ``metatensor.torch.TensorMap.set_info``.
+        """
+        for name, text in (("key", key), ("value", value)):
+            if not isinstance(text, str):
+                raise TypeError(
+                    f"{name} of the info must be a string, got {text!r} of type {type(text).__name__}"
+                )
+        self._info = {**self._info, key: value}
+
+    def get_info(self, key: str) -> str | None:
+        """What was said by :meth:`set_info` of this key, or None."""
+        return self._info.get(key)
+
+    def info(self) -> dict[str, str]:
+        """All that the map says of itself, as a dictionary of its own."""
+        return dict(self._info)
+
     def copy(self, deep: bool = True) -> TensorMap:
         """The map with values copied (and detached, as in metatensor) or, where not ``deep``, shared."""
         return self._map_blocks(lambda block: block.copy(deep))
@@ -158,10 +189,10 @@ class TensorMap:
         name. What is there already is shared. Raises TypeError for anything else.
         """
         dtype, device = _dtype_and_device(args, dtype, device)
-        moved = self._map_blocks(
-            lambda block: block.to(dtype=dtype, device=device, non_blocking=non_blocking)
+        return self._map_blocks(
+            lambda block: block.to(dtype=dtype, device=device, non_blocking=non_blocking),
+            self._keys if device is None else self._keys.to(device),
         )
-        return moved if device is None else TensorMap._unchecked(self._keys.to(device), moved._blocks)
 
     def keys_to_samples(
         self,
@@ -176,7 +207,7 @@ class TensorMap:
         :func:`tmref.moves.keys_to_samples`, which says more.
         """
         moved = moves.keys_to_samples(self._keys, self._blocks, keys_to_move, fill_value, sort_samples)
-        return TensorMap._unchecked(*moved)
+        return TensorMap._unchecked(*moved, self._info)
 
     def keys_to_properties(
         self,
@@ -193,14 +224,17 @@ class TensorMap:
         moved = moves.keys_to_properties(
             self._keys, self._blocks, keys_to_move, fill_value, sort_samples
         )
-        return TensorMap._unchecked(*moved)
+        return TensorMap._unchecked(*moved, self._info)
 
-    def _map_blocks(self, function: Callable[[TensorBlock], TensorBlock]) -> TensorMap:
-        """The map with ``function`` of every block, which gives new blocks that fit each other."""
+    def _map_blocks(
+        self, function: Callable[[TensorBlock], TensorBlock], keys: Labels | None = None
+    ) -> TensorMap:
+        """The map with ``function`` of every block, which gives new blocks that fit each other, and with
+        ``keys`` where there are other ones."""
         blocks = [function(block) for block in self._blocks]
         for block in blocks:
             block._owned = True
-        return TensorMap._unchecked(self._keys, blocks)
+        return TensorMap._unchecked(self._keys if keys is None else keys, blocks, self._info)
 
     def print(self, max_keys: int = -1) -> str:
         """The map in words, with at most ``max_keys`` of its blocks (-1: all)."""
@@ -272,4 +306,5 @@ def _mismatch(first: TensorBlock, block: TensorBlock) -> tuple[str, object, obje
 def map_source(tensor: TensorMap, array: str = "torch.tensor", longest: int | None = None) -> str:
     """The code of a map."""
     blocks = ", ".join(block_source(block, array, longest) for block in tensor)
-    return f"TensorMap({labels_source(tensor.keys, array, longest)}, [{blocks}])"
+    code = f"TensorMap({labels_source(tensor.keys, array, longest)}, [{blocks}])"
+    return f"with_info({code}, {tensor._info!r})" if tensor._info else code

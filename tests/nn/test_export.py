@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.utils._pytree import tree_map
 
+import tmref
 from tmref import Labels, TensorBlock, TensorMap
 from tmref.nn import ReLU
 
@@ -170,3 +171,11 @@ def test_labels_that_are_read_while_exporting_are_constants(same):
         for labels in (tensor.keys, tensor[1].samples):
             assert type(labels.values) is torch.Tensor
     same(program.module()(x), module(x))
+
+
+def test_what_maps_say_of_themselves_is_part_of_the_program(program, x):
+    telling = tmref.with_info(x.copy(), {"unit": "eV"})
+    with pytest.raises(ValueError, match="input tree spec"):
+        program(telling)
+    again = torch.export.export(build("Linear"), (telling,), strict=False).module()
+    assert again(telling).info() == {"unit": "eV"}

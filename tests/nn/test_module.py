@@ -6,6 +6,7 @@ from collections import namedtuple
 import pytest
 import torch
 
+import tmref
 from tmref import Labels, TensorBlock, TensorMap
 from tmref.io import to_buffer
 from tmref.nn import (
@@ -736,3 +737,11 @@ def test_copies(duplicate, data):
     assert not hasattr(module, "new")
     module.register_buffer("new", TWO)
     assert module.new is TWO
+
+
+def test_buffers_keep_what_they_say_of_themselves():
+    x = tmref.with_info(TensorMap(Labels.empty("key"), []), {"unit": "eV"})
+    module = Keeper(x=x)
+    again = Keeper(x=TensorMap(Labels.empty("key"), []))
+    again.load_state_dict(module.state_dict())
+    assert again.x.info() == module.double().x.info() == {"unit": "eV"}

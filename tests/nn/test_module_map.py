@@ -1,8 +1,13 @@
 import pytest
 import torch
+from hypothesis import find
 
+import tmref
 from tmref import Labels, TensorMap
+from tmref.catalog import ROWS
+from tmref.implementations.reference import implementation as reference
 from tmref.nn import Linear, ModuleMap
+from tmref.strategies import recipes, tensor_maps
 
 ONE = Labels.range("k", 1)
 TWO = Labels.range("k", 2)
@@ -341,3 +346,15 @@ def test_properties_of_different_dimensions_are_refused(refused):
     )
     with refused(ValueError, message):
         ModuleMap.from_module(keys, torch.nn.Tanh(), [Labels.range("n", 1), Labels.range("m", 1)])
+
+
+# --- what maps say of themselves
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors is a no-op")
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_what_the_input_says_of_itself_the_output_says(row):
+    x = find(tensor_maps(**row.maps, min_properties=1), lambda x: len(x) > 1)
+    module = reference.build(find(recipes(row, x), lambda recipe: True))
+    assert module(x).info() == {}
+    assert module(tmref.with_info(x, {"unit": "eV"})).info() == {"unit": "eV"}

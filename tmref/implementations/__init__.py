@@ -121,9 +121,13 @@ class Implementation:
         return self.Labels(labels.names, self.array(labels.values.clone()))
 
     def encode(self, tensor: TensorMap) -> Any:
-        """Their map with the same labels and the very same values."""
+        """Their map with the same labels and the very same values, which says the same of itself where
+        their maps say anything."""
         blocks = [self.encode_block(block) for block in tensor]
-        return self.TensorMap(self.labels(tensor.keys), blocks)
+        encoded = self.TensorMap(self.labels(tensor.keys), blocks)
+        for key, value in tensor.info().items() if hasattr(encoded, "set_info") else ():
+            encoded.set_info(key, value)
+        return encoded
 
     def encode_block(self, block: TensorBlock) -> Any:
         """Their block with the same labels, gradients and the very same values."""
@@ -135,9 +139,12 @@ class Implementation:
         return encoded
 
     def decode(self, tensor: Any) -> TensorMap:
-        """The map with the labels of theirs and the very same values."""
+        """The map with the labels of theirs and the very same values, which says the same of itself."""
         blocks = [self.decode_block(tensor.block_by_id(i)) for i in range(len(tensor.keys))]
-        return TensorMap(self.decode_labels(tensor.keys), blocks)
+        decoded = TensorMap(self.decode_labels(tensor.keys), blocks)
+        for key, value in tensor.info().items() if hasattr(tensor, "info") else ():
+            decoded.set_info(key, value or "")  # metatensor's core has None for what is ""
+        return decoded
 
     def decode_block(self, block: Any) -> TensorBlock:
         """The block with the labels and gradients of theirs and the very same values."""

@@ -246,8 +246,9 @@ def _apply(value: Any, fn: Callable[[torch.Tensor], torch.Tensor]) -> Any:
             return data.to(device)
         if isinstance(data, TensorBlock):
             return data._map_values(fn)._with_labels_on(device)
-        blocks = data._map_blocks(lambda block: block._map_values(fn)._with_labels_on(device))
-        return TensorMap._unchecked(data.keys.to(device), blocks._blocks)
+        return data._map_blocks(
+            lambda block: block._map_values(fn)._with_labels_on(device), data.keys.to(device)
+        )
 
     return _nested(value, applied)
 

@@ -131,7 +131,7 @@ class ModuleMap(Module):
         if has_gradients:
             for module, block, result in zip(modules, blocks, out, strict=True):
                 _push_gradients(module, block, result)
-        return TensorMap._unchecked(keys, out)
+        return TensorMap._unchecked(keys, out, tensor._info)
 
     def _positions(self, keys: Labels, given: str = "the map has a block") -> list[int]:
         """Where every key is in ``in_keys``. Raises ValueError where one isn't, ``given`` as it says."""
