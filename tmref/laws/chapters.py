@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .data import blocks, labels, maps
+from .data import blocks, labels, maps, memory
 from .law import Law
 from .modules import (
     buffers,
@@ -32,6 +32,7 @@ LAWS: tuple[Law, ...] = tuple(
         labels,
         blocks,
         maps,
+        memory,
         metadata,
         values,
         derivatives,

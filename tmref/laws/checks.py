@@ -256,11 +256,11 @@ def _tried_traits(
             laws = [law for law in LAWS if trait in law.traits <= {*declared, *holds, trait}]
             # what can be compiled or exported says nothing about it
             laws = [law for law in laws if law.family != "transforms"]
-            for law in laws:
-                if law.name not in found:
-                    v = check(law)
-                    few = v.verdict == PASS and 2 * v.examples < law.examples_on(row, effort)
-                    found[law.name] = UNTESTED if few else v.verdict
+            for one in laws:
+                if one.name not in found:
+                    v = check(one)
+                    few = v.verdict == PASS and 2 * v.examples < one.examples_on(row, effort)
+                    found[one.name] = UNTESTED if few else v.verdict
             kinds = {found[law.name] for law in laws}
             (holds.add if PASS in kinds and kinds <= {PASS, UNTESTED} else holds.discard)(trait)
             if kinds & {FAIL, ERROR}:

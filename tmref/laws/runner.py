@@ -29,7 +29,7 @@ from .law import Law
 from .outcomes import Nothing, NotOffered, NotTaken, Raised, Untested
 from .premises import TWIN, is_plain, is_written, plain_data, promised
 from .script import ScriptWriter, Shown, path_to
-from .session import ModuleSession, Session
+from .session import ModuleSession, Session, copied
 from .smoke import NAME, Lost, search
 from .tolerance import rounds, tolerance_for
 from .twin import on_cpu, random_numbers_kept
@@ -97,7 +97,7 @@ def try_example(
 
     Raises Untested where it can't be tried. ``ways`` are those of the law's that are offered.
     """
-    before = x.copy() if isinstance(x, TensorMap) else x
+    before = copied(x)
     session: Session | None = None
     ways = law.ways if ways is None else ways
     try:

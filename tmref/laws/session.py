@@ -66,13 +66,13 @@ class Session:
         a class that the implementation's nn hasn't."""
         compiled, name, is_expression, classes = _compiled(code)
         self._require_classes(classes)
-        before = {key: _copy(value) for key, value in given.items()}
+        before = {key: copied(value) for key, value in given.items()}
         self.inputs += _maps_in(before)
         try:
             with quiet():
                 for key, value in given.items():
                     # what is done to what is given must not reach the law's
-                    self._names[key] = self.implementation.to_theirs(_copy(value))
+                    self._names[key] = self.implementation.to_theirs(copied(value))
                 if is_expression:
                     self._names[name] = eval(compiled, self._names)
                 else:
@@ -169,17 +169,35 @@ def _maps_in(value: Any) -> list[TensorMap]:
     return [tensor for item in items for tensor in _maps_in(item)]
 
 
-def _copy(value: Any) -> Any:
-    """A map of the same labels and copied values; whatever isn't data is itself."""
+def copied(value: Any) -> Any:
+    """Data of the same labels and copied values, tensors copied, lying in memory as they did; whatever
+    else is itself."""
+    if isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter):
+        return _cloned(value)
     if isinstance(value, TensorMap):
-        return TensorMap(value.keys, [block._map_values(torch.clone) for block in value])
+        return value._map_blocks(copied)
     if isinstance(value, TensorBlock):
-        return value._map_values(torch.clone)
+        return value._map_values(_cloned)
     if isinstance(value, list):
-        return [_copy(item) for item in value]
+        return [copied(item) for item in value]
     if isinstance(value, dict):
-        return {name: _copy(item) for name, item in value.items()}
+        return {name: copied(item) for name, item in value.items()}
     return value
+
+
+def _cloned(values: torch.Tensor) -> torch.Tensor:
+    """A copy that lies in memory as the tensor does; autograd's graph goes through it."""
+    if values.is_conj():
+        return _cloned(values.conj()).conj()
+    if values.is_neg():
+        return torch._neg_view(_cloned(torch._neg_view(values)))
+    clone, offset = values.clone(), values.storage_offset()
+    if not values.numel() or (clone.stride() == values.stride() and not offset):
+        return clone
+    size = (
+        1 + offset + sum((n - 1) * step for n, step in zip(values.shape, values.stride(), strict=True))
+    )
+    return values.as_strided((size,), (1,), 0).clone().as_strided(values.shape, values.stride(), offset)
 
 
 class ModuleSession(Session):
@@ -276,7 +294,7 @@ class ModuleSession(Session):
     def require_steady_twin(self, x: TensorMap) -> None:
         """Raise NotOffered where the twin gives other values at every call: nothing can be compared with
         it."""
-        first, second = self.twin(_copy(x)), self.twin(_copy(x))
+        first, second = self.twin(copied(x)), self.twin(copied(x))
         if compare(first, second) is not None:
             raise NotOffered("the twin gives other values at every call")
 

@@ -12,7 +12,7 @@ import torch
 from ..tensor_map import TensorMap
 
 #: What the code of a law may use without importing it, and a script imports where it uses it.
-IMPORTS = ("copy", "io", "pickle", "threading", "warnings")
+IMPORTS = ("copy", "gc", "io", "pickle", "threading", "warnings", "weakref")
 #: What the code of a law may use without importing it; scripts import what of it they use.
 MODULES: Mapping[str, Any] = {"torch": torch, **{name: import_module(name) for name in IMPORTS}}
 

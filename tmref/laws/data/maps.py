@@ -28,6 +28,15 @@ from ._common import (
 )
 
 _MAPS = tensor_maps(max_gradients=1)
+#: What maps say of themselves, and in what it stays.
+_TEXTS = st.text('ab é\n"', max_size=3)
+_INFO = st.dictionaries(_TEXTS, _TEXTS, min_size=1, max_size=3)
+_KEPT = st.sampled_from(
+    [
+        *("x", "copy.copy(x)", "x.to(dtype=torch.float64)", "x.to('cpu')", *COPIES),
+        *("pickle.loads(pickle.dumps(x))", "TensorMap.load_buffer(x.save_buffer())"),
+    ]
+)
 #: Keys of few values, so that several of them agree in some dimensions.
 _FEW = keys(
     names=st.sampled_from(
@@ -36,18 +45,27 @@ _FEW = keys(
     values=st.integers(0, 2),
     min_size=2,
 )
-_OF_FEW = tensor_maps(
-    keys=_FEW,
-    sample_names=st.sampled_from([("system",), ("system", "atom"), ("center_type", "_")]),
-    component_names=st.sampled_from([(), (), (), ("xyz",)]),
-    property_names=st.sampled_from([("n",), ("n", "l"), ("n", "_"), ("center_type", "l")]),
-    max_gradients=1,
+_OF_FEW, _OF_SEVERAL_SAMPLES = (
+    tensor_maps(
+        keys=_FEW,
+        sample_names=st.sampled_from(
+            [("system", "atom"), ("system",), ("system", "atom"), ("center_type", "_")]
+        ),
+        component_names=st.sampled_from([(), (), (), ("xyz",)]),
+        property_names=st.sampled_from([("n",), ("n", "l"), ("n", "_"), ("center_type", "l")]),
+        max_gradients=1,
+        min_samples=min_samples,
+    )
+    for min_samples in (0, 2)
 )
-#: Those, most of whose gradients can be merged.
+#: Those, most of whose gradients can be merged, and many of whose samples agree in some dimensions, or
+#: with those of other blocks.
 _MERGED = st.builds(
-    lambda x, alike: _of_the_same_directions(x) if alike else x,
-    _OF_FEW,
+    lambda x, alike, many, back: _of_few(_of_the_same_directions(x) if alike else x, many, back),
+    _OF_FEW | _OF_SEVERAL_SAMPLES,
     st.sampled_from([True, True, True, False]),
+    st.sampled_from([None, 1, 2, 2, 3]),
+    st.booleans(),
 )
 
 
@@ -129,11 +147,69 @@ def a_map_of_another_dtype_has_its_values_converted(f: Session, x: Any, draw: An
     return f.run("x.to(dtype=dtype)", x=x, dtype=dtype), expected
 
 
+@data_law("tensor_map", _MAPS, examples=30)
+def a_map_on_meta_has_names_and_sizes(f: Session, x: Any, draw: Any) -> Any:
+    """Where that is offered, what is moved to the meta device is there, of the same names, sizes and
+    dtypes; the map itself stays. [doc] TensorMap.to: "Move the keys and all the blocks in this
+    TensorMap to the given ... device"; [torch] "meta device is an abstract device which denotes a
+    tensor which records only metadata, but no actual data"."""
+    # metatensor's core moves arrays of numpy nowhere
+    ways = ["x.to('meta')", "x.to(device='meta', arrays='torch')"]
+    way = draw(st.sampled_from(ways), label="way")
+    axes = "b.samples, *b.components, b.properties"
+    sizes = f"[[axis.names, len(axis), str(axis.device)] for axis in [{axes}]]"
+    parts = "for of in y.blocks() for b in [of, *[g for _, g in sorted(of.gradients())]]"
+    blocks = f"[[list(b.values.shape), b.values.dtype, b.values.device.type, {sizes}] {parts}]"
+    if isinstance(f.attempt_to_run(f"y = {way}\nlen(y)", x=x), Refused):
+        return None
+    found = f.attempt_to_run(f"[y.keys.names, len(y.keys), str(y.keys.device), {blocks}]")
+    if isinstance(found, Refused):
+        return None
+    every = [b for of in x for b in [of, *[g for _, g in sorted(of.gradients())]]]
+    expected = [x.keys.names, len(x.keys), "meta", list(map(_sizes_on_meta, every))]
+    return (found, expected) if compare(found, expected) else (f.run("x"), x)
+
+
+def _sizes_on_meta(block: TensorBlock) -> list[Any]:
+    axes = block.samples, *block.components, block.properties
+    sizes = [[axis.names, len(axis), "meta"] for axis in axes]
+    return [list(block.shape), block.dtype, "meta", sizes]
+
+
+@data_law("tensor_map", keys(max_size=0), examples=20)
+def a_map_without_blocks_says_that_it_has_none(f: Session, x: Any, draw: Any) -> Any:
+    """It has its keys, no blocks, and the names of none; what is copied or converted of it, too. [doc]
+    TensorMap.sample_names: "names of the samples dimensions for all blocks"."""
+    way = draw(st.sampled_from(["x", "x.to(dtype=torch.float64)", "x.to('cpu')", *COPIES]), label="way")
+    f.run("x = TensorMap(keys, [])", keys=x)
+    f.run(f"y = {way}")
+    names = "y.sample_names, y.component_names, y.property_names"
+    found = f.run(f"[y, len(y), {names}, [*y.blocks()], [*y.items()]]")
+    return found, [TensorMap(x, []), 0, [], [], [], [], []]
+
+
+@data_law("tensor_map", _MAPS)
+def what_a_map_says_of_itself_stays(f: Session, x: Any, draw: Any) -> Any:
+    """Its info is what was set, also of what is copied, converted, pickled or saved, and None of what
+    was not. [doc] TensorMap.get_info: "value of the info, or None if the info does not exist"; "the info
+    (i.e. global metadata) of the TensorMap is stored inside the info.json file"."""
+    offered(f, "x.set_info", x=x)
+    info, way = draw(_INFO, label="info"), draw(_KEPT, label="way")
+    f.run("for key, value in info.items():\n    x.set_info(key, value)", x=x, info=info)
+    if isinstance(f.attempt_to_run(f"y = {way}"), Refused):
+        return None
+    found = f.run(
+        "[[{key: z.get_info(key) for key in sorted(z.info())}, z.get_info('no')] for z in [x, y]]"
+    )
+    return found, [[dict(sorted(info.items())), None]] * 2
+
+
 @data_law("tensor_map", _MERGED)
 def keys_to_samples_puts_blocks_below_each_other(f: Session, x: Any, draw: Any) -> Any:
     """Every value stands under its key without the moved dimensions, and its sample with them; what no
-    block has is the fill value, and gradients are merged alike. [doc] TensorMap.keys_to_samples: "adding
-    keys_to_move to the end of the samples labels dimensions"; "lexicographically sorted"."""
+    block has is the fill value, and gradients are merged alike; the map itself stays. [doc]
+    TensorMap.keys_to_samples: "adding keys_to_move to the end of the samples labels dimensions";
+    "lexicographically sorted"; ":return: a new TensorMap with merged blocks"."""
     moved = draw(_moves(x.keys), label="moved")
     return _moved(f, x, draw, "samples", moved)
 
@@ -141,8 +217,9 @@ def keys_to_samples_puts_blocks_below_each_other(f: Session, x: Any, draw: Any) 
 @data_law("tensor_map", _MERGED)
 def keys_to_properties_puts_blocks_beside_each_other(f: Session, x: Any, draw: Any) -> Any:
     """Every value stands under its key without the moved dimensions, and its property with them; what no
-    block has is the fill value, and gradients are merged alike. [doc] TensorMap.keys_to_properties:
-    "adding keys_to_move at the beginning of the properties labels dimensions"."""
+    block has is the fill value, and gradients are merged alike; the map itself stays. [doc]
+    TensorMap.keys_to_properties: "adding keys_to_move at the beginning of the properties labels
+    dimensions"; ":return: a new TensorMap with merged blocks"."""
     moved = draw(_moves(x.keys), label="moved")
     return _moved(f, x, draw, "properties", moved)
 
@@ -150,14 +227,15 @@ def keys_to_properties_puts_blocks_beside_each_other(f: Session, x: Any, draw: A
 @data_law("tensor_map", _MERGED.map(lambda x: _of_the_same_properties(x)))
 def keys_to_properties_has_the_entries_of_labels(f: Session, x: Any, draw: Any) -> Any:
     """With Labels that have entries, properties are those of every entry, whether it is the key of a
-    block or not. [doc] TensorMap.keys_to_properties: "contain all of the entries of keys_to_move"."""
+    block or not; the map itself stays. [doc] TensorMap.keys_to_properties: "contain all of the entries
+    of keys_to_move"; ":return: a new TensorMap with merged blocks"."""
     moved = draw(selections(x.keys).filter(len), label="moved")
     return _moved(f, x, draw, "properties", moved)
 
 
 @data_law("tensor_map", _MAPS)
 def components_to_properties_moves_every_value(f: Session, x: Any, draw: Any) -> Any:
-    """Every value stands under its property with the moved components. [doc]
+    """Every value stands under its property with the moved components; the map itself stays. [doc]
     TensorMap.components_to_properties: "from the component labels to the property labels"."""
     offered(f, "x.components_to_properties", x=x)
     names = x.component_names
@@ -167,25 +245,38 @@ def components_to_properties_moves_every_value(f: Session, x: Any, draw: Any) ->
     if set(moved) & set(x.property_names):
         return None  # refused, or never right
     y = f.run("y = x.components_to_properties(moved)", x=x, moved=moved)
-    return y, _moves_by_value.components_to_properties(x, moved, y)
+    return _with_the_input(f, x, y, _moves_by_value.components_to_properties(x, moved, y))
 
 
 def _moved(f: Session, x: TensorMap, draw: Any, axis: str, given: Any) -> Any:
-    """The map with dimensions of its keys moved, and what must come of it."""
+    """The map with dimensions of its keys moved, sorted and then not, and what must come of it."""
     names = given.names if isinstance(given, Labels) else given
+    names = [names] if isinstance(names, str) else names
     wanted = (
         list(map(tuple, given.values.tolist())) if isinstance(given, Labels) and len(given) else None
     )
-    sorts, fill = draw(st.booleans(), label="sorts"), draw(st.sampled_from([1.5, 1.5, 0]), label="fill")
-    move = _moves_by_value.Move([names] if isinstance(names, str) else names, axis, wanted, fill, sorts)
-    options = ", fill_value=fill" if fill != 0 else ""
-    if not sorts:
-        options += ", sort_samples=False"
-    run = f.attempt_to_run if move.may_be_refused(x) else f.run
-    y = run(f"y = x.keys_to_{axis}(moved{options})", x=x, moved=given, fill=fill)
-    if isinstance(y, Refused):
-        return (y, Refused()) if move.must_be_refused(x) else y
-    return y, Refused() if move.must_be_refused(x) else move(x, y)
+    fill = draw(st.sampled_from([1.5, 1.5, 0]), label="fill")
+    moved = [names] if isinstance(names, str) else names
+    sides: Any = None
+    for sorts in (True, False):
+        move = _moves_by_value.Move(
+            [names] if isinstance(names, str) else names, axis, wanted, fill, sorts
+        )
+        options = (", fill_value=fill" if fill != 0 else "") + ("" if sorts else ", sort_samples=False")
+        run = f.attempt_to_run if move.may_be_refused(x) else f.run
+        y = run(f"y = x.keys_to_{axis}(moved{options})", x=x, moved=given, fill=fill)
+        if isinstance(y, Refused):
+            sides = sides or ((y, Refused()) if move.must_be_refused(x) else y)
+            continue
+        sides = _with_the_input(f, x, y, Refused() if move.must_be_refused(x) else move(x, y))
+        if compare(*sides):
+            break
+    return sides
+
+
+def _with_the_input(f: Session, x: TensorMap, y: Any, expected: Any) -> Any:
+    """What came of a move, and where that is as it must be, what became of its input."""
+    return (y, expected) if compare(y, expected) else (f.run("x"), x)
 
 
 @st.composite
@@ -207,6 +298,29 @@ def _of_the_same_properties(x: TensorMap) -> TensorMap:
         return made
 
     return TensorMap(x.keys, list(map(cut, x)))
+
+
+def _of_few(x: TensorMap, many: int | None, backwards: bool) -> TensorMap:
+    """The map with so ``many`` values in the dimensions of samples, and more in the last one where there
+    would be a sample twice; blocks and samples in the opposite order where they come ``backwards``."""
+    if many is None:
+        return x
+    blocks = []
+    for block in x:
+        rows: dict[tuple[int, ...], None] = {}
+        for entry in block.samples.values.tolist():
+            row = [value % many for value in entry]
+            while tuple(row) in rows:
+                row[-1] += 1
+            rows[tuple(row)] = None
+        samples = labels_of(block.samples.names, list(rows)[:: -1 if backwards else 1])
+        made = TensorBlock(block.values, samples, block.components, block.properties)
+        for name, gradient in block.gradients():
+            made.add_gradient(name, gradient)
+        blocks.append(made)
+    if backwards:
+        return TensorMap(Labels(x.keys.names, x.keys.values.flip(0)), blocks[::-1])
+    return TensorMap(x.keys, blocks)
 
 
 def _of_the_same_directions(x: TensorMap) -> TensorMap:

@@ -1,7 +1,9 @@
 """Broken maps."""
 
+import torch
+
 from mutants.planting import of_maps
-from tmref import Labels, TensorBlock, TensorMap
+from tmref import Labels, Permutation, TensorBlock, TensorMap
 from tmref.laws.data import _moves_by_value
 
 by_key = "a_block_is_found_by_its_position_and_by_its_key"
@@ -213,3 +215,168 @@ class ComponentsInReverse(Moving):
 class TheFirstComponentOnly(Moving):
     def moved(self, x, names):
         return _moves_by_value.components_to_properties(x, x.component_names[:1], x)
+
+
+def resorted(y, orders):
+    """The map with the samples of every block in another order, a list of positions."""
+    return Permutation(tuple(range(len(y))), tuple(map(tuple, orders)))(y)
+
+
+@merged(below, "samples")
+@merged(beside, "properties")
+def sorted_by_the_first_dimension(merge, moved, fill, sort):
+    y = merge(moved, fill, False)
+    rows = [b.samples.values.tolist() for b in y]
+    return resorted(y, [sorted(range(len(r)), key=lambda i: r[i][:1]) for r in rows]) if sort else y
+
+
+@merged(below, "samples")
+@merged(beside, "properties")
+def sorted_by_all_but_the_last_dimension(merge, moved, fill, sort):
+    y = merge(moved, fill, False)
+    rows = [b.samples.values.tolist() for b in y]
+    return resorted(y, [sorted(range(len(r)), key=lambda i: r[i][:-1]) for r in rows]) if sort else y
+
+
+@merged(below, "samples")
+@merged(beside, "properties")
+def sorted_by_the_last_dimension_first(merge, moved, fill, sort):
+    y = merge(moved, fill, False)
+    rows = [b.samples.values.tolist() for b in y]
+    return resorted(y, [sorted(range(len(r)), key=lambda i: r[i][::-1]) for r in rows]) if sort else y
+
+
+@merged(below, "samples")
+def sorted_with_equal_ones_in_reverse(merge, moved, fill, sort):
+    y = merge(moved, fill, False)
+    rows = [b.samples.values.tolist() for b in y]
+    backwards = [sorted(range(len(r)), key=lambda i: (r[i][:-1], -i)) for r in rows]
+    return resorted(y, backwards) if sort else y
+
+
+class Input(TensorMap):
+    """A map that its moves leave in another state."""
+
+    def keys_to_samples(self, *args, **options):
+        return self.after(super().keys_to_samples(*args, **options))
+
+    def keys_to_properties(self, *args, **options):
+        return self.after(super().keys_to_properties(*args, **options))
+
+    def components_to_properties(self, names):
+        return self.after(_moves_by_value.components_to_properties(self, names, self))
+
+
+def of_moves(kind):
+    for law in (below, beside, entries, components):
+        of_maps(law)(kind)
+    return kind
+
+
+@of_moves
+class MovesEmptyTheirInput(Input):
+    def after(self, y):
+        for block in self:
+            block.values.zero_()
+        return y
+
+
+@of_moves
+class MovesTakeTheBlocksOfTheirInput(Input):
+    def after(self, y):
+        self._keys, self._blocks = y.keys, tuple(y)
+        return y
+
+
+@of_maps("a_map_on_meta_has_names_and_sizes")
+class OneSampleOnMeta(TensorMap):
+    def to(self, device):
+        return (
+            super()
+            .to(device)
+            ._map_blocks(
+                lambda b: TensorBlock(
+                    b.values[:1],
+                    Labels.range("_", len(b.values[:1])).to(device),
+                    b.components,
+                    b.properties,
+                )
+            )
+        )
+
+
+@of_maps("a_map_on_meta_has_names_and_sizes")
+class FloatsOnMeta(TensorMap):
+    def to(self, device):
+        return super().to(device).to(torch.float32)
+
+
+@of_maps("a_map_on_meta_has_names_and_sizes")
+class KeysStayOnTheCpu(TensorMap):
+    def to(self, device):
+        return TensorMap._unchecked(self.keys, list(super().to(device)))
+
+
+@of_maps("a_map_on_meta_has_names_and_sizes")
+class MovesToMetaEmptyTheirInput(TensorMap):
+    def to(self, device):
+        y = super().to(device)
+        for block in self:
+            block.values.zero_()
+        return y
+
+
+without_blocks = "a_map_without_blocks_says_that_it_has_none"
+
+
+@of_maps(without_blocks)
+class NamesOfASample(TensorMap):
+    @property
+    def sample_names(self):
+        return super().sample_names or ["sample"]
+
+
+@of_maps(without_blocks)
+class KeysAreLost(TensorMap):
+    def copy(self, deep=True):
+        return TensorMap(Labels.empty("_"), [])
+
+
+@of_maps(without_blocks)
+class ItemsOfNothing(TensorMap):
+    def items(self):
+        return super().items() or [(None, None)]
+
+
+says = "what_a_map_says_of_itself_stays"
+
+
+@of_maps(says)
+class CopiesSayNothing(TensorMap):
+    def copy(self, deep=True):
+        return TensorMap(self.keys, list(super().copy(deep)))
+
+
+@of_maps(says)
+class ConversionsSayNothing(TensorMap):
+    def to(self, *args, **options):
+        return TensorMap(self.keys, list(super().to(*args, **options)))
+
+
+@of_maps(says)
+class SaysTheFirstOnly(TensorMap):
+    def set_info(self, key, value):
+        if not self.info():
+            super().set_info(key, value)
+
+
+@of_maps(says)
+class SaysSomethingOfEverything(TensorMap):
+    def get_info(self, key):
+        return super().get_info(key) or "nothing"
+
+
+@of_maps(says)
+class PickledWithoutInfo(TensorMap):
+    def __reduce__(self):
+        return TensorMap, (self.keys, list(self))
