@@ -256,10 +256,9 @@ def _moved(f: Session, x: TensorMap, draw: Any, axis: str, given: Any) -> Any:
         list(map(tuple, given.values.tolist())) if isinstance(given, Labels) and len(given) else None
     )
     fill = draw(st.sampled_from([1.5, 1.5, 0]), label="fill")
-    moved = [names] if isinstance(names, str) else names
     sides: Any = None
     for sorts in (True, False):
-        move = _moves_by_value.Move(moved, axis, wanted, fill, sorts)
+        move = _moves_by_value.Move(names, axis, wanted, fill, sorts)
         options = (", fill_value=fill" if fill != 0 else "") + ("" if sorts else ", sort_samples=False")
         run = f.attempt_to_run if move.may_be_refused(x) else f.run
         y = run(f"y = x.keys_to_{axis}(moved{options})", x=x, moved=given, fill=fill)

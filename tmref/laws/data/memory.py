@@ -13,7 +13,7 @@ from ...strategies import dtypes, labels, layouts, tensor_blocks, tensor_maps
 from ...strategies.values import ValueOptions, laid_out
 from ..law import data_law
 from ..session import Session
-from ._common import again
+from ._common import again, ways_of
 
 _LYING: ValueOptions = {"layouts": layouts(), "dtypes": dtypes(allow_complex=True)}
 _SIGNED = (torch.int32, torch.int64, torch.int16, torch.int8)
@@ -22,20 +22,20 @@ _UNSIGNED = (torch.uint8, torch.uint16, torch.uint32, torch.uint64)
 _WIDTHS = labels(values=st.sampled_from([0, 1, 2, 3, 200, 40_000]), min_size=1) | labels(min_size=1)
 
 
-@data_law("tensor_block", tensor_blocks(max_gradients=1, **_LYING))
+@data_law("tensor_block", tensor_blocks(max_gradients=1, **_LYING), ways=ways_of("TensorBlock"))
 def blocks_survive_however_they_lie_in_memory(f: Session, x: Any, draw: Any) -> Any:
     """What is copied, pickled or saved, where that is offered, has the numbers that the values print:
     of strided, expanded, conjugate and negated tensors, too. [torch] "torch.conj() performs a lazy
     conjugation, but the actual conjugated tensor can be materialized at any time"."""
-    return again(f, x, draw, "TensorBlock")
+    return again(f, x, draw)
 
 
-@data_law("tensor_map", tensor_maps(min_blocks=1, max_gradients=1, **_LYING))
+@data_law("tensor_map", tensor_maps(min_blocks=1, max_gradients=1, **_LYING), ways=ways_of("TensorMap"))
 def maps_survive_however_they_lie_in_memory(f: Session, x: Any, draw: Any) -> Any:
     """What is copied, pickled or saved, where that is offered, has the numbers that the values print:
     of strided, expanded, conjugate and negated tensors, too. [torch] "torch.conj() performs a lazy
     conjugation, but the actual conjugated tensor can be materialized at any time"."""
-    return again(f, x, draw, "TensorMap")
+    return again(f, x, draw)
 
 
 @data_law("labels", _WIDTHS)
@@ -59,7 +59,7 @@ def integers_beyond_32_bits_make_no_labels(f: Session, x: Any, draw: Any) -> Any
     entries[-1][-1] = beyond
     integers = torch.tensor(entries, dtype=dtype)
     found = f.attempt_to_run("Labels(names, integers)", names=x.names, integers=integers)
-    return None if isinstance(found, Refused) else (found, Refused())
+    return found, Refused()
 
 
 @data_law("labels", _WIDTHS)
