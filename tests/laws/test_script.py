@@ -4,10 +4,15 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from hypothesis import strategies as st
 
+from tmref.catalog import module_row
+from tmref.catalog.kinds.layer_norm import LayerNorm
+from tmref.catalog.kinds.module_map import ModuleMap
 from tmref.implementations import load
 from tmref.implementations.reference import implementation as reference
+from tmref.laws.edits import with_values
 from tmref.laws.law import data_law, law
 from tmref.laws.runner import check
 from tmref.verdicts import ERROR, FAIL
@@ -66,6 +71,24 @@ def test_a_script_imports_what_it_uses(name, rows):
     verdict = check(doubles_and_squares_are_two, rows["labels"], load(name), examples=1)
     imports = [line for line in verdict.reproducer.splitlines() if line.startswith("import ")]
     assert imports == []
+
+
+@law("keyed", maps={"min_samples": 1, "min_properties": 2})
+def values_are_infinite(f, x, draw):
+    """[maths]"""
+    y = f(x)
+    return y, with_values(y, [torch.full_like(block.values, torch.inf) for block in y])
+
+
+def test_a_script_imports_the_twins_that_it_uses(tmp_path):
+    """Where they are the modules of a ModuleMap."""
+    row = module_row("norms", ModuleMap(of=(LayerNorm("LayerNorm"),)))
+    verdict = check(values_are_infinite, row, reference, examples=5)
+    assert "\nimport tmref.catalog.kinds.layer_norm\n" in verdict.reproducer
+    (tmp_path / "script.py").write_text(verdict.reproducer)
+    command = [sys.executable, "-W", "ignore", tmp_path / "script.py"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "AssertionError: " in found.stderr, found.stderr
 
 
 def test_a_line_that_raises_is_an_error_and_the_last_of_its_script(rows):

@@ -7,6 +7,9 @@ import torch
 from mutants.planting import Changed
 
 from tmref import Labels, TensorBlock, TensorMap, catalog
+from tmref.catalog.kinds.activations import Activation
+from tmref.catalog.kinds.layer_norm import LayerNorm
+from tmref.catalog.kinds.sequential import Sequential
 from tmref.compare import Tolerance
 from tmref.implementations.reference import Reference, implementation
 from tmref.laws import LAWS, Law
@@ -260,6 +263,7 @@ def test_only_factors_count_of_what_is_drawn_and_all_of_them():
     session(LARGE_MAP)
     assert terms_of(session, a=-2.0) == 2 * LARGEST
     assert terms_of(session, a=0.125) == LARGEST
+    assert terms_of(session, a=-3) == 3 * LARGEST
     assert terms_of(session, a=2.0, cotangents=a_map([[1.0]], [[-3.0]])) == 6 * LARGEST
     draw = Draw(lambda strategy, label: {"amount": 2**31, "a": 2.0}[label])
     assert (draw(None, label="amount"), draw(None, label="a", factor=True)) == (2**31, 2.0)
@@ -318,6 +322,16 @@ def test_derivatives_count_the_terms_of_every_layer():
     assert terms_of(session, law=law) == 258  # 4 · 64 + 1, and through weights of 1 that plus 1
 
 
+def test_derivatives_count_the_terms_before_a_layer_norm_that_makes_them_small():
+    row = catalog.module_row("own", Sequential(of=(Activation("ReLU"), LayerNorm("LayerNorm"))))
+    ones = [[(), (torch.ones(2), torch.ones(2))]] * 2
+    recipe = catalog.recipe(row, TWO, torch.float32, [[2, 2, 2]] * 2, ones)
+    session = ModuleSession(implementation, recipe)
+    session(a_map([[1000.0, 0.0]], [[1000.0, 0.0]]))
+    assert terms_of(session) == pytest.approx(2 * 1000 / 500 * 2 + 1)
+    assert terms_of(session, law=dataclasses.replace(SEEN, derived=True)) == 1000
+
+
 @pytest.mark.parametrize("blocks", [([[0.1]], [[0.0]]), ([[0.0]], [[0.1]])])
 def test_the_error_of_plain_torch_is_the_largest_there_is(blocks):
     recipe = catalog.recipe(catalog.row("tanh"), TWO, torch.float32, [[1, 1]] * 2, [[()]] * 2)
@@ -358,9 +372,12 @@ def test_of_a_module_of_ones_own_absolute_values_bound_the_terms():
         (torch.tensor([torch.inf, -2.0, torch.nan]), 2),
         (torch.tensor([torch.inf]), 0),
         (torch.ones(0), 0),
-        (torch.tensor([-7]), 7),
-        ([1.0, [2, -5]], 5),
-        ((-1, 0.5), 1),
+        (torch.tensor([-7]), 0),
+        (torch.tensor([3 - 4j]), 5),
+        ([1.0, [2.0, -5.0]], 5),
+        ((-1.0, 0.5), 1),
+        ([7, True, 0.5], 0.5),
+        (float("inf"), 0),
         ({"a": 1.0, "b": [-4.0]}, 4),
         ([], 0),
         (None, 0),

@@ -83,6 +83,8 @@ class ScriptWriter:
     def __init__(self, implementation: Implementation) -> None:
         self._array = getattr(implementation, "labels_array", "torch.tensor")
         self._imports = getattr(implementation, "imports", ("import torch",))
+        #: Where classes of plain torch come from that are none of torch's own.
+        self._homes: set[str] = set()
         device = getattr(implementation, "device", CPU)
         self._moved = "" if device == CPU else f'.to("{device}")'
         if self._moved:
@@ -154,6 +156,8 @@ class ScriptWriter:
             pairs = zip(arguments, call.args, strict=True)
             arguments = [f"{c}.numpy()" if isinstance(arg, torch.Tensor) else c for c, arg in pairs]
         arguments += [f"{name}={self.value(value)}" for name, value in call.kwargs.items()]
+        if call.is_torch and not call.name.startswith("torch."):
+            self._homes.add(call.name.rpartition(".")[0])
         without = call.is_torch or call.name in ("build", *_OF_DATA)
         return f"{'' if without else 'nn.'}{call.name}({', '.join(arguments)})"
 
@@ -233,7 +237,8 @@ class ScriptWriter:
         if shown is not None:
             lines += self._assertion(shown.path, shown.expected, shown.tolerance)
         text = "\n".join(lines)
-        imports = dict.fromkeys([*(f"import {name}" for name in IMPORTS), *self._imports])
+        homes = [f"import {home}" for home in sorted(self._homes)]
+        imports = dict.fromkeys([*(f"import {name}" for name in IMPORTS), *homes, *self._imports])
         definitions = [line for line in self._imports if not line.startswith(("import ", "from "))]
         used = [line for line in imports if _is_used(line, "\n".join([*definitions, text]))]
         head = [*(f"# {line}" for line in title.splitlines()), *used, ""]

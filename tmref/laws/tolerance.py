@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import torch
@@ -13,7 +13,6 @@ from ..compare import Tolerance
 from ..tensor_map import TensorMap
 from .law import Law
 from .session import ModuleSession
-from .twin import Twin
 
 
 def rounds(law: Law, row: Row) -> bool:
@@ -31,7 +30,8 @@ def tolerance_for(
     these are products of: the sides themselves, and explicit gradients. No other number counts: none
     that was drawn besides, and none of the input where the law is ``relative``.
     """
-    factor = prod(max(1.0, magnitude(value)) for value in (factors or {}).values())
+    drawn = (float(v) if isinstance(v, int) else v for v in (factors or {}).values())
+    factor = prod(max(1.0, magnitude(value)) for value in drawn)
     size, inputs = magnitude(sides), session.inputs
     if law.relative:
         return Tolerance(0.0, factor * max(1.0, size))
@@ -53,12 +53,8 @@ def _of_forwards(
     """How far plain torch is from the float64 result at most, for all of the inputs, and the largest of
     the terms that are summed: for derivatives after any of the layers."""
     twin, kind = session.twin, session.recipe.row.kind
-    exact = Twin(session.recipe)
-    exact.modules.double()
-    error = terms = 0.0
+    exact, error, terms = twin.in_float64(), 0.0, 0.0
     with torch.no_grad():
-        for parameter, now in zip(exact.modules.parameters(), twin.modules.parameters(), strict=True):
-            parameter.copy_(now)
         for x in inputs:
             for key, block in x.items():
                 if twin.in_keys.position(key) is None:
@@ -71,9 +67,12 @@ def _of_forwards(
 
 
 def magnitude(value: Any) -> float:
-    """The largest finite number in a nest of maps, tensors and lists."""
+    """The largest finite number in a nest of maps, tensors and lists; integers don't count: they are
+    not rounded."""
     if isinstance(value, torch.Tensor):
-        finite = value.detach().double().abs()
+        if not (value.is_floating_point() or value.is_complex()):
+            return 0.0
+        finite = value.detach().abs().double()
         finite = finite[finite.isfinite()]
         return float(finite.max()) if finite.numel() else 0.0
     if isinstance(value, TensorMap):
@@ -82,4 +81,4 @@ def magnitude(value: Any) -> float:
         value = list(value.values())
     if isinstance(value, (list, tuple)):
         return max(map(magnitude, value), default=0.0)
-    return abs(float(value)) if isinstance(value, (int, float)) else 0.0
+    return abs(value) if isinstance(value, float) and isfinite(value) else 0.0

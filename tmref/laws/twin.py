@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 import warnings
 from collections.abc import Mapping
@@ -76,6 +77,17 @@ class Twin:
             return [self.module(key)(block.values) for key, block in x.items()]
         except Exception as error:
             raise Raised("the twin can't be called") from error
+
+    def in_float64(self) -> Twin:
+        """The same modules as they are now, in float64, on the CPU."""
+        found = copy.deepcopy(self)
+        if self.device != CPU:
+            found.device = CPU
+            for module in found.modules:  # what called_from_cpu has registered
+                module._forward_pre_hooks.clear()
+                module._forward_hooks.clear()
+        found.modules.cpu().double()
+        return found
 
     def returns_the_input(self, x: TensorMap) -> list[bool]:
         """For every block whether plain torch returns the memory that it is given."""
