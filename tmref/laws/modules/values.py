@@ -97,7 +97,6 @@ def the_largest_and_smallest_numbers_are_as_exact_as_those_of_plain_torch(
     *("normalised", "keeps_keys"),
     maps={"min_samples": 1, "min_properties": 1},
     needs=[TWIN, WRITTEN],
-    relative=True,
     examples=50,
 )
 def layer_norms_are_as_exact_for_large_means(f: ModuleSession, x: Any, draw: Any) -> Any:
