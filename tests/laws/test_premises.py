@@ -158,14 +158,9 @@ def test_what_rows_promise(rows, block):
 @pytest.mark.parametrize(
     "maps",
     [
-        *({"min_blocks": 1}, {"min_blocks": 2}, {"max_blocks": 1}, {"bound": 8}, {"max_gradients": 1}),
-        *(
-            {"keys": FIXED},
-            {"min_samples": 2, "max_samples": 2},
-            {"min_properties": 1},
-            {"max_blocks": 0},
-        ),
-        {"dtypes": st.just(torch.float64), "min_blocks": 5},
+        *({"max_blocks": 0}, {"max_blocks": 1}, {"bound": 8}, {"max_gradients": 1}, {"keys": FIXED}),
+        {"min_samples": 2, "max_samples": 2},
+        {"dtypes": st.just(torch.float64), "min_blocks": 5, "min_properties": 1},
     ],
     ids=str,
 )
@@ -181,9 +176,9 @@ def test_options_narrow_what_a_module_is_given(maps):
     found = check_module(
         lambda x: Watched(x.keys, [torch.nn.Sigmoid() for _ in x]),
         twin=lambda key, block: torch.nn.Sigmoid(),
-        traits=EVERY,
+        traits=[*EVERY, "keyed", "seeded"],
         maps=maps,
-        effort=0.02,
+        effort=0.01,
     )
     assert drawn
     assert set(drawn) == {None}
@@ -225,6 +220,21 @@ def test_empty_maps_may_be_refused_unless_they_are_promised(verdicts):
     assert (verdict.verdict, verdict.message) == (PASS, words)
     promised = {"traits": ["keeps_keys"], "maps": {"min_samples": 0}}
     assert verdicts(lambda x: Module(full), name, **promised)[name].verdict == ERROR
+
+
+def test_what_a_law_makes_of_its_input_may_be_refused_where_nobody_promised_it(verdicts):
+    def full(values):
+        if not len(values):
+            raise ValueError("nothing to do")
+        return -values
+
+    name = "samples_do_not_influence_each_other"  # it leaves samples out, at times all of them
+    maps = {"min_blocks": 1, "max_blocks": 1}
+    verdict = verdicts(lambda x: Module(full), name, traits=EVERY, maps=maps)[name]
+    assert verdict.verdict == PASS
+    assert verdict.message.startswith("maps without samples are refused")
+    maps["min_samples"] = 0
+    assert verdicts(lambda x: Module(full), name, traits=EVERY, maps=maps)[name].verdict == ERROR
 
 
 def test_wrong_numbers_are_failures_promised_or_not(verdicts):

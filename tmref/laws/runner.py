@@ -115,7 +115,8 @@ def try_example(
     except Raised as raised:
         error = raised.__cause__
         words = f"{raised}: {_in_words(error)}" if error else str(raised)
-        refused = _not_promised(law, recipe.row, before) if error and recipe else None
+        given = _last_map(session, before)
+        refused = _not_promised(law, recipe.row, given) if error and recipe else None
         if refused:
             return Nothing(f"{refused}: {words}")
         return LawBroken(ERROR, words, _example(recipe, before, draw, session), session)
@@ -139,6 +140,15 @@ def try_example(
         return None
     example = _example(recipe, before, draw, session)
     return LawBroken(FAIL, difference.words, example, session, difference, left, tolerance)
+
+
+def _last_map(session: Session | None, x: TensorMap) -> TensorMap:
+    """The map that was given last: what the law made of its input, or the input itself."""
+    for step in reversed(session.steps if session else []):
+        maps = [value for value in step.given.values() if isinstance(value, TensorMap)]
+        if maps:
+            return maps[-1]
+    return x
 
 
 def _not_promised(law: Law, row: Row, x: TensorMap) -> str | None:
