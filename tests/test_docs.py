@@ -23,7 +23,7 @@ OPERATIONS = [
     name
     for name in tmref.__all__
     if name[0].islower()
-    and name not in ("nn", "with_gradients")  # which is none of metatensor's
+    and name not in ("nn", "with_gradients", "with_info")  # which are none of metatensor's
     and not name.endswith("_raise")
     and not name.startswith("load_")
 ]

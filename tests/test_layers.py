@@ -35,7 +35,7 @@ LAYERS = (
     "implementations",
     "strategies",
     "laws.outcomes laws.steps",
-    "laws.twin laws.script laws.premises",
+    "laws.answer laws.sources laws.twin laws.script laws.premises",
     "laws.session",
     "laws.law laws.edits laws.smoke laws.subject laws.tolerance",
     "laws.modules laws.data",

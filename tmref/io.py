@@ -158,7 +158,7 @@ def of_buffer(cls: type[Data], buffer: bytes | bytearray | memoryview | torch.Te
     where it doesn't contain such data.
     """
     if isinstance(buffer, torch.Tensor) and buffer.dtype == torch.uint8:
-        buffer = buffer.numpy(force=True).tobytes()
+        buffer = buffer.cpu().numpy(force=True).tobytes()
     if not isinstance(buffer, (bytes, bytearray, memoryview)):
         given = buffer.dtype if isinstance(buffer, torch.Tensor) else type(buffer).__name__
         raise TypeError(f"buffer must be bytes or a tensor of uint8, got {given}")
@@ -334,7 +334,7 @@ def _collect(arrays: dict[str, np.ndarray], path: str, block: TensorBlock) -> No
             f"values of {block.dtype} can't be saved, convert them with .to() to one of "
             f"{_known_dtypes()}"
         )
-    arrays[f"{path}values"] = block.values.numpy(force=True)
+    arrays[f"{path}values"] = block.values.detach().cpu().numpy(force=True)
     arrays[f"{path}samples"] = _structured(block.samples)
     for i, component in enumerate(block.components):
         arrays[f"{path}components/{i}"] = _structured(component)

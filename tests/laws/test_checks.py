@@ -193,7 +193,8 @@ def test_a_sample_that_is_lost_is_shown_by_name_and_by_a_script_that_ends_with_i
                 blocks.append(tmref.TensorBlock(b.values[:2], samples, b.components, b.properties))
             return tmref.TensorMap(x.keys, blocks)
 
-    verdicts = check_module(lambda x: Drops(), traits=["keeps_samples"], on_fail=None, effort=0.1)
+    traits = ["keeps_keys", "keeps_samples"]
+    verdicts = check_module(lambda x: Drops(), traits=traits, on_fail=None, effort=0.1)
     (lost,) = (v for v in verdicts if v.law == "samples_survive")
     assert lost.message.startswith("y.block(0).samples are ")
     namespace = {}

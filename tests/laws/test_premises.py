@@ -53,8 +53,7 @@ def verdicts(monkeypatch):
     def judged(build, *names, raises=False, **options):
         chosen = [law for law in LAWS if not names or law.name in names]
         monkeypatch.setattr(checks, "LAWS", chosen)
-        monkeypatch.setattr(checks, "_raise", lambda verdicts, failed: None)
-        return {v.law: v for v in check_module(build, **options)}
+        return {v.law: v for v in check_module(build, on_fail=None, **options)}
 
     return judged
 

@@ -3,12 +3,14 @@
 import pytest
 import torch
 
-from tmref import Labels, TensorMap
+import tmref
+from tmref import Labels, TensorBlock, TensorMap
 from tmref.compare import Refused
 from tmref.implementations import load
 from tmref.implementations.reference import implementation as reference
 from tmref.laws.outcomes import NotOffered, Raised
-from tmref.laws.session import Session
+from tmref.laws.session import Session, copied
+from tmref.strategies.values import LAYOUTS, laid_out
 
 NAMES = ("reference", "metatensor-learn", "metatensor-torch")
 by_name = pytest.mark.parametrize("name", NAMES)
@@ -69,3 +71,34 @@ def test_what_is_not_offered():
     assert Session(reference).offered("name") == "reference"
     with pytest.raises(NotOffered, match="reference does not offer it: telepathy"):
         Session(reference).offered("telepathy")
+
+
+# --- what is given is copied
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64, torch.int32])
+def test_what_is_copied_lies_in_memory_as_it_did(layout, dtype):
+    values = laid_out(torch.arange(6).reshape(2, 3).to(dtype), layout)
+    copy = copied(values)
+    assert torch.equal(copy, values)
+    assert copy.untyped_storage().data_ptr() != values.untyped_storage().data_ptr()
+    for of in (
+        torch.Tensor.is_conj,
+        torch.Tensor.is_neg,
+        torch.Tensor.stride,
+        torch.Tensor.storage_offset,
+    ):
+        assert getattr(copy, of)() == getattr(values, of)()
+    block = TensorBlock(values, Labels.range("s", 2), [], Labels.range("p", 3))
+    x = tmref.with_info(TensorMap(Labels.range("key", 1), [block]), {"unit": "eV"})
+    (again,) = copied([x])
+    assert again[0].values.is_neg() == values.is_neg()
+    assert again[0].values.stride() == values.stride()
+    assert again.info() == {"unit": "eV"}
+
+
+def test_a_copy_that_lies_anyhow_has_the_graph():
+    values = torch.ones(2, 2, requires_grad=True)
+    copied(values[:, :1]).sum().backward()
+    assert values.grad.tolist() == [[1, 0], [1, 0]]

@@ -170,9 +170,9 @@ def _maps_in(value: Any) -> list[TensorMap]:
 
 
 def copied(value: Any) -> Any:
-    """Data of the same labels and copied values, tensors copied, lying in memory as they did; whatever
-    else is itself."""
-    if isinstance(value, torch.Tensor) and not isinstance(value, torch.nn.Parameter):
+    """Data of the same labels and copied values, and copies of tensors, lying in memory as they did;
+    whatever else is itself."""
+    if type(value) is torch.Tensor:
         return _cloned(value)
     if isinstance(value, TensorMap):
         return value._map_blocks(copied)
