@@ -13,7 +13,7 @@ from ...strategies import dtypes, labels, layouts, tensor_blocks, tensor_maps
 from ...strategies.values import ValueOptions, laid_out
 from ..law import data_law
 from ..session import Session
-from ._common import again, ways_of
+from ._common import ways_of
 
 _LYING: ValueOptions = {"layouts": layouts(), "dtypes": dtypes(allow_complex=True)}
 _SIGNED = (torch.int32, torch.int64, torch.int16, torch.int8)
@@ -27,7 +27,7 @@ def blocks_survive_however_they_lie_in_memory(f: Session, x: Any, draw: Any) -> 
     """What is copied, pickled or saved, where that is offered, has the numbers that the values print:
     of strided, expanded, conjugate and negated tensors, too. [torch] "torch.conj() performs a lazy
     conjugation, but the actual conjugated tensor can be materialized at any time"."""
-    return again(f, x, draw)
+    return _back(f, x, draw)
 
 
 @data_law("tensor_map", tensor_maps(min_blocks=1, max_gradients=1, **_LYING), ways=ways_of("TensorMap"))
@@ -35,7 +35,7 @@ def maps_survive_however_they_lie_in_memory(f: Session, x: Any, draw: Any) -> An
     """What is copied, pickled or saved, where that is offered, has the numbers that the values print:
     of strided, expanded, conjugate and negated tensors, too. [torch] "torch.conj() performs a lazy
     conjugation, but the actual conjugated tensor can be materialized at any time"."""
-    return again(f, x, draw)
+    return _back(f, x, draw)
 
 
 @data_law("labels", _WIDTHS)
@@ -118,6 +118,12 @@ _BEYOND = st.sampled_from(
         *((torch.uint64, integer) for integer in (2**31, 2**32 + 1, 2**64 - 1)),
     ]
 )
+
+
+def _back(f: Session, x: Any, draw: Any) -> Any:
+    """What comes back, and ``x``; or the refusal of what lies so, which nobody promised to take."""
+    y = f.attempt_to_run(draw(st.sampled_from(f.ways), label="way"), x=x)
+    return y if isinstance(y, Refused) else (y, x)
 
 
 def _nothing_is_kept(f: Session) -> Any:
