@@ -311,6 +311,13 @@ def test_derivatives_have_all_factors_but_one():
     assert terms_of(session, [torch.tensor([5.0])]) == 30
 
 
+def test_the_slope_of_an_activation_counts_as_one():
+    x = torch.tensor([[0.125]])
+    (bounds,) = Activation("Tanh").bounds(torch.nn.Tanh(), x, 2 * x)
+    (slopes,) = Activation("Tanh").bounds(torch.nn.Tanh(), x, 2 * x, 1.0)
+    assert (bounds.item(), slopes.item()) == (0.25, 1)
+
+
 def test_derivatives_count_the_terms_of_every_layer():
     law = dataclasses.replace(SEEN, derived=True)
     session = a_session("module_map_mlp", weights=(1.0, 1.0), biases=(0.0, 0.0))
@@ -327,7 +334,7 @@ def test_derivatives_count_the_terms_before_a_layer_norm_that_makes_them_small()
     ones = [[(), (torch.ones(2), torch.ones(2))]] * 2
     recipe = catalog.recipe(row, TWO, torch.float32, [[2, 2, 2]] * 2, ones)
     session = ModuleSession(implementation, recipe)
-    session(a_map([[1000.0, 0.0]], [[1000.0, 0.0]]))
+    session(a_map([[1000.0, -1000.0]], [[1000.0, -1000.0]]))
     assert terms_of(session) == pytest.approx(2 * 1000 / 500 * 2 + 1)
     assert terms_of(session, law=dataclasses.replace(SEEN, derived=True)) == 1000
 
@@ -354,14 +361,14 @@ def test_without_a_twin_nobody_bounds_the_terms():
 def test_of_a_module_of_ones_own_absolute_values_bound_the_terms():
     """Where a twin is given for it: its parts have parameters and values of no sign."""
     kind = catalog.Kind("build")
-    module = torch.nn.Sequential(torch.nn.Linear(1, 2, bias=False), torch.nn.Linear(2, 1, bias=False))
+    module = torch.nn.Sequential(torch.nn.Linear(2, 2, bias=False), torch.nn.Linear(2, 1, bias=False))
     with torch.no_grad():
-        module[0].weight.copy_(torch.tensor([[8.0], [-8.0]]))
+        module[0].weight.copy_(torch.tensor([[4.0, -4.0], [-4.0, 4.0]]))
         module[1].weight.copy_(torch.tensor([[1.0, -1.0]]))
-    x = torch.tensor([[-2.0]])
+    x = torch.tensor([[-2.0, 2.0]])
     bounds = kind.bounds(module, x, x.abs())
     assert magnitude(bounds) == magnitude(bounds[-1]) == 32
-    assert module[0].weight.tolist() == [[8], [-8]]
+    assert module[0].weight.tolist() == [[4, -4], [-4, 4]]
 
 
 @pytest.mark.parametrize(
