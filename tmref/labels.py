@@ -17,7 +17,8 @@ from .printing import LONGEST, type_of
 
 _CPU = torch.device("cpu")
 _INT32 = torch.iinfo(torch.int32)
-_WIDE_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
+_WIDE_UNSIGNED = frozenset({torch.uint16, torch.uint32, torch.uint64})
+_INTEGERS = _WIDE_UNSIGNED | {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -395,8 +396,7 @@ def _checked_content(names: tuple[str, ...], values: torch.Tensor) -> bytes:
             f"values must be a torch.Tensor of integers, got {type(values).__name__}; "
             "make one with torch.tensor(values)"
         )
-    fractional = values.is_floating_point() or values.is_complex()
-    if values.numel() and (fractional or values.dtype == torch.bool):
+    if values.dtype not in _INTEGERS and values.numel():
         raise TypeError(f"values must be integers, got a tensor of {values.dtype}")
     if values.layout is not torch.strided:
         raise TypeError(f"values must be a dense tensor, got one of {values.layout}; use .to_dense()")
@@ -413,16 +413,18 @@ def _checked_content(names: tuple[str, ...], values: torch.Tensor) -> bytes:
     if not values.numel():
         return b""  # whatever the dtype: what has no numbers has none that are no integers
     host = _on_host(values)
-    if host.dtype != torch.int32:
-        # torch has no minimum of unsigned integers of more than 8 bits
-        numbers = host.numpy() if host.dtype in _WIDE_UNSIGNED else host
-        low, high = int(numbers.min()), int(numbers.max())
+    if host.dtype is not torch.int32:
+        if host.dtype in _WIDE_UNSIGNED:  # torch has no minimum of them
+            low, high = int(host.numpy().min()), int(host.numpy().max())
+        else:
+            low, high = map(int, host.aminmax())
         if low < _INT32.min or high > _INT32.max:
             worst = low if low < _INT32.min else high
             raise ValueError(
                 f"values must fit in 32 bits, from {_INT32.min} to {_INT32.max}, got {worst}"
             )
-    return _bytes_of(host)
+        host = host.to(torch.int32)
+    return _memory_of(host)
 
 
 def _on_host(values: torch.Tensor) -> torch.Tensor:
@@ -433,7 +435,11 @@ def _on_host(values: torch.Tensor) -> torch.Tensor:
 
 def _bytes_of(rows: torch.Tensor) -> bytes:
     """A tensor of integers as int32 stands in memory."""
-    host = _on_host(rows).to(torch.int32).contiguous()
+    return _memory_of(_on_host(rows).to(torch.int32))
+
+
+def _memory_of(host: torch.Tensor) -> bytes:
+    host = host.contiguous()
     return ctypes.string_at(host.data_ptr(), 4 * host.numel())
 
 

@@ -41,9 +41,8 @@ def test_the_command_says_on_which_device(tmp_path):
     found = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert found.returncode == 0, found.stderr
     assert '"device": "fake_device:0"' in path.read_text()
-    titles = [line for line in found.stdout.splitlines() if line.startswith("reference 0.1.0")]
-    assert len(titles) == 2
-    assert all(line.startswith("reference 0.1.0 on fake_device:0") for line in titles)
+    (counts,) = [line for line in found.stdout.splitlines() if line.startswith("reference 0.1.0")]
+    assert counts.startswith("reference 0.1.0 on fake_device:0")
 
 
 def test_on_the_cpu_nothing_moves():

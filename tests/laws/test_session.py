@@ -83,12 +83,7 @@ def test_what_is_copied_lies_in_memory_as_it_did(layout, dtype):
     copy = copied(values)
     assert torch.equal(copy, values)
     assert copy.untyped_storage().data_ptr() != values.untyped_storage().data_ptr()
-    for of in (
-        torch.Tensor.is_conj,
-        torch.Tensor.is_neg,
-        torch.Tensor.stride,
-        torch.Tensor.storage_offset,
-    ):
+    for of in ("is_conj", "is_neg", "stride", "storage_offset"):
         assert getattr(copy, of)() == getattr(values, of)()
     block = TensorBlock(values, Labels.range("s", 2), [], Labels.range("p", 3))
     x = tmref.with_info(TensorMap(Labels.range("key", 1), [block]), {"unit": "eV"})
