@@ -5,12 +5,12 @@ import pkgutil
 import sys
 from pathlib import Path
 
-import hypothesis
 import pytest
 from hypothesis import Phase
 
 from tmref.catalog import DATA, ROWS
 from tmref.laws import LAWS, smoke
+from tmref.strategies._settings import settings_of_our_own
 
 
 def _loaded(name):
@@ -60,6 +60,6 @@ def without_shrinking(monkeypatch):
     """The smoke law stops at the first failure: what is found is the same, and the tests are fast."""
 
     def settings(**options):
-        return hypothesis.settings(**{**options, "phases": [Phase.generate]})
+        return settings_of_our_own(**{**options, "phases": [Phase.generate]})
 
-    monkeypatch.setattr(smoke, "settings", settings)
+    monkeypatch.setattr(smoke, "settings_of_our_own", settings)
