@@ -90,7 +90,7 @@ def from_code(code):
         ),
         (
             ("samples_survive", "sample_values_counted", "linear"),
-            "[0] are ['system'] [[0]], where ['system'] [[1]] were expected",
+            "y.block(0).samples are ['system'] [[0]], where ['system'] [[1]] were expected",
             1,
             (1, 0),
         ),
@@ -116,7 +116,7 @@ def from_code(code):
         (
             ("the_same_input_gives_the_same_output", "counts_its_calls", "tanh"),
             "block(0).values is 0.125 at [0, 0], expected 0.0 (torch.float32, shape (1, 1)); "
-            "1.91e-06 apart would do",
+            "2.38e-07 apart would do",
             1,
             (1, 1),
         ),

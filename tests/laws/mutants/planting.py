@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import tmref.nn
 from tmref import Labels, TensorBlock, TensorMap, nn
-from tmref.catalog import Row
+from tmref.catalog import Kind, Row
 from tmref.implementations.reference import Reference
 from tmref.implementations.reference import implementation as reference
 from tmref.laws.subject import own_recipes
@@ -56,7 +56,9 @@ class Planted:
 
 #: Modules of one's own, with what no module of the catalog promises.
 OWN_ROWS = (
-    Row("keeping", "build", (), frozenset({"keeps_keys", "keeps_properties", "deterministic", "pure"})),
+    Row(
+        "keeping", Kind("build"), frozenset({"keeps_keys", "keeps_properties", "deterministic", "pure"})
+    ),
 )
 
 
