@@ -10,6 +10,7 @@ import torch
 
 from tmref.bench import device, table
 from tmref.bench.work import AGAIN, BACKWARD, TORCH, Cell, made_map, subjects
+from tmref.implementations import load
 
 HOST, DEVICE = 2e-6, 5e-6
 
@@ -230,6 +231,8 @@ def made_up(queue, monkeypatch):
         return {TORCH: launch, AGAIN: launch, "reference": launch, "waits": waits, "hides": hides}
 
     monkeypatch.setattr(device, "subjects", work)
+    # all of them have the rows of the catalog
+    monkeypatch.setattr("tmref.bench.table.load", lambda name: load("reference"))
 
 
 def test_what_waits_is_not_captured(made_up, queue, monkeypatch):
