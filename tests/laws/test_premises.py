@@ -198,8 +198,9 @@ def test_what_nobody_promised_may_be_refused_and_is_said(verdicts):
     assert (verdict.verdict, verdict.offered) == (UNTESTED, False)
     assert "16 are refused: the module can't be made: AssertionError: no half" in verdict.message
     promising = {"dtypes": st.sampled_from((torch.float16, torch.float32))}
-    verdict = verdicts(half, name, maps=promising, **options)[name]
-    assert verdict.verdict == ERROR
+    (refused,) = verdicts(half, name, maps=promising, **options).values()
+    assert (refused.law, refused.verdict) == ("the_module_can_be_made_and_called", ERROR)
+    assert refused.message.startswith("the module can't be made: AssertionError: no half precision")
 
 
 class Negated(torch.nn.Module):
@@ -456,7 +457,8 @@ def test_a_way_that_the_implementation_says_it_has_is_owed(laws, rows, verdicts)
     name = "a_scripted_module_does_what_the_module_does"
     assert check(laws[name], rows["linear"], Unscriptable()).verdict == ERROR
     traits = ["keyed", "deterministic"]  # of a module of one's own nobody says it
-    verdict = verdicts(lambda x: Doubled(), name, traits=traits, implementation=Unscriptable())[name]
+    options = {"traits": traits, "maps": {"sample_names": st.just(("system", "atom"))}}
+    verdict = verdicts(lambda x: Doubled(), name, implementation=Unscriptable(), **options)[name]
     assert (verdict.status, verdict.message[:19]) == ("not offered", "no way is offered: ")
 
 
