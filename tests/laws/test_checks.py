@@ -8,6 +8,7 @@ import torch
 
 import tmref
 from tmref.catalog import DATA, ROWS, TRAITS
+from tmref.implementations import Known, load
 from tmref.implementations.reference import Reference, implementation
 from tmref.laws import (
     LAWS,
@@ -173,6 +174,93 @@ def test_a_law_that_is_expected_to_fail_has_to_exist():
         check_module(linear, expected_failed_laws={"the_input_stay": "why"})
     with pytest.raises(ValueError, match="there is no law 'xyz'; tmref list laws has them all"):
         check_module(linear, expected_failed_laws={"xyz": "why"})
+
+
+@pytest.mark.parametrize("name", ["metatensor-learn", "metatensor-torch"])
+def test_what_is_known_of_a_class_is_known_of_what_is_made_of_it(name):
+    nn = load(name).nn
+
+    def outer(x):
+        return torch.nn.Sequential(linear_of(x))
+
+    def linear_of(x):
+        return nn.ModuleMap(x.keys, [twin(None, block) for block in x])
+
+    def twin(key, block):
+        return torch.nn.Linear(len(block.properties), 2, dtype=block.values.dtype)
+
+    traits = [trait for trait in every_trait_that_holds() if trait != "seeded"]
+    options = {"twin": twin, "traits": traits, "implementation": name, "effort": 0.05}
+    verdicts = {v.law: v for v in check_module(outer, **options)}
+    chain_rule = verdicts["explicit_gradients_are_refused_or_right_by_the_chain_rule"]
+    assert chain_rule.known.startswith("ModuleMap applies the module itself to explicit gradients")
+    assert (chain_rule.verdict, chain_rule.status) == (FAIL, "known")
+    assert ".add_gradient(" in chain_rule.reproducer
+    by_name = verdicts["keys_are_matched_by_the_names_of_their_dimensions"]
+    assert by_name.known.startswith("keys are looked up by their values alone")
+
+
+class Counting(torch.nn.Module):
+    """It adds 1 to its input, which isn't pure, where that has so many ``blocks`` or more."""
+
+    def __init__(self, blocks, part):
+        super().__init__()
+        self.blocks, self.part = blocks, part
+
+    def forward(self, x):
+        if len(x) >= self.blocks:
+            for block in x:
+                block.values.add_(1)
+        return x
+
+
+@pytest.mark.parametrize(
+    ("blocks", "part", "rows", "known"),
+    [
+        (2, tmref.nn.Tanh, ["tanh", "module_map_tanh"], True),
+        (2, tmref.nn.ReLU, ["tanh"], False),  # the class is no part of it
+        (1, tmref.nn.Tanh, ["tanh"], False),  # where it isn't known, it fails, too
+        (2, tmref.nn.Linear, ["linear"], False),  # known of some of its options alone
+        (2, tmref.nn.Tanh, [], False),
+    ],
+)
+def test_a_known_failure_excuses_no_other(blocks, part, rows, known):
+    class Faulty(Reference):
+        known = (Known("the_input_stays", rows, lambda recipe, x: len(x) > 1, None, "two blocks: why"),)
+
+    def counting(x):
+        of_keys = part(x.keys, 1, 1) if part is tmref.nn.Linear else part(x.keys)
+        return Counting(blocks, of_keys)
+
+    options = {"traits": ["pure"], "implementation": Faulty(), "effort": 0.2, "on_fail": None}
+    found = {v.law: v for v in check_module(counting, **options)}["the_input_stays"]
+    assert (found.verdict, found.known) == (FAIL, "two blocks: why" if known else None)
+    assert found.reproducer
+
+
+def test_a_known_failure_that_asks_for_arguments_excuses_nothing():
+    def has_a_bias(recipe, x):
+        return recipe.call.kwargs["bias"]
+
+    class Faulty(Reference):
+        known = (Known("the_input_stays", ["tanh"], has_a_bias, None, "a bias: why"),)
+
+    options = {"traits": ["pure"], "implementation": Faulty(), "effort": 0.1, "on_fail": None}
+    verdicts = check_module(lambda x: Counting(1, tmref.nn.Tanh(x.keys)), **options)
+    assert {v.law: v.known for v in verdicts if v.verdict == FAIL}["the_input_stays"] is None
+
+
+def test_a_known_failure_says_nothing_of_a_trait(capsys):
+    class Faulty(Reference):
+        known = (Known("the_input_stays", ["tanh"], lambda recipe, x: True, None, "it counts: why"),)
+
+    def counting(x):
+        return Counting(1, tmref.nn.Tanh(x.keys))
+
+    check_module(counting, implementation=Faulty(), effort=0.1)
+    assert "the_input_stays" not in capsys.readouterr().out
+    check_module(counting, effort=0.1)
+    assert "the_input_stays" in capsys.readouterr().out
 
 
 def test_a_module_that_returns_fewer_blocks_is_a_failure_not_a_crash():

@@ -237,6 +237,29 @@ class Implementation:
         """The module's parameters, key by key in the order of the keys that it was made with."""
         return list(module.parameters())
 
+    def known_of_parts(
+        self, entries: Sequence[Known], module: torch.nn.Module, example: Example
+    ) -> str | None:
+        """The reason of the first entry that covers the example of a class's whatever its options, where
+        the module has one of it among its parts; None where there is none."""
+        rows_of: dict[str, set[str]] = {}
+        for row in self.rows:
+            rows_of.setdefault(row.module, set()).add(row.name)
+        parts = list(module.modules()) if entries else []
+        for name, rows in rows_of.items():
+            cls = getattr(self.nn, name, None)
+            if not isinstance(cls, type) or not any(isinstance(part, cls) for part in parts):
+                continue
+            for entry in entries:
+                if not rows <= set(entry.rows):
+                    continue
+                try:
+                    if entry.covers(example.recipe, example.x, example.draws):
+                        return entry.reason
+                except Exception:  # it asks for arguments, which nobody knows of a module of one's own
+                    continue
+        return None
+
 
 class UnknownImplementation(LookupError):
     """There is no implementation of this name, or it can't be imported; the message has the remedy."""

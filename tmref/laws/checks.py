@@ -202,6 +202,7 @@ def check_module(
             examples=law.examples_on(row, effort),
             hypothesis_seed=seed,
             shrink=shrink,
+            inherited=base.known,
         )
 
     made = verdict_on(the_module_can_be_made_and_called)
@@ -245,7 +246,7 @@ def _tried_traits(
 
     A law that compared something in fewer than half of its examples shows nothing.
     """
-    found = {v.law: v.verdict for v in verdicts}
+    found = {v.law: UNTESTED if v.known else v.verdict for v in verdicts}
     declared = row.traits
     holds: set[str] = set()
     fails: dict[str, list[str]] = {}
@@ -260,7 +261,7 @@ def _tried_traits(
                 if one.name not in found:
                     v = check(one)
                     few = v.verdict == PASS and 2 * v.examples < one.examples_on(row, effort)
-                    found[one.name] = UNTESTED if few else v.verdict
+                    found[one.name] = UNTESTED if few or v.known else v.verdict
             kinds = {found[law.name] for law in laws}
             (holds.add if PASS in kinds and kinds <= {PASS, UNTESTED} else holds.discard)(trait)
             if kinds & {FAIL, ERROR}:

@@ -188,15 +188,21 @@ def check(
     hypothesis_seed: int = 0,
     database: Path | None = None,
     shrink: bool = True,
+    inherited: Sequence[Known] = (),
 ) -> Verdict:
-    """The verdict on one law for one row. Global random state is left as it was."""
+    """The verdict on one law for one row. Global random state is left as it was.
+
+    ``inherited`` are known failures of classes that the module may be made of: a failure that is one of
+    these is known, too.
+    """
     verdict = Verdict(law.name, row.name, implementation.name, str(implementation.version), PASS)
     started = time.perf_counter()
     with random_numbers_kept(implementation.device):
         known = [k for k in getattr(implementation, "known", ()) if _concerns(k, law, row)]
         how = functools.partial(_settings, database=database, shrink=shrink)
         number = examples or law.examples_on(row)
-        _search(verdict, law, row, implementation, known, recipes, how, number, hypothesis_seed)
+        options = recipes, how, number, hypothesis_seed
+        _search(verdict, law, row, implementation, known, inherited, *options)
         if verdict.verdict in (PASS, UNTESTED):
             _replay(verdict, law, row, implementation, known)
     verdict.seconds = round(time.perf_counter() - started, 3)
@@ -223,6 +229,7 @@ def _search(
     row: Row,
     implementation: Implementation,
     known: Sequence[Known],
+    inherited: Sequence[Known],
     recipes: Recipes,
     how: Callable[[int], settings],
     number: int,
@@ -245,6 +252,8 @@ def _search(
         if isinstance(broken, Nothing):
             tally.nothing(broken.reason)
         elif broken and not any(entry.covers(recipe, x, broken.example.draws) for entry in known):
+            if tally.to_be_excused(_known_of_parts(broken, law, implementation, inherited)):
+                return
             tally.broken()
             raise broken
         else:
@@ -267,12 +276,16 @@ def _search(
         given_x = inputs.maps() if law.given is None else law.given
         ways = _ways(law, row, implementation, recipes)
         search(number)
+        if tally.excused:  # nothing else is wrong: the smallest example of it
+            tally.excuses, tally.found = False, True
+            search(number)
         if not tally.compared and not known:
             # few examples were asked for: go on until one compares something
             tally.is_enough = 1
             search(max(number, law.examples_on(row)))
     except LawBroken as broken:
         _describe(verdict, broken, implementation)
+        verdict.known = _known_of_parts(broken, law, implementation, inherited)
     except _Enough:
         verdict.message = tally.refused or None
     except Untested as reason:
@@ -308,6 +321,8 @@ class _Tally:
     found: bool = False
     reasons: Counter[str] = field(default_factory=Counter)
     is_enough: int | None = None
+    excuses: bool = True
+    excused: bool = False
 
     def nothing(self, reason: str) -> None:
         """One compared nothing."""
@@ -321,6 +336,14 @@ class _Tally:
         self.compared += 1
         if self.compared == self.is_enough:
             raise _Enough("one example is enough")
+
+    def to_be_excused(self, reason: str | None) -> bool:
+        """Whether one that breaks the law is let through, for a reason that is known."""
+        if reason is None or not self.excuses:
+            return False
+        self.excused = True
+        self.holds()
+        return True
 
     def broken(self) -> None:
         """One breaks the law."""
@@ -408,6 +431,16 @@ def _replay(
             return
         _describe(verdict, broken, implementation)
         verdict.known = entry.reason
+
+
+def _known_of_parts(
+    broken: LawBroken, law: Law, implementation: Implementation, inherited: Sequence[Known]
+) -> str | None:
+    """The reason of a failure that is known of a part of the module; None where there is none."""
+    if not isinstance(broken.session, ModuleSession):
+        return None
+    of_law = [entry for entry in inherited if entry.law == law.name]
+    return implementation.known_of_parts(of_law, broken.session.module, broken.example)
 
 
 def _pinned(example: Example, strategy: st.SearchStrategy[Any], label: str) -> Any:

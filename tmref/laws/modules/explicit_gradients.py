@@ -13,7 +13,7 @@ from ...labels import Labels
 from ...tensor_map import TensorMap
 from ..edits import map_values, require_grad, with_values
 from ..law import data_law, law
-from ..premises import TWIN, WRITTEN, ability
+from ..premises import TWIN, WRITTEN, ability, is_written
 from ..session import ModuleSession, Session
 from ..twin import quiet
 
@@ -43,11 +43,12 @@ def explicit_gradients_are_refused_or_right_by_the_chain_rule(
     return y, TensorMap(y.keys, blocks)
 
 
-#: How a module stands in others that only call it.
-_WRAPPINGS = (
+#: How a module stands in others that only call it: in torch's whichever it is,
+_WRAPPINGS = ("torch.nn.Sequential(module)", "torch.nn.Sequential(module, torch.nn.Identity())")
+#: and in the implementation's own where it promises to be a layer of these.
+_WRAPPINGS_OF_LAYERS = (
     "nn.Sequential(in_keys, module)",
-    "torch.nn.Sequential(module)",
-    "torch.nn.Sequential(module, torch.nn.Identity())",
+    *_WRAPPINGS,
     "nn.Sequential(in_keys, nn.Sequential(in_keys, module))",
 )
 
@@ -56,7 +57,8 @@ _WRAPPINGS = (
 def explicit_gradients_are_refused_or_right_in_a_sequential(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Within a Sequential of a module, too, explicit gradients are refused, or become the derivatives of
     the output. [maths] the chain rule."""
-    wrapping = draw(st.sampled_from(_WRAPPINGS), label="wrapping")
+    wrappings = _WRAPPINGS_OF_LAYERS if is_written(f.recipe.row) else _WRAPPINGS
+    wrapping = draw(st.sampled_from(wrappings), label="wrapping")
     y = f.attempt_to_run(f"y = {wrapping}(x)", in_keys=f.recipe.in_keys, x=x)
     if isinstance(y, Refused):
         return y

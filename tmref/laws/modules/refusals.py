@@ -23,7 +23,7 @@ from ...tensor_map import TensorMap
 from ..edits import with_keys
 from ..law import data_law, law
 from ..outcomes import NO_PARAMETERS, Nothing
-from ..premises import WRITTEN, ability
+from ..premises import WRITTEN, ability, is_written
 from ..session import ModuleSession, Session, classes_in
 
 
@@ -181,18 +181,29 @@ def refusals_survive_wrapping(f: ModuleSession, x: Any, draw: Any) -> Any:
         "class Outer(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.inner = inner\n\n    def forward(self, x):\n        return self.inner(x)"
     )
-    every = ["torch.nn.Sequential(inner)", "nn.Sequential(in_keys, inner)", "Outer()"]
+    every = ["torch.nn.Sequential(inner)", "Outer()"]
+    if is_written(f.recipe.row):  # others promise nowhere to be layers
+        every.append("nn.Sequential(in_keys, inner)")
     ways = [way for way in every if f.has(classes_in(way))]
     refused = f.attempt_to_run(f"module = {draw(st.sampled_from(ways), label='way')}")
     return (refused, Refused()) if isinstance(refused, Refused) else _refused(f, "y = module(x)")
+
+
+_NO_MAPS = ("x.block(0)", "x.block(0).values", "x.keys", "[x]", "x.blocks()", "None", "0")
 
 
 @law(needs=[WRITTEN], examples=50)
 def what_is_no_map_is_refused(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Blocks, labels, tensors and lists are no TensorMap, and are refused. [doc] forward takes a
     "TensorMap with the input tensor to be transformed"."""
-    ways = ["x.block(0)", "x.block(0).values", "x.keys", "[x]", "x.blocks()", "None", "0"]
-    return _first_result(_refused(f, f"y = module({way})", x=x) for way in ways)
+    return _first_result(_refused(f, f"y = module({way})", x=x) for way in _NO_MAPS)
+
+
+@data_law("any_module_map", maps={"min_blocks": 1}, examples=20)
+def what_is_no_map_is_refused_without_layers(f: Session, x: Any, draw: Any) -> Any:
+    """A Sequential without layers is refused where it is made, or refuses what is no TensorMap. [doc]
+    forward takes a "TensorMap with the input tensor to be transformed"."""
+    return _first_result(_refused(f, f"y = nn.Sequential(x.keys)({way})", x=x) for way in _NO_MAPS)
 
 
 _WRONG_SHAPES = (

@@ -362,6 +362,15 @@ def a_module_map_that_cuts_samples():
     return {"ModuleMap": Cut}
 
 
+@of_nn("what_is_no_map_is_refused_without_layers", "any_module_map")
+def a_sequential_that_gives_what_it_is_given():
+    class Whatever(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x) if "module_map" in self._modules else x
+
+    return {"Sequential": Whatever}
+
+
 at_once = "arguments_that_can_not_work_are_refused_at_once"
 
 
