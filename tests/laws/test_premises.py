@@ -449,6 +449,22 @@ def test_a_way_that_works_for_a_plain_map_works_for_all(rows):
     assert check(copies_are_equal, rows["tensor_map"], reference).verdict == PASS
 
 
+class Never(Copying):
+    class TensorMap(Selective):
+        def copy(self):
+            raise NotImplementedError("never")
+
+    def encode(self, tensor):
+        return self.TensorMap(tensor.keys, list(tensor))
+
+
+def test_data_that_can_be_copied_in_no_way_pass_no_law_of_copies(rows):
+    verdict = check(copies_are_equal, rows["tensor_map"], Never())
+    assert (verdict.status, verdict.examples) == ("not offered", 0)
+    words = "no way is offered: NotImplementedError: never (for 'y = x.copy()', of 2)"
+    assert verdict.message == words
+
+
 class Unscriptable(Reference):
     scripts = True
 
