@@ -174,7 +174,7 @@ def check(options: argparse.Namespace) -> int:
         if options.verbose:
             return _show([path], show)
         status = _show([path], show_brief)
-    print("\nthe table of laws and rows, and a script for each known failure:")
+    print("\nthe table of laws and rows, and a script for each failure:")
     print(f"    tmref report {path}" if options.report else "    --report FILE, then tmref report FILE")
     return status
 
