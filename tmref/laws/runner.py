@@ -201,8 +201,9 @@ def check(
         known = [k for k in getattr(implementation, "known", ()) if _concerns(k, law, row)]
         how = functools.partial(_settings, database=database, shrink=shrink)
         number = examples or law.examples_on(row)
-        options = recipes, how, number, hypothesis_seed
-        _search(verdict, law, row, implementation, known, inherited, *options)
+        _search(
+            verdict, law, row, implementation, known, inherited, recipes, how, number, hypothesis_seed
+        )
         if verdict.verdict in (PASS, UNTESTED):
             _replay(verdict, law, row, implementation, known)
     verdict.seconds = round(time.perf_counter() - started, 3)
