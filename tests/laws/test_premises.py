@@ -10,7 +10,7 @@ from hypothesis.errors import InvalidArgument
 
 import tmref
 from tmref import Labels, TensorBlock, TensorMap, nn
-from tmref.implementations import Implementation
+from tmref.implementations import Implementation, Known
 from tmref.implementations.reference import Reference
 from tmref.implementations.reference import implementation as reference
 from tmref.laws import LAWS, check_module, checks
@@ -528,6 +528,20 @@ def test_an_example_counts_where_something_was_compared(rows):
     assert 0 < verdict.examples < of_few.examples_on(rows["linear"])
     seldom = check(of_few, rows["linear"], reference, examples=1)
     assert (seldom.verdict, seldom.examples) == (PASS, 1)  # it went on until one did
+
+
+def test_a_known_failure_is_no_pass_however_few_examples_there_are(rows):
+    @law("keyed", examples=50)
+    def two_blocks_are_too_many(f, x, draw):
+        """[ours]"""
+        f(x)
+        return Nothing("one block is fine") if len(x) < 2 else (2, 1)
+
+    entry = Known(two_blocks_are_too_many.name, ["tanh"], lambda recipe, x: True, None, "two: why")
+    for examples in (1, 50):
+        options = {"examples": examples, "inherited": [entry]}
+        verdict = check(two_blocks_are_too_many, rows["tanh"], reference, **options)
+        assert (verdict.status, verdict.known) == ("known", "two: why")
 
 
 @pytest.mark.parametrize(("nothing", "expected"), [(None, False), (Nothing("a reason"), True)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import time
@@ -268,7 +269,8 @@ def _search(
             # Hypothesis tokenizes the source of this function in every case: it is short
             try_one(data)
 
-        test()
+        with contextlib.suppress(_Enough):
+            test()
 
     try:
         _require(law, implementation, row, None)
@@ -277,18 +279,17 @@ def _search(
         given_x = inputs.maps() if law.given is None else law.given
         ways = _ways(law, row, implementation, recipes)
         search(number)
-        if tally.excused:  # nothing else is wrong: the smallest example of it
-            tally.excuses, tally.found = False, True
-            search(number)
         if not tally.compared and not known:
             # few examples were asked for: go on until one compares something
             tally.is_enough = 1
-            search(max(number, law.examples_on(row)))
+            number = max(number, law.examples_on(row))
+            search(number)
+        if tally.excused:  # nothing else is wrong: the smallest example of it
+            tally.excuses, tally.found = False, True
+            search(number)
     except LawBroken as broken:
         _describe(verdict, broken, implementation)
         verdict.known = _known_of_parts(broken, law, implementation, inherited)
-    except _Enough:
-        verdict.message = tally.refused or None
     except Untested as reason:
         tally = _Tally()
         verdict.verdict, verdict.message = UNTESTED, str(reason)
@@ -342,8 +343,8 @@ class _Tally:
         """Whether one that breaks the law is let through, for a reason that is known."""
         if reason is None or not self.excuses:
             return False
+        self.compared += 1
         self.excused = True
-        self.holds()
         return True
 
     def broken(self) -> None:
