@@ -5,6 +5,7 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+from hypothesis.errors import InvalidArgument
 
 import tmref
 from tmref.catalog import DATA, ROWS, TRAITS
@@ -201,13 +202,16 @@ def test_what_is_known_of_a_class_is_known_of_what_is_made_of_it(name):
 
 
 class Counting(torch.nn.Module):
-    """It adds 1 to its input, which isn't pure, where that has so many ``blocks`` or more."""
+    """It calls a ``part``, and adds 1 to its input, which isn't pure, where that has so many ``blocks``
+    or more."""
 
-    def __init__(self, blocks, part):
+    def __init__(self, blocks, part, calls=True):
         super().__init__()
-        self.blocks, self.part = blocks, part
+        self.blocks, self.part, self.calls = blocks, part, calls
 
     def forward(self, x):
+        if self.calls:
+            self.part(x)
         if len(x) >= self.blocks:
             for block in x:
                 block.values.add_(1)
@@ -215,22 +219,24 @@ class Counting(torch.nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("blocks", "part", "rows", "known"),
+    ("blocks", "part", "calls", "rows", "known"),
     [
-        (2, tmref.nn.Tanh, ["tanh", "module_map_tanh"], True),
-        (2, tmref.nn.ReLU, ["tanh"], False),  # the class is no part of it
-        (1, tmref.nn.Tanh, ["tanh"], False),  # where it isn't known, it fails, too
-        (2, tmref.nn.Linear, ["linear"], False),  # known of some of its options alone
-        (2, tmref.nn.Tanh, [], False),
+        (2, tmref.nn.Tanh, True, ["tanh", "module_map_tanh"], True),
+        (2, tmref.nn.Tanh, False, ["tanh"], False),  # it is never called
+        (2, tmref.nn.ReLU, True, ["tanh"], False),  # the class is no part of it
+        (1, tmref.nn.Tanh, True, ["tanh"], False),  # where it isn't known, it fails, too
+        (2, tmref.nn.LayerNorm, True, ["layer_norm"], False),  # known of some of its options alone
+        (2, tmref.nn.Tanh, True, [], False),
     ],
 )
-def test_a_known_failure_excuses_no_other(blocks, part, rows, known):
+def test_a_known_failure_excuses_no_other(blocks, part, calls, rows, known):
     class Faulty(Reference):
         known = (Known("the_input_stays", rows, lambda recipe, x: len(x) > 1, None, "two blocks: why"),)
 
     def counting(x):
-        of_keys = part(x.keys, 1, 1) if part is tmref.nn.Linear else part(x.keys)
-        return Counting(blocks, of_keys)
+        widths = [[len(block.properties) for block in x]] if part is tmref.nn.LayerNorm else []
+        options = {"dtype": x.dtype} if widths and len(x) else {}
+        return Counting(blocks, part(x.keys, *widths, **options), calls)
 
     options = {"traits": ["pure"], "implementation": Faulty(), "effort": 0.2, "on_fail": None}
     found = {v.law: v for v in check_module(counting, **options)}["the_input_stays"]
@@ -261,6 +267,27 @@ def test_a_known_failure_says_nothing_of_a_trait(capsys):
     assert "the_input_stays" not in capsys.readouterr().out
     check_module(counting, effort=0.1)
     assert "the_input_stays" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"traits": "pure"}, "traits must be a list of names, got 'pure'"),
+        (
+            {"expected_failed_laws": ["the_input_stays"]},
+            "expected_failed_laws must be a dictionary of reasons by law, got ['the_input_stays']",
+        ),
+    ],
+)
+def test_arguments_of_other_types_are_refused(options, message):
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        check_module(linear, **options)
+
+
+def test_keys_that_are_no_strategy_are_refused_with_the_remedy():
+    keys = tmref.Labels.range("key", 1)
+    with pytest.raises(InvalidArgument, match=r"must be a strategy; for one value: hypothesis\.strat"):
+        check_module(linear, maps={"keys": keys})
 
 
 def test_a_module_that_returns_fewer_blocks_is_a_failure_not_a_crash():

@@ -52,7 +52,10 @@ def checked(on_fail: OnFail) -> OnFail:
 
 
 def law_names(expected: Mapping[str, str], there: Collection[str]) -> Mapping[str, str]:
-    """Laws that are expected to fail, with reasons. Raises ValueError for one that does not exist."""
+    """Laws that are expected to fail, with reasons. Raises TypeError where it is no dictionary, and
+    ValueError for a law that does not exist."""
+    if not isinstance(expected, Mapping):
+        raise TypeError(f"expected_failed_laws must be a dictionary of reasons by law, got {expected!r}")
     for name in expected:
         if name not in there:
             near = difflib.get_close_matches(name, there, n=1)

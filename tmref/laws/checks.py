@@ -176,11 +176,13 @@ def check_module(
     which law. Where a law is broken or a declared trait can't be tested, ``on_fail`` says what is done:
     "raise" UnexpectedVerdicts, an AssertionError that has all ``verdicts``, with the scripts that show
     it; "warn"; or None, nothing. Raises ValueError for a trait or a law that doesn't exist, or an
-    unusable device.
+    unusable device, and TypeError for traits or expected laws that are no collection of these.
     """
     __tracebackhide__ = True
     checked(on_fail)
     expected = law_names(expected_failed_laws or {}, {law.name for law in LAWS})
+    if isinstance(traits, str):
+        raise TypeError(f"traits must be a list of names, got {traits!r}")
     unknown = sorted(set(traits) - set(TRAITS))
     if unknown:
         raise ValueError(f"there is no trait {unknown[0]!r}; there are {', '.join(TRAITS)}")

@@ -16,6 +16,7 @@ from ..catalog import Recipe, Row
 from ..implementations import Implementation
 from ..labels import Labels
 from ..strategies import tensor_maps
+from ..strategies.numbers import check_strategies
 from ..tensor_map import TensorMap
 
 #: What is counted of a map, with the largest number that is drawn where nobody says another one.
@@ -125,6 +126,7 @@ class Inputs:
         for name, value in self.choices.items():
             options[name] = _strategy(value) if isinstance(value, tuple) else value
         if "keys" in options:
+            check_strategies(keys=options["keys"])
             low, high = self.numbers["blocks"]
             options["keys"] = options["keys"].filter(lambda keys: low <= len(keys) <= high)
         return tensor_maps(**options)
