@@ -304,6 +304,21 @@ def test_a_dictionary_that_changes_is_noticed(verdicts):
     assert verdicts(lambda x: Counting(), name, traits=["deterministic"])[name].verdict == FAIL
 
 
+def test_a_module_may_print_in_words_of_its_own(verdicts):
+    class Named(Module):
+        def __repr__(self):
+            return "a module of mine"
+
+    class Unprintable(Module):
+        def __repr__(self):
+            return None
+
+    name = "a_module_can_be_printed"
+    verdict = verdicts(lambda x: Named(torch.neg), name)[name]
+    assert (verdict.status, verdict.message) == ("not offered", "it prints in words of its own")
+    assert verdicts(lambda x: Unprintable(torch.neg), name)[name].verdict == ERROR
+
+
 def test_the_identity_keeps_its_properties():
     found = check_module(
         lambda x: torch.nn.Identity(),

@@ -11,7 +11,7 @@ from ...compare import Refused
 from ..edits import by_twin, output_of_twin
 from ..law import law
 from ..outcomes import NO_PARAMETERS, Nothing
-from ..premises import TWIN
+from ..premises import TWIN, is_written
 from ..session import ModuleSession
 from ._ways import CONVERSIONS, COPIES, MOVES
 
@@ -146,7 +146,11 @@ def zero_grad_leaves_no_derivatives(f: ModuleSession, x: Any, draw: Any) -> Any:
 
 @law(examples=50)
 def a_module_can_be_printed(f: ModuleSession, x: Any, draw: Any) -> Any:
-    """A module prints as its class, with its parts in parentheses. [torch] Module.__repr__."""
+    """A module prints as its class, with its parts in parentheses. [torch] Module.__repr__: one of one's
+    own may say anything."""
+    if not is_written(f.recipe.row) and type(f.module).__repr__ is not torch.nn.Module.__repr__:
+        f.run("repr(module) + str(module)")
+        return Nothing("it prints in words of its own")
     start = f.run("repr(module).partition('(')[0]")
     f.run("str(module) + module.extra_repr() + f'{module}'")
     return start, f.run("type(module).__name__")
