@@ -27,10 +27,10 @@ TRAITS: dict[str, str] = {
 }
 
 #: What depends on its input alone does not depend on chance.
-_OF_THE_INPUT_ALONE = ("per_block", "per_sample", "linear", "pointwise", "equivariant", "label_free")
+OF_THE_INPUT_ALONE = ("per_block", "per_sample", "linear", "pointwise", "equivariant", "label_free")
 
 
 def with_implied(traits: Iterable[str]) -> frozenset[str]:
     """The traits, and deterministic where one of them says what alone the output depends on."""
     found = frozenset(traits)
-    return found | {"deterministic"} if found & {*_OF_THE_INPUT_ALONE} else found
+    return found | {"deterministic"} if found & {*OF_THE_INPUT_ALONE} else found

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from ..catalog import DATA, ROWS, TRAITS, Row
+from ..catalog.traits import OF_THE_INPUT_ALONE
 from ..laws import LAWS, smoke
 
 _WIDTH = 105
@@ -49,7 +50,9 @@ def rows_page(rows: Sequence[Row] = ROWS) -> str:
     traits = (f"| `{name}` | {meaning} |" for name, meaning in TRAITS.items())
     others = ", ".join(f"`{row.name}`" for row in DATA)
     end = f"\nTypes of data, and what isn't about one module, have laws of their own: {others}.\n"
-    return "\n".join([_TRAITS, *traits, _ROWS, *map(_row, rows), end])
+    alone = ", ".join(f"`{name}`" for name in OF_THE_INPUT_ALONE)
+    implied = f"\nWhat is one of {alone}\nis `deterministic`, too, and is tried as that."
+    return "\n".join([_TRAITS, *traits, implied, _ROWS, *map(_row, rows), end])
 
 
 def _laws() -> Iterator[str]:

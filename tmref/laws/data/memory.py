@@ -71,7 +71,7 @@ def labels_stay_when_what_they_are_made_of_changes(f: Session, x: Any, draw: Any
     return f.run("[y, y.position(first)]"), [x, 0]
 
 
-@data_law("labels", labels(), examples=10)
+@data_law("labels", labels(), examples=20)
 def labels_that_are_dropped_give_their_memory_back(f: Session, x: Any, draw: Any) -> Any:
     """Nothing keeps the tensor that labels were made of once they are gone. [doc] mts_labels_free:
     "release the corresponding memory"."""
