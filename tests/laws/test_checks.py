@@ -50,6 +50,13 @@ def test_a_module_with_its_twin_and_traits_passes_and_names_what_is_not_declared
     assert "    pointwise, by every_value_stands_for_itself" in broken
 
 
+def test_where_nothing_is_declared_a_broken_law_is_blamed_on_the_trait_that_it_is_about(capsys):
+    check_module(linear, twin=linear_twin, effort=0.05)
+    held, *broken = capsys.readouterr().out.splitlines()
+    assert {"deterministic", "linear", "per_block", "per_sample"} <= set(held.split(": ")[2].split(", "))
+    assert "    pointwise, by every_value_stands_for_itself" in broken
+
+
 def test_a_module_that_changes_its_input_passes_where_it_does_not_promise_otherwise(capsys):
     def in_place(x):
         return tmref.nn.ReLU(x.keys, in_place=True)

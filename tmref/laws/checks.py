@@ -255,7 +255,9 @@ def _tried_traits(
     before: object = None
     while before != (holds, set(fails)):
         before = set(holds), set(fails)
-        for trait in [trait for trait in TRAITS if trait not in {*declared, *fails}]:
+        # most laws need deterministic: what breaks one of these is not blamed on it
+        order = dict.fromkeys(("deterministic", *TRAITS))
+        for trait in [trait for trait in order if trait not in {*declared, *fails}]:
             laws = [law for law in LAWS if trait in law.traits <= {*declared, *holds, trait}]
             # what can be compiled or exported says nothing about it
             laws = [law for law in laws if law.family != "transforms"]
