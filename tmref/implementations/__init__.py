@@ -237,33 +237,14 @@ class Implementation:
         """The module's parameters, key by key in the order of the keys that it was made with."""
         return list(module.parameters())
 
-    def _called(self, module: torch.nn.Module, x: TensorMap) -> list[torch.nn.Module]:
-        """The parts of the module that are called for a map, itself included."""
-        called: list[torch.nn.Module] = []
-        hooks = [
-            part.register_forward_pre_hook(lambda part, _: called.append(part))
-            for part in module.modules()
-        ]
-        try:
-            module(self.encode(self.moved(x.copy())))
-        except Exception:  # what is called before it raises is called
-            pass
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return called
-
     def known_of_parts(
-        self, entries: Sequence[Known], module: torch.nn.Module, example: Example
+        self, entries: Sequence[Known], parts: Sequence[torch.nn.Module], example: Example
     ) -> str | None:
-        """The reason of the first entry that covers the example of a class's whatever its options, where
-        the module calls one of it among its parts; None where there is none."""
-        if not entries:
-            return None
+        """The reason of the first entry that covers the example, and is about a class that one of the
+        parts is of, whatever its options; None where there is none."""
         rows_of: dict[str, set[str]] = {}
         for row in self.rows:
             rows_of.setdefault(row.module, set()).add(row.name)
-        parts = self._called(module, example.x)
         for name, rows in rows_of.items():
             cls = getattr(self.nn, name, None)
             if not isinstance(cls, type) or not any(isinstance(part, cls) for part in parts):

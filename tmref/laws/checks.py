@@ -253,10 +253,10 @@ def _tried_traits(
     holds: set[str] = set()
     fails: dict[str, list[str]] = {}
     before: object = None
+    # most laws need deterministic: what breaks one of these is not blamed on it
+    order = dict.fromkeys(("deterministic", *TRAITS))
     while before != (holds, set(fails)):
         before = set(holds), set(fails)
-        # most laws need deterministic: what breaks one of these is not blamed on it
-        order = dict.fromkeys(("deterministic", *TRAITS))
         for trait in [trait for trait in order if trait not in {*declared, *fails}]:
             laws = [law for law in LAWS if trait in law.traits <= {*declared, *holds, trait}]
             # what can be compiled or exported says nothing about it

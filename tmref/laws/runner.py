@@ -438,11 +438,12 @@ def _replay(
 def _known_of_parts(
     broken: LawBroken, law: Law, implementation: Implementation, inherited: Sequence[Known]
 ) -> str | None:
-    """The reason of a failure that is known of a part of the module; None where there is none."""
-    if not isinstance(broken.session, ModuleSession):
-        return None
+    """The reason of a failure that is known of a part that is called; None where there is none."""
     of_law = [entry for entry in inherited if entry.law == law.name]
-    return implementation.known_of_parts(of_law, broken.session.module, broken.example)
+    if not of_law or not isinstance(broken.session, ModuleSession):
+        return None
+    parts = broken.session.called_parts(broken.example.x)
+    return implementation.known_of_parts(of_law, parts, broken.example)
 
 
 def _pinned(example: Example, strategy: st.SearchStrategy[Any], label: str) -> Any:

@@ -330,6 +330,23 @@ class ModuleSession(Session):
         self.steps[-1] = dataclasses.replace(self.steps[-1], cotangents=cotangents)
         return differentiate([b.values for b in y], x, self.parameters(), cotangents)
 
+    def called_parts(self, x: TensorMap) -> list[torch.nn.Module]:
+        """The parts of the module that are called for a map, itself included."""
+        called: list[torch.nn.Module] = []
+        hooks = [
+            part.register_forward_pre_hook(lambda part, _: called.append(part))
+            for part in self.module.modules()
+        ]
+        try:
+            with quiet():
+                self.module(self.implementation.to_theirs(copied(x)))
+        except Exception:  # what is called before it raises is called
+            pass
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return called
+
     def again(self, recipe: Recipe) -> ModuleSession:
         """Another module of the same implementation."""
         return ModuleSession(self.implementation, recipe, self.ways, self._drawn)
