@@ -364,7 +364,7 @@ def tensor_maps(
 
 def _checked_keys(keys: object, spherical: bool) -> Labels:
     if not isinstance(keys, Labels):
-        raise InvalidArgument(f"keys gave {keys!r}, which are no Labels")
+        raise InvalidArgument(f"keys must give tmref's Labels, got a {type(keys).__name__}: {keys!r}")
     if spherical and "o3_lambda" not in keys.names:
         raise InvalidArgument(f"keys gave {keys!r}; where spherical=True they need o3_lambda")
     return keys

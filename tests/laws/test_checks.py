@@ -2,9 +2,11 @@
 
 import re
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 import tmref
@@ -208,16 +210,16 @@ def test_what_is_known_of_a_class_is_known_of_what_is_made_of_it(name):
     assert by_name.known.startswith("keys are looked up by their values alone")
 
 
-class Counting(torch.nn.Module):
-    """It calls a ``part``, and adds 1 to its input, which isn't pure, where that has so many ``blocks``
-    or more."""
+class Adds(torch.nn.Module):
+    """It calls its part, and adds 1 to its input, which isn't pure, where that has so many ``blocks`` or
+    more."""
 
-    def __init__(self, blocks, part, calls=True):
+    def __init__(self, blocks, part=None):
         super().__init__()
-        self.blocks, self.part, self.calls = blocks, part, calls
+        self.blocks, self.part = blocks, part
 
     def forward(self, x):
-        if self.calls:
+        if self.part is not None:
             self.part(x)
         if len(x) >= self.blocks:
             for block in x:
@@ -225,52 +227,97 @@ class Counting(torch.nn.Module):
         return x
 
 
+class Counting(Adds):
+    """The class of the implementation that something is known of."""
+
+
+class AddsUncalled(Adds):
+    """Its part is never called."""
+
+    def forward(self, x):
+        part, self.part = self.part, None
+        try:
+            return super().forward(x)
+        finally:
+            self.part = part
+
+
+class Faulty(Reference):
+    """Its Tanh adds to its input; ``rows`` are those that the failure is known of."""
+
+    def __init__(self, rows, when=lambda recipe, x: len(x) > 1):
+        super().__init__()
+        self.nn = SimpleNamespace(**{**vars(tmref.nn), "Tanh": Counting})
+        self.known = (Known("the_input_stays", rows, when, None, "two blocks: why"),)
+
+
+NEVER = 100
+
+
 @pytest.mark.parametrize(
-    ("blocks", "part", "calls", "rows", "known"),
+    ("made", "rows", "known"),
     [
-        (2, tmref.nn.Tanh, True, ["tanh", "module_map_tanh"], True),
-        (2, tmref.nn.Tanh, False, ["tanh"], False),  # it is never called
-        (2, tmref.nn.ReLU, True, ["tanh"], False),  # the class is no part of it
-        (1, tmref.nn.Tanh, True, ["tanh"], False),  # where it isn't known, it fails, too
-        (2, tmref.nn.LayerNorm, True, ["layer_norm"], False),  # known of some of its options alone
-        (2, tmref.nn.Tanh, True, [], False),
+        (lambda x: Adds(NEVER, Counting(2)), ["tanh"], True),
+        (lambda x: Adds(2, Counting(2)), ["tanh"], True),  # which of them it is nobody can tell
+        (lambda x: Adds(2, Counting(NEVER)), ["tanh"], False),  # the part does it right
+        (lambda x: AddsUncalled(2, Counting(2)), ["tanh"], False),
+        (lambda x: Adds(2, tmref.nn.ReLU(x.keys)), ["tanh"], False),  # the class is no part of it
+        (lambda x: Adds(NEVER, Counting(1)), ["tanh"], False),  # where it isn't known, it fails, too
+        (lambda x: Adds(NEVER, Counting(2)), [], False),
+        (lambda x: Adds(NEVER, Counting(2)), ["relu"], False),
     ],
 )
-def test_a_known_failure_excuses_no_other(blocks, part, calls, rows, known):
-    class Faulty(Reference):
-        known = (Known("the_input_stays", rows, lambda recipe, x: len(x) > 1, None, "two blocks: why"),)
-
-    def counting(x):
-        widths = [[len(block.properties) for block in x]] if part is tmref.nn.LayerNorm else []
-        options = {"dtype": x.dtype} if widths and len(x) else {}
-        return Counting(blocks, part(x.keys, *widths, **options), calls)
-
-    options = {"traits": ["pure"], "implementation": Faulty(), "effort": 0.2, "on_fail": None}
-    found = {v.law: v for v in check_module(counting, **options)}["the_input_stays"]
+def test_a_known_failure_excuses_what_its_class_does_by_itself_and_no_other(made, rows, known):
+    options = {"traits": ["pure"], "implementation": Faulty(rows), "effort": 0.2, "on_fail": None}
+    found = {v.law: v for v in check_module(made, **options)}["the_input_stays"]
     assert (found.verdict, found.known) == (FAIL, "two blocks: why" if known else None)
     assert found.reproducer
 
 
+def test_a_known_failure_of_some_options_excuses_nothing():
+    class OfLayerNorm(Reference):
+        nn = SimpleNamespace(**{**vars(tmref.nn), "LayerNorm": Counting})
+        known = (Known("the_input_stays", ["layer_norm"], lambda recipe, x: True, None, "why"),)
+
+    options = {"traits": ["pure"], "implementation": OfLayerNorm(), "effort": 0.2, "on_fail": None}
+    verdicts = check_module(lambda x: Adds(NEVER, Counting(1)), **options)
+    assert {v.law: v.known for v in verdicts if v.verdict == FAIL}["the_input_stays"] is None
+
+
+def test_a_part_that_is_right_excuses_no_wrong_gradients():
+    class Tripled(torch.nn.Module):
+        def __init__(self, x):
+            super().__init__()
+            layers = [torch.nn.Linear(len(b.properties), 2, bias=False, dtype=b.values.dtype) for b in x]
+            self.part = nn.ModuleMap(x.keys, layers)
+
+        def forward(self, x):
+            y = self.part(x)
+            for block in y:
+                for _, gradient in block.gradients():
+                    gradient.values.mul_(3)
+            return y
+
+    nn = load("metatensor-torch").nn
+    traits = [*ALL_KEPT, "deterministic", "per_block", "per_sample"]
+    options = {"traits": traits, "implementation": "metatensor-torch", "effort": 0.1, "on_fail": None}
+    verdicts = check_module(Tripled, **options)
+    wrong = {v.law: v.known for v in verdicts if v.verdict == FAIL}
+    assert wrong == {"explicit_gradients_are_refused_or_right_by_the_chain_rule": None}
+
+
 def test_a_known_failure_that_asks_for_arguments_excuses_nothing():
-    def has_a_bias(recipe, x):
-        return recipe.call.kwargs["bias"]
-
-    class Faulty(Reference):
-        known = (Known("the_input_stays", ["tanh"], has_a_bias, None, "a bias: why"),)
-
-    options = {"traits": ["pure"], "implementation": Faulty(), "effort": 0.1, "on_fail": None}
-    verdicts = check_module(lambda x: Counting(1, tmref.nn.Tanh(x.keys)), **options)
+    subject = Faulty(["tanh"], when=lambda recipe, x: recipe.call.kwargs["bias"])
+    options = {"traits": ["pure"], "implementation": subject, "effort": 0.1, "on_fail": None}
+    verdicts = check_module(lambda x: Adds(NEVER, Counting(1)), **options)
     assert {v.law: v.known for v in verdicts if v.verdict == FAIL}["the_input_stays"] is None
 
 
 def test_a_known_failure_says_nothing_of_a_trait(capsys):
-    class Faulty(Reference):
-        known = (Known("the_input_stays", ["tanh"], lambda recipe, x: True, None, "it counts: why"),)
-
     def counting(x):
-        return Counting(1, tmref.nn.Tanh(x.keys))
+        return Counting(1)
 
-    check_module(counting, implementation=Faulty(), effort=0.1)
+    check_module(counting, implementation=Faulty(["tanh"], lambda recipe, x: True), effort=0.1)
     assert "the_input_stays" not in capsys.readouterr().out
     check_module(counting, effort=0.1)
     assert "the_input_stays" in capsys.readouterr().out
@@ -295,6 +342,69 @@ def test_keys_that_are_no_strategy_are_refused_with_the_remedy():
     keys = tmref.Labels.range("key", 1)
     with pytest.raises(InvalidArgument, match=r"must be a strategy; for one value: hypothesis\.strat"):
         check_module(linear, maps={"keys": keys})
+
+
+@pytest.mark.parametrize(
+    ("maps", "words"),
+    [
+        ({"keys": st.just(3)}, "keys must give tmref's Labels, got a int: 3"),
+        ({"keys": st.just(tmref.Labels.range("key", 2)), "max_blocks": 1}, "none that is allowed"),
+    ],
+)
+def test_where_no_map_can_be_drawn_that_is_all_that_is_said(maps, words):
+    with pytest.raises(UnexpectedVerdicts, match=words) as error:
+        check_module(linear, maps=maps)
+    assert [v.verdict for v in error.value.verdicts] == [UNTESTED]
+
+
+def test_a_law_that_excludes_what_is_taken_is_no_reason_to_stop():
+    verdicts = check_module(lambda x: tmref.nn.Tanh(x.keys), maps={"max_samples": 0}, effort=0.02)
+    assert {v.verdict for v in verdicts} == {PASS, UNTESTED}
+
+
+def test_what_build_gives_has_to_be_a_module():
+    words = r"^build\(x\) must give a torch\.nn\.Module, got a builtin_function_or_method$"
+    with pytest.raises(TypeError, match=words):
+        check_module(lambda x: torch.neg)
+
+
+def test_a_lazy_module_is_refused_with_a_remedy_that_works():
+    class Lazy(torch.nn.Module):
+        def __init__(self, x):
+            super().__init__()
+            self.layers = torch.nn.ModuleList(torch.nn.LazyLinear(2, dtype=x.dtype) for _ in x)
+
+        def forward(self, x):
+            return tmref.nn.ModuleMap(x.keys, list(self.layers))(x)
+
+    with pytest.raises(TypeError, match=r"lazy parameters, .*: def build\(x\): module = \.\.\.; module"):
+        check_module(Lazy)
+
+    def build(x):
+        module = Lazy(x)
+        module(x)
+        return module
+
+    assert PASS in {v.verdict for v in check_module(build, effort=0.02)}
+
+
+@pytest.mark.parametrize("effort", [0, -1, float("nan"), float("inf")])
+def test_an_effort_has_to_be_a_number_above_0(effort):
+    for check in (
+        lambda: check_module(linear, effort=effort),
+        lambda: check_implementation("reference", effort=effort),
+        lambda: parametrize_with_laws("reference", effort=effort),
+    ):
+        with pytest.raises(ValueError, match=f"^effort must be a number above 0, got {effort}$"):
+            check()
+
+
+def test_a_twin_that_can_not_be_called_is_one_failure_with_its_own_remedy():
+    words = r"the twin can't be called: RuntimeError: .*\ntwin\(key, block\) makes a torch module"
+    with pytest.raises(UnexpectedVerdicts, match=words) as error:
+        check_module(lambda x: tmref.nn.Tanh(x.keys), twin=lambda *_: torch.nn.Unflatten(1, (7,)))
+    assert len(error.value.verdicts) == 1
+    assert "implementation=" not in str(error.value)
 
 
 def test_a_module_that_returns_fewer_blocks_is_a_failure_not_a_crash():

@@ -1,5 +1,6 @@
 """What laws assume: of maps, of modules, of implementations. Where it doesn't hold, they say nothing."""
 
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -317,6 +318,75 @@ def test_a_module_may_print_in_words_of_its_own(verdicts):
     verdict = verdicts(lambda x: Named(torch.neg), name)[name]
     assert (verdict.status, verdict.message) == ("not offered", "it prints in words of its own")
     assert verdicts(lambda x: Unprintable(torch.neg), name)[name].verdict == ERROR
+
+
+class Layer(torch.nn.Module):
+    """A linear layer of one weight, which refuses explicit gradients."""
+
+    def __init__(self, x, change=lambda values: values):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones((), dtype=x.dtype))
+        self.change = change
+
+    def forward(self, x):
+        if any(block.has_any_gradient() for block in x):
+            raise ValueError("no explicit gradients, please")
+        return of_blocks(lambda values: self.change(values * self.weight), x)
+
+
+def test_what_autograd_refuses_may_be_refused(verdicts):
+    class Overwrites(Layer):
+        def forward(self, x):
+            y = super().forward(x)
+            for block in x:
+                block.values.mul_(0)
+            return y
+
+    name = "zero_grad_leaves_no_derivatives"
+    for build, expected in ((Layer, PASS), (Overwrites, UNTESTED)):
+        assert verdicts(build, name, traits=["keeps_keys"], effort=0.1)[name].verdict == expected
+
+
+def test_entries_of_a_state_dict_may_have_other_names(verdicts):
+    class Renamed(Layer):
+        def __init__(self, x):
+            super().__init__(x)
+            self._register_state_dict_hook(lambda m, state, *_: {"w": state.pop("weight"), **state})
+            self.register_load_state_dict_pre_hook(
+                lambda m, state, *_: state.update({"weight": state.pop("w")} if "w" in state else {})
+            )
+
+    class Prefixed(Layer):
+        def state_dict(self, *args, **kwargs):
+            return {"p." + name: value for name, value in super().state_dict().items()}
+
+        def load_state_dict(self, state, strict=True):
+            return super().load_state_dict({n[2:]: v for n, v in state.items()}, strict)
+
+    names = [
+        "a_state_dict_has_the_parameters_and_buffers",
+        "strict_loading_names_the_entry_that_is_missing",
+    ]
+    for build in (Renamed, Prefixed):
+        for verdict in verdicts(build, *names, effort=0.1).values():
+            assert (verdict.verdict, verdict.expected) == (UNTESTED, True)
+            assert verdict.message == "it saves its state in a way of its own"
+    for verdict in verdicts(Layer, *names, effort=0.1).values():
+        assert verdict.verdict == PASS
+
+
+def test_what_is_raised_in_a_thread_is_said(verdicts):
+    class InOneThread(Module):
+        def forward(self, x):
+            if threading.current_thread() is not threading.main_thread():
+                raise RuntimeError("not in this thread")
+            return super().forward(x)
+
+    name = "the_same_in_several_threads"
+    traits = ["deterministic", "pure"]
+    verdict = verdicts(lambda x: InOneThread(torch.neg), name, traits=traits, effort=0.1)[name]
+    assert verdict.verdict == ERROR
+    assert verdict.message.endswith("can't be done: RuntimeError: not in this thread")
 
 
 def test_the_identity_keeps_its_properties():

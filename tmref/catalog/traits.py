@@ -12,7 +12,7 @@ TRAITS: dict[str, str] = {
     "keeps_properties": "every block keeps its properties",
     "label_free": "it reads no names and integers of samples, components and properties",
     "pure": "a forward leaves its input as it was",
-    "per_block": "the output of a block depends on that block alone",
+    "per_block": "the output of a block depends on that block and its key, not on its position",
     "per_sample": "the output of a sample depends on that sample alone",
     "keyed": "every key has a module of its own, and other keys have none",
     "linear": "linear up to a bias: f(ax + by) - f(0) = a(f(x) - f(0)) + b(f(y) - f(0))",

@@ -237,17 +237,17 @@ class Implementation:
         """The module's parameters, key by key in the order of the keys that it was made with."""
         return list(module.parameters())
 
-    def known_of_parts(
-        self, entries: Sequence[Known], parts: Sequence[torch.nn.Module], example: Example
+    def known_of_part(
+        self, entries: Sequence[Known], part: torch.nn.Module, example: Example
     ) -> str | None:
-        """The reason of the first entry that covers the example, and is about a class that one of the
-        parts is of, whatever its options; None where there is none."""
+        """The reason of the first entry that covers the example, and is about the class of the part,
+        whatever its options; None where there is none."""
         rows_of: dict[str, set[str]] = {}
         for row in self.rows:
             rows_of.setdefault(row.module, set()).add(row.name)
         for name, rows in rows_of.items():
             cls = getattr(self.nn, name, None)
-            if not isinstance(cls, type) or not any(isinstance(part, cls) for part in parts):
+            if not isinstance(cls, type) or not isinstance(part, cls):
                 continue
             for entry in entries:
                 if not rows <= set(entry.rows):

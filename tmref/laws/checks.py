@@ -139,9 +139,11 @@ def parametrize_with_laws(
 
 @law(maps={"min_samples": 1, "min_properties": 1}, examples=20)
 def the_module_can_be_made_and_called(f: ModuleSession, x: Any, draw: Any) -> Any:
-    """A module can be made for maps that it takes, and called on them. It is no law, but what all others
-    need: where it doesn't hold they say nothing."""
+    """A module can be made for maps that it takes, and called on them, and so can its twin. It is no
+    law, but what all others need: where it doesn't hold they say nothing."""
     f(x)
+    if f.recipe.twins is not None:
+        f.twin(x)
     return True, True
 
 
@@ -176,7 +178,8 @@ def check_module(
     which law. Where a law is broken or a declared trait can't be tested, ``on_fail`` says what is done:
     "raise" UnexpectedVerdicts, an AssertionError that has all ``verdicts``, with the scripts that show
     it; "warn"; or None, nothing. Raises ValueError for a trait or a law that doesn't exist, or an
-    unusable device, and TypeError for traits or expected laws that are no collection of these.
+    unusable device, and TypeError for traits or expected laws that are no collection of these, and where
+    ``build`` gives no torch module, or one whose parameters are not there before its first call.
     """
     __tracebackhide__ = True
     checked(on_fail)
@@ -188,7 +191,14 @@ def check_module(
         raise ValueError(f"there is no trait {unknown[0]!r}; there are {', '.join(TRAITS)}")
     base = load(implementation) if isinstance(implementation, str) else implementation
     subject = copy.copy(base.on(device))
-    subject.nn, subject.known = SimpleNamespace(**{**vars(base.nn), "build": build}), ()
+    unfit: list[str] = []
+
+    def checked_build(x: Any) -> torch.nn.Module:
+        module = build(x)
+        unfit.extend(_unfit(module))
+        return module
+
+    subject.nn, subject.known = SimpleNamespace(**{**vars(base.nn), "build": checked_build}), ()
     name = getattr(build, "__name__", type(build).__name__)
     subject.imports = (*base.imports, *code_of(build, "build", base.names_in_code()))
     row = Row(name, Kind("build"), with_implied(traits), maps or {})
@@ -208,8 +218,10 @@ def check_module(
         )
 
     made = verdict_on(the_module_can_be_made_and_called)
-    if made.verdict in (FAIL, ERROR):
-        made.message = f"{made.message}{_remedy(base)}"
+    if unfit:
+        raise TypeError(unfit[0])
+    if made.verdict in (FAIL, ERROR) or _cannot_be_drawn(made, row):
+        made.message = f"{made.message}{_remedy(made, base)}"
         return answer([made], [made], on_fail)
     verdicts = [with_expected(verdict_on(law), expected) for law in LAWS if law.applies_to(row)]
     failed = [v for v in verdicts if v.verdict in (FAIL, ERROR) and not v.known]
@@ -273,8 +285,32 @@ def _tried_traits(
     return {trait: fails.get(trait, []) for trait in TRAITS if trait in holds or trait in fails}
 
 
-def _remedy(implementation: Implementation) -> str:
+def _unfit(module: Any) -> Iterator[str]:
+    """What is wrong with what ``build`` gives."""
+    if not isinstance(module, torch.nn.Module):
+        yield f"build(x) must give a torch.nn.Module, got a {type(module).__name__}"
+    elif any(torch.nn.parameter.is_lazy(p) for p in (*module.parameters(), *module.buffers())):
+        yield (
+            "build(x) gave a module with lazy parameters, which are there only after its first call; "
+            "call it on x in build, as in: def build(x): module = ...; module(x); return module"
+        )
+
+
+def _cannot_be_drawn(made: Verdict, row: Row) -> bool:
+    """Whether there is no map at all, though the options allow some."""
+    return made.verdict == UNTESTED and not the_module_can_be_made_and_called.inputs(row).empty
+
+
+def _remedy(made: Verdict, implementation: Implementation) -> str:
     """What may help where a module can't be made or called."""
+    message = made.message or ""
+    if "twin" in message:
+        return (
+            "\ntwin(key, block) makes a torch module that is called with block.values; all of them "
+            "together have the parameters of the module, in its order"
+        )
+    if made.verdict == UNTESTED:
+        return ""
     return (
         f"\nx was a map of {implementation.name}'s types: for modules on others say implementation=...; "
         "for modules that don't take every map say maps={...}, options of tmref.strategies.tensor_maps"

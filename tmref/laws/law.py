@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 from hypothesis import strategies as st
@@ -71,7 +71,9 @@ class Law:
 
     def examples_on(self, row: Row, effort: float = 1, rows: Sequence[Row] = ROWS) -> int:
         """How many examples it is tried on for this row: its share, among ``rows``, times the effort, at
-        least one."""
+        least one. Raises ValueError where the effort is no number above 0."""
+        if not 0 < effort < inf:
+            raise ValueError(f"effort must be a number above 0, got {effort!r}")
         share = [like for like in rows_like(row, rows) if self.applies_to(like)]
         return max(1, ceil(self.examples * effort / max(1, len(share))))
 

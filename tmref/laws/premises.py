@@ -128,7 +128,10 @@ class Inputs:
         if "keys" in options:
             check_strategies(keys=options["keys"])
             low, high = self.numbers["blocks"]
-            options["keys"] = options["keys"].filter(lambda keys: low <= len(keys) <= high)
+            options["keys"] = options["keys"].filter(
+                # what is no Labels goes through, to be refused in words
+                lambda keys: not isinstance(keys, Labels) or low <= len(keys) <= high
+            )
         return tensor_maps(**options)
 
     def why_not(self, x: TensorMap, drawn: TensorMap | None = None) -> str | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import SkipTest
 
@@ -19,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.errors import Flaky, HypothesisException, InvalidArgument, Unsatisfiable
 
-from ..catalog import Recipe, Row
+from ..catalog import Call, Recipe, Row
 from ..compare import Difference, Refused, Tolerance, compare
 from ..implementations import CPU, Example, Implementation, Known
 from ..strategies import recipes
@@ -298,7 +300,9 @@ def _search(
         if law.of_data or is_written(row):
             raise
         verdict.verdict, verdict.offered = UNTESTED, False
-        verdict.message = f"no map that the law is about could be drawn: {_first_line(invalid)}"
+        refused = isinstance(invalid, InvalidArgument)
+        why = _first_line(invalid) if refused else "the strategies gave none that is allowed"
+        verdict.message = f"no map that the law is about could be drawn: {why}"
     except Flaky as error:
         verdict.verdict = ERROR
         verdict.message = _unreliable(error)
@@ -438,12 +442,32 @@ def _replay(
 def _known_of_parts(
     broken: LawBroken, law: Law, implementation: Implementation, inherited: Sequence[Known]
 ) -> str | None:
-    """The reason of a failure that is known of a part that is called; None where there is none."""
+    """The reason of a failure that is known of a part that is called, and that this part has by itself;
+    None where there is none."""
     of_law = [entry for entry in inherited if entry.law == law.name]
     if not of_law or not isinstance(broken.session, ModuleSession):
         return None
-    parts = broken.session.called_parts(broken.example.x)
-    return implementation.known_of_parts(of_law, parts, broken.example)
+    for part, x in broken.session.called_parts(broken.example.x):
+        example = replace(broken.example, x=x)
+        reason = implementation.known_of_part(of_law, part, example)
+        if reason is not None and _breaks_alone(part, law, implementation, example):
+            return reason
+    return None
+
+
+def _breaks_alone(
+    part: torch.nn.Module, law: Law, implementation: Implementation, example: Example
+) -> bool:
+    """Whether a part of a module breaks the law by itself, on the map that it was called with."""
+    alone = copy.copy(implementation)
+    alone.nn = SimpleNamespace(**{**vars(implementation.nn), "part": lambda: copy.deepcopy(part)})
+    assert example.recipe is not None
+    recipe = replace(example.recipe, call=Call("part"), row=replace(example.recipe.row, maps={}))
+    try:
+        broken = try_example(law, alone, recipe, example.x, Draw(functools.partial(_pinned, example)))
+    except Untested:
+        return False
+    return isinstance(broken, LawBroken)
 
 
 def _pinned(example: Example, strategy: st.SearchStrategy[Any], label: str) -> Any:

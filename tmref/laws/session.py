@@ -330,13 +330,17 @@ class ModuleSession(Session):
         self.steps[-1] = dataclasses.replace(self.steps[-1], cotangents=cotangents)
         return differentiate([b.values for b in y], x, self.parameters(), cotangents)
 
-    def called_parts(self, x: TensorMap) -> list[torch.nn.Module]:
-        """The parts of the module that are called for a map, itself included."""
-        called: list[torch.nn.Module] = []
-        hooks = [
-            part.register_forward_pre_hook(lambda part, _: called.append(part))
-            for part in self.module.modules()
-        ]
+    def called_parts(self, x: TensorMap) -> list[tuple[torch.nn.Module, TensorMap]]:
+        """The parts of the module that are called with a map where it is called with ``x``, itself
+        included, each with its map."""
+        called: list[tuple[torch.nn.Module, TensorMap]] = []
+
+        def note(part: torch.nn.Module, given: tuple[Any, ...]) -> None:
+            first = self.implementation.to_ours(given[0]) if given else None
+            if isinstance(first, TensorMap):
+                called.append((part, on_cpu(copied(first))))
+
+        hooks = [part.register_forward_pre_hook(note) for part in self.module.modules()]
         try:
             with quiet():
                 self.module(self.implementation.to_theirs(copied(x)))

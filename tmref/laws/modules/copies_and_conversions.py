@@ -134,11 +134,13 @@ def zero_grad_leaves_no_derivatives(f: ModuleSession, x: Any, draw: Any) -> Any:
     """After zero_grad() no parameter has a derivative. [torch] Module.zero_grad."""
     if not f.parameters():
         return NO_PARAMETERS
-    f.run(
+    differentiated = f.attempt_to_run(
         "y = module(x)\nloss = sum(y.block(i).values.sum() for i in range(len(y.keys)))\n"
         "if loss.requires_grad:\n    loss.backward()",
         x=x,
     )
+    if isinstance(differentiated, Refused):  # as of a module that writes to what autograd needs
+        return differentiated
     f.run("module.zero_grad()")
     grads = [p.grad for p in f.parameters().values()]
     return grads, [None] * len(grads)

@@ -121,12 +121,14 @@ def _settings() -> list[Any]:
     ]
 
 
-_IN_THREADS = """results = [None] * 4
+_IN_THREADS = """import concurrent.futures
+barrier = threading.Barrier(4)
 def call(i):
-    results[i] = [module([x, other][i % 2]) for _ in range(8)][-1]
-threads = [threading.Thread(target=call, args=[i]) for i in range(4)]
-[thread.start() for thread in threads]
-results = [thread.join() or results[i] for i, thread in enumerate(threads)]"""
+    barrier.wait()
+    return [module([x, other][i % 2]) for _ in range(8)][-1]
+with concurrent.futures.ThreadPoolExecutor(4) as threads:
+    found = list(threads.map(call, range(4)))
+results = found"""
 
 
 @law("deterministic", "pure", examples=20)

@@ -15,8 +15,8 @@ from ...strategies import recipes
 from ...tensor_map import TensorMap
 from ..edits import another, with_an_unknown_entry, with_keys
 from ..law import data_law, law
-from ..outcomes import NO_PARAMETERS, NO_STATE
-from ..premises import TWIN, WRITTEN
+from ..outcomes import NO_PARAMETERS, NO_STATE, Nothing
+from ..premises import TWIN, WRITTEN, is_written
 from ..session import ModuleSession, Session
 from ._ways import STATES
 
@@ -63,11 +63,27 @@ def a_loaded_module_keeps_its_own_memory(f: ModuleSession, x: Any, draw: Any) ->
     return f.run("z = other(x)", x=x), before
 
 
+_OWN_WAY = Nothing("it saves its state in a way of its own")
+
+
+def _saves_in_its_own_way(f: ModuleSession) -> bool:
+    """Whether a module of one's own has changed, as torch lets it, what its entries are called."""
+    as_torch_does = torch.nn.Module.state_dict, torch.nn.Module._save_to_state_dict
+    return not is_written(f.recipe.row) and any(
+        part._state_dict_hooks
+        or part._state_dict_pre_hooks
+        or (type(part).state_dict, type(part)._save_to_state_dict) != as_torch_does
+        for part in f.module.modules()
+    )
+
+
 @law(copied=True, examples=50)
 def a_state_dict_has_the_parameters_and_buffers(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A state dict has every parameter under its names, and every persistent buffer: the very memory.
     [torch] state_dict: "References to entire state of the module"; "Both parameters and persistent
     buffers"."""
+    if _saves_in_its_own_way(f):
+        return _OWN_WAY
     f.run("state = module.state_dict()")
     f.run(_NAMED)
     named = "named"
@@ -93,6 +109,8 @@ named += [(n, b) for n, b in module.named_buffers(remove_duplicate=False) if n n
 def strict_loading_names_the_entry_that_is_missing(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Without one of its entries a state dict is refused where loading is strict, and else the entry is
     named, and only it. [torch] load_state_dict: strict, missing_keys."""
+    if _saves_in_its_own_way(f):
+        return _OWN_WAY
     names = f.run("names = list(module.state_dict())")
     if not names:
         return NO_STATE
