@@ -34,6 +34,7 @@ from .maps import gradients, like, tensor_blocks, tensor_maps
 from .namespace import make_strategies_namespace
 from .numbers import dyadic_numbers, unit_bound
 from .recipes import recipes
+from .systems import all_pairs_of, labels_of, systems_and_atoms
 from .values import array_values, dtypes, layouts
 
 
@@ -61,6 +62,7 @@ _st.register_type_strategy(_tmref.TensorMap, tensor_maps())
 
 __all__ = [
     "Invalid",
+    "all_pairs_of",
     "array_values",
     "components",
     "dimension_names",
@@ -74,6 +76,7 @@ __all__ = [
     "keys",
     "label_values",
     "labels",
+    "labels_of",
     "layouts",
     "like",
     "make_strategies_namespace",
@@ -85,6 +88,7 @@ __all__ = [
     "spherical_components",
     "spherical_keys",
     "sub_maps",
+    "systems_and_atoms",
     "tensor_blocks",
     "tensor_maps",
     "unit_bound",

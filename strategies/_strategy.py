@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from hypothesis import strategies as st
@@ -83,9 +83,22 @@ class DrawnBy(st.SearchStrategy[T]):
     checked when it was made, and making it costs next to nothing, for those made anew for each example.
     """
 
-    def __init__(self, name: str, call: Callable[[], str], drawing: Callable[[Draw], T]) -> None:
+    def __init__(
+        self,
+        name: str,
+        call: Callable[[], str],
+        drawing: Callable[[Draw], T],
+        options: Mapping[str, Any],
+    ) -> None:
         super().__init__()
         self._name, self._call, self._drawing = name, call, drawing
+        #: What it was made with: who takes maps can narrow them.
+        self.options = options
+
+    @property
+    def made_by(self) -> str:
+        """The name of the function that made it."""
+        return self._name
 
     def do_draw(self, data: Any) -> T:
         return self._drawing(Draw(data))
@@ -105,7 +118,7 @@ def strategy(define: Callable[P, Callable[[Draw], T]]) -> Callable[P, st.SearchS
         def call() -> str:
             return call_source(define, *args, **kwargs)
 
-        return DrawnBy(define.__name__, call, define(*args, **kwargs))
+        return DrawnBy(define.__name__, call, define(*args, **kwargs), kwargs)
 
     return made
 

@@ -206,10 +206,13 @@ SPHERICAL_NAMES = (
 )
 
 
+_SIGMAS = (1, -1)
+
+
 @functools.cache
-def _spherical_pairs(max_lambda: int) -> tuple[tuple[int, int], ...]:
+def _spherical_pairs(max_lambda: int, sigmas: tuple[int, ...] = _SIGMAS) -> tuple[tuple[int, int], ...]:
     """A table of the pairs of o3_lambda and o3_sigma, scalars and pseudoscalars the most frequent."""
-    pairs = [(o3_lambda, o3_sigma) for o3_lambda in range(max_lambda + 1) for o3_sigma in (1, -1)]
+    pairs = [(o3_lambda, o3_sigma) for o3_lambda in range(max_lambda + 1) for o3_sigma in sigmas]
     weights = {0: 6, 1: 3, 2: 2}
     return tuple(pair for pair in pairs for _ in range(weights.get(pair[0], 1)))
 
@@ -221,15 +224,17 @@ class KeyRows:
     it can be taken away while it shrinks. Where so many rows are needed, it is the next one.
     """
 
-    def __init__(self, names: Sequence[str], max_lambda: int | None) -> None:
+    def __init__(
+        self, names: Sequence[str], max_lambda: int | None, sigmas: tuple[int, ...] = _SIGMAS
+    ) -> None:
         self.names = names
         self.rows: dict[tuple[int, ...], None] = {}
-        self._max_lambda = max_lambda
+        self._max_lambda, self._sigmas = max_lambda, sigmas
         self._at = names.index("o3_lambda") if max_lambda is not None else 0
 
     def add(self, data: Bytes, needed: bool) -> bool:
         """Add the row that the next bytes say; False where it stands there already."""
-        pair = (0, 0) if self._max_lambda is None else data.pick(_spherical_pairs(self._max_lambda))
+        pair = (0, 0) if self._max_lambda is None else data.pick(self._pairs(self._max_lambda))
         further: Sequence[int] = data.label_values(len(self.names) - 2 * (self._max_lambda is not None))
         row = self._row(pair, further)
         if row in self.rows and not needed:
@@ -250,8 +255,11 @@ class KeyRows:
     ) -> tuple[tuple[int, int], Sequence[int]]:
         if self._max_lambda is None:
             return pair, _next_row(further)
-        pairs = list(dict.fromkeys(_spherical_pairs(self._max_lambda)))
+        pairs = list(dict.fromkeys(self._pairs(self._max_lambda)))
         return pairs[(pairs.index(pair) + 1) % len(pairs)], further
+
+    def _pairs(self, max_lambda: int) -> tuple[tuple[int, int], ...]:
+        return _spherical_pairs(max_lambda, self._sigmas)
 
     def last_lambda(self) -> int | None:
         """The o3_lambda of the row that was added last, where it is spherical."""
@@ -267,12 +275,16 @@ def _key_bytes(draw: Draw) -> Bytes:
 
 
 def _draw_keys(
-    table: Sequence[tuple[str, ...]], min_size: int, max_size: int, max_lambda: int | None
+    table: Sequence[tuple[str, ...]],
+    min_size: int,
+    max_size: int,
+    max_lambda: int | None,
+    sigmas: tuple[int, ...] = _SIGMAS,
 ) -> Callable[[Draw], Labels]:
     number, of_names = st.sampled_from(sizes(min_size, max_size)), st.sampled_from(table)
 
     def draw_keys(draw: Draw) -> Labels:
-        found, size = KeyRows(draw(of_names), max_lambda), draw(number)
+        found, size = KeyRows(draw(of_names), max_lambda, sigmas), draw(number)
         for i in range(size):
             found.add(draw.part(_key_bytes), len(found.rows) + size - i <= min_size)
         return found.labels()
@@ -282,10 +294,14 @@ def _draw_keys(
 
 @strategy
 def spherical_keys(
-    *, min_size: int = 0, max_size: int = 4, max_lambda: int = MAX_LAMBDA
+    *,
+    min_size: int = 0,
+    max_size: int = 4,
+    max_lambda: int = MAX_LAMBDA,
+    sigmas: Sequence[int] = _SIGMAS,
 ) -> Callable[[Draw], Labels]:
-    """Keys of a map of spherical tensors: ``o3_lambda`` from 0 to ``max_lambda``, ``o3_sigma`` 1 or -1,
-    and up to two further dimensions.
+    """Keys of a map of spherical tensors: ``o3_lambda`` from 0 to ``max_lambda``, ``o3_sigma`` out of
+    ``sigmas``, 1 or -1, and up to two further dimensions.
 
     Shrinks towards few keys, and invariant ones. Raises InvalidArgument for sizes that contradict each
     other, or more keys than there are pairs of ``o3_lambda`` and ``o3_sigma``.
@@ -293,17 +309,22 @@ def spherical_keys(
     >>> find(spherical_keys(), lambda x: any(key["o3_lambda"] == 2 for key in x))
     Labels(["o3_lambda", "o3_sigma"], torch.tensor([[2, 1]]))
     """
-    check_spherical(min_size, max_size, max_lambda, "min_size", "max_size")
-    return _draw_keys(SPHERICAL_NAMES, min_size, max_size, max_lambda)
+    if not sigmas or not set(sigmas) <= {*_SIGMAS}:
+        raise InvalidArgument(f"sigmas={sigmas!r} must be some of 1 and -1")
+    of_sigmas = tuple(dict.fromkeys(sigmas))
+    check_spherical(min_size, max_size, max_lambda, "min_size", "max_size", len(of_sigmas))
+    return _draw_keys(SPHERICAL_NAMES, min_size, max_size, max_lambda, of_sigmas)
 
 
-def check_spherical(low: int, high: int, max_lambda: int, minimum: str, maximum: str) -> None:
+def check_spherical(
+    low: int, high: int, max_lambda: int, minimum: str, maximum: str, sigmas: int = len(_SIGMAS)
+) -> None:
     """InvalidArgument unless there are so many spherical keys."""
     check_size("max_lambda", max_lambda)
     check_sizes(minimum, low, maximum, high)
-    if high > 2 * (max_lambda + 1):
+    if high > sigmas * (max_lambda + 1):
         raise InvalidArgument(
-            f"{maximum}={high} must be at most {2 * (max_lambda + 1)}, the pairs of o3_lambda and "
+            f"{maximum}={high} must be at most {sigmas * (max_lambda + 1)}, the pairs of o3_lambda and "
             f"o3_sigma up to max_lambda={max_lambda}"
         )
 

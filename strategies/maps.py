@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -50,6 +50,7 @@ class _Gradient:
     extra: int
     samples: tuple[str, ...]
     max_rows: int = MAX_ROWS
+    components: Sequence[Labels] | None = None
 
     def draw(self, draw: Draw, of: TensorBlock, values: Values) -> TensorBlock:
         """A gradient of the block ``of``."""
@@ -66,6 +67,8 @@ class _Gradient:
         taken = {name for component in of.components for name in component.names}
         free = (name for name in map("direction_{}".format, itertools.count(1)) if name not in taken)
         directions = [Labels.range(next(free), size) for size in entries[: self.extra]]
+        if self.components is not None:
+            directions = list(self.components)
         return _draw_block(draw, [labelled, *directions, *of.components, of.properties], of, values)
 
 
@@ -152,6 +155,10 @@ class _Blocks:
     alike: str
     counts: Counts
     labels: Sequence[Labels] = ()
+    #: What samples, components and properties are drawn from, where it was said, or are for all blocks.
+    drawn_from: Mapping[str, Any] = field(default_factory=dict)
+    of_all: dict[str, Any] = field(default_factory=dict)
+    names_of: dict[str, list[str]] = field(default_factory=dict)
 
     def draw(
         self, draw: Draw, needed: bool, found: axes.KeyRows | None, o3_lambda: int | None
@@ -173,6 +180,7 @@ class _Blocks:
         labels = self.draw_labels(draw, counts)
         if self.labels:
             labels = list(self.labels)
+        labels = self._as_said(draw, labels)
         if o3_lambda is not None:
             labels.insert(1, axes.spherical_component(o3_lambda))
         block = _draw_block(draw, labels, self.kind, self.values, hollow=hollow)
@@ -181,6 +189,31 @@ class _Blocks:
             block.add_gradient(gradient.parameter, drawn)
         # drawn all the same, so that what is drawn after it stays what it is
         return block if is_new else None
+
+    def _as_said(self, draw: Draw, labels: list[Labels]) -> list[Labels]:
+        """The labels, with those of the axes that something was said about."""
+        parts: dict[str, Any] = {
+            "samples": labels[0],
+            "components": labels[1:-1],
+            "properties": labels[-1],
+        }
+        for axis, of_axis in self.drawn_from.items():
+            if self.of_all.get(axis) is None:
+                parts[axis] = self._of_the_same_names(axis, _labels_of(axis, draw(of_axis)))
+        for axis, of_all in self.of_all.items():
+            parts[axis] = self.of_all[axis] = parts[axis] if of_all is None else of_all
+        return [parts["samples"], *parts["components"], parts["properties"]]
+
+    def _of_the_same_names(self, axis: str, drawn: Any) -> Any:
+        """What was drawn for an axis, which has the names that it has in all blocks."""
+        if axis != "components":
+            first = self.names_of.setdefault(axis, drawn.names)
+            if drawn.names != first:
+                raise InvalidArgument(
+                    f"{axis} gave labels of {drawn.names} after some of {first}; those of all blocks "
+                    "have the same names: say names=st.just(...)"
+                )
+        return drawn
 
     def draw_labels(self, draw: Draw, counts: Counts) -> list[Labels]:
         """Labels of samples, components but for ``o3_mu``, and properties."""
@@ -196,6 +229,15 @@ class _Blocks:
         ]
         rows = axes.label_rows(data, features, len(of_properties))
         return [samples, *components, axes.labels_of_rows(of_properties, rows)]
+
+
+def _labels_of(axis: str, drawn: Any) -> Any:
+    """What a strategy gave for an axis, checked."""
+    found = drawn if axis == "components" and isinstance(drawn, (list, tuple)) else [drawn]
+    if not all(isinstance(labels, Labels) for labels in found):
+        what = "lists of tmref's Labels" if axis == "components" else "tmref's Labels"
+        raise InvalidArgument(f"{axis} must give {what}, got {drawn!r}")
+    return list(drawn) if axis == "components" else drawn
 
 
 def pick_counts(data: Bytes, tables: tuple[Sequence[int], Sequence[int]]) -> Counts:
@@ -245,14 +287,26 @@ def tensor_blocks(
     return draw_block
 
 
-def _pick_gradients(draw: Draw, most: int) -> list[_Gradient]:
+def _pick_gradients(
+    draw: Draw,
+    most: int,
+    names: Sequence[str] = GRADIENT_NAMES,
+    samples: Sequence[Sequence[str]] = _GRADIENT_SAMPLES,
+    components: st.SearchStrategy[list[Labels]] | None = None,
+) -> list[_Gradient]:
     """The gradients that all blocks of a map have: up to ``most``, and one at least unless it is 0."""
     if not most:
         return []
     number = most if most == 1 else draw(st.sampled_from(range(1, most + 1)))
     data = draw.bytes("gradients", 2 * most, exact=True)
     return [
-        _Gradient(p, data.pick(_EXTRA), data.pick(_GRADIENT_SAMPLES)) for p in GRADIENT_NAMES[:number]
+        _Gradient(
+            name,
+            data.pick(_EXTRA),
+            tuple(data.pick(samples)),
+            components=None if components is None else _labels_of("components", draw(components)),
+        )
+        for name in names[:number]
     ]
 
 
@@ -260,6 +314,10 @@ def _pick_gradients(draw: Draw, most: int) -> list[_Gradient]:
 def tensor_maps(
     *,
     keys: st.SearchStrategy[Labels] | None = None,
+    samples: st.SearchStrategy[Labels] | None = None,
+    components: st.SearchStrategy[list[Labels]] | None = None,
+    properties: st.SearchStrategy[Labels] | None = None,
+    same_samples: bool = False,
     sample_names: st.SearchStrategy[Sequence[str]] | None = None,
     component_names: st.SearchStrategy[Sequence[str]] | None = None,
     property_names: st.SearchStrategy[Sequence[str]] | None = None,
@@ -270,6 +328,9 @@ def tensor_maps(
     min_properties: int = 0,
     max_properties: int = MAX_FEATURES,
     max_gradients: int = 0,
+    gradient_names: Sequence[str] = GRADIENT_NAMES,
+    gradient_samples: Sequence[Sequence[str]] = _GRADIENT_SAMPLES,
+    gradient_components: st.SearchStrategy[list[Labels]] | None = None,
     spherical: bool = False,
     max_lambda: int = axes.MAX_LAMBDA,
     one_width: bool = False,
@@ -281,13 +342,17 @@ def tensor_maps(
     No blocks, no samples, no properties and up to two components all occur, and blocks of one shape.
     Names of dimensions are drawn, too: ``sample_names``, ``component_names`` (one for each component)
     and ``property_names`` are strategies of tuples of names, as :func:`dimension_names` gives.
+    ``samples`` and ``properties`` are strategies of the labels themselves, drawn for each block, of the
+    same names and of as many entries as the bounds allow; ``components`` are drawn for all blocks. Where
+    ``same_samples``, all blocks have the samples of the first.
 
     Where ``spherical``, keys are those of :func:`spherical_keys` up to ``max_lambda``, and every block
     has the one component ``o3_mu`` of 2 ``o3_lambda`` + 1 entries. Where ``one_width``, all blocks have
     equally many properties. Where ``max_gradients`` isn't 0, every map that has blocks has gradients
-    with respect to that many parameters or fewer, as :func:`gradients` gives. Values are multiples of
-    1/8 of at most :func:`unit_bound` for ``max_properties`` features unless the options of
-    :func:`array_values` say something else.
+    with respect to that many of the ``gradient_names`` or fewer, as :func:`gradients` gives, under
+    names out of ``gradient_samples``, with the drawn ``gradient_components`` besides the block's.
+    Values are multiples of 1/8 of at most :func:`unit_bound` for ``max_properties`` features unless the
+    options of :func:`array_values` say something else.
 
     Shrinks towards no blocks, or few small ones. Raises InvalidArgument for options that contradict
     each other or can't be met, TypeError for one that doesn't exist.
@@ -304,10 +369,17 @@ def tensor_maps(
     check_sizes("min_blocks", min_blocks, "max_blocks", max_blocks)
     check_sizes("min_samples", min_samples, "max_samples", max_samples)
     check_sizes("min_properties", min_properties, "max_properties", max_properties)
-    check_size("max_gradients", max_gradients, 0, len(GRADIENT_NAMES))
+    check_size("max_gradients", max_gradients, 0, len(gradient_names))
     check_size("max_lambda", max_lambda)
+    for names in gradient_samples:
+        if not names or names[0] != "sample":
+            raise InvalidArgument(f"gradient_samples={gradient_samples!r} must all begin with sample")
     check_strategies(
         keys=keys,
+        gradient_components=gradient_components,
+        samples=samples,
+        components=components,
+        properties=properties,
         sample_names=sample_names,
         component_names=component_names,
         property_names=property_names,
@@ -316,6 +388,27 @@ def tensor_maps(
         axes.check_spherical(min_blocks, max_blocks, max_lambda, "min_blocks", "max_blocks")
     if spherical and component_names is not None:
         raise InvalidArgument("component_names are o3_mu where spherical=True: leave one of them out")
+    for axis, of_labels, of_names in (
+        ("samples", samples, sample_names),
+        ("components", components, component_names),
+        ("properties", properties, property_names),
+    ):
+        if of_labels is not None and of_names is not None:
+            raise InvalidArgument(f"{axis} have names of their own: leave the names of {axis} out")
+    if spherical and components is not None:
+        raise InvalidArgument("components are o3_mu where spherical=True: leave one of them out")
+    if not isinstance(same_samples, bool):
+        raise InvalidArgument(f"same_samples={same_samples!r} must be True or False")
+    drawn_from: dict[str, Any] = {}
+    if samples is not None:
+        drawn_from["samples"] = samples.filter(_of_sizes(min_samples, max_samples))
+    if components is not None:
+        drawn_from["components"] = components
+    if properties is not None:
+        drawn_from["properties"] = properties.filter(_of_sizes(min_properties, max_properties))
+    of_all: dict[str, Any] = {"components": None} if components is not None else {}
+    of_all |= {"samples": None} if same_samples else {}
+    of_all |= {"properties": None} if one_width and properties is not None else {}
     how = Values.checked(values, max_properties)
     tables = sizes(min_samples, max_samples), sizes(min_properties, max_properties)
     number = st.sampled_from(sizes(min_blocks, max_blocks))
@@ -340,11 +433,15 @@ def tensor_maps(
         common = _Blocks(
             names=names,
             kind=(dtype, device),
-            gradients=_pick_gradients(draw, max_gradients),
+            gradients=_pick_gradients(
+                draw, max_gradients, gradient_names, gradient_samples, gradient_components
+            ),
             values=how,
             tables=tables,
             alike=alike or ("properties" if one_width else ""),
             counts=counts,
+            drawn_from=drawn_from,
+            of_all=dict(of_all),
         )
         if alike == "labels":
             common.labels = common.draw_labels(draw, counts)
@@ -360,6 +457,11 @@ def tensor_maps(
         return TensorMap._unchecked((found.labels() if drawn is None else drawn).to(device), blocks)
 
     return draw_map
+
+
+def _of_sizes(low: int, high: int) -> Callable[[Any], bool]:
+    """Whether labels have so many entries; what is no labels goes through, to be refused in words."""
+    return lambda labels: not isinstance(labels, Labels) or low <= len(labels) <= high
 
 
 def _checked_keys(keys: object, spherical: bool) -> Labels:

@@ -35,12 +35,14 @@ from .maps import gradients, like, tensor_blocks, tensor_maps
 from .numbers import dyadic_numbers, unit_bound
 from .printing import printed_as
 from .recipes import recipes
+from .systems import all_pairs_of, labels_of, systems_and_atoms
 from .values import array_values, dtypes, layouts
 
 #: Options that are strategies of labels.
-_OF_LABELS = ("keys", "samples", "components", "properties")
+_OF_LABELS = ("keys", "samples", "components", "properties", "gradient_components")
 #: The strategies that are bound to an implementation,
 _BOUND: tuple[Callable[..., Any], ...] = (
+    all_pairs_of,
     array_values,
     components,
     dimension_names,
@@ -54,6 +56,7 @@ _BOUND: tuple[Callable[..., Any], ...] = (
     keys,
     label_values,
     labels,
+    labels_of,
     layouts,
     like,
     permutations,
@@ -64,6 +67,7 @@ _BOUND: tuple[Callable[..., Any], ...] = (
     spherical_components,
     spherical_keys,
     sub_maps,
+    systems_and_atoms,
     tensor_blocks,
     tensor_maps,
 )

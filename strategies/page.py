@@ -28,6 +28,7 @@ SECTIONS = {
     "Labels": (
         *("labels", "keys", "spherical_keys", "samples", "components", "spherical_components"),
         *("properties", "dimension_names", "label_values"),
+        *("labels_of", "all_pairs_of", "systems_and_atoms"),
     ),
     "What acts on maps": ("permutations", "rotations"),
     "Modules": ("recipes",),

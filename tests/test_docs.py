@@ -83,6 +83,30 @@ def test_the_example_of_a_module_is_a_test_that_passes(page, effort, tmp_path):
     assert "held but not declared: keeps_components" in found.stdout
 
 
+def test_the_example_of_a_test_for_every_law_passes(tmp_path):
+    of_module, by_law = examples_of("docs/modules.md")
+    of_module = of_module.partition("def test_my_module")[0]
+    (tmp_path / "test_my_module.py").write_text(of_module + by_law)
+    found = python("-m", "pytest", "-q", "-W", "ignore", "test_my_module.py", cwd=tmp_path)
+    assert found.returncode == 0, found.stdout
+    assert re.search(r"^\d\d passed", found.stdout, re.MULTILINE)
+
+
+def test_the_example_of_rows_of_ones_own_is_checked(tmp_path):
+    example = next(e for e in examples_of("docs/libraries.md") if "row_of_module" in e)
+    (tmp_path / "my_adapter.py").write_text(example)
+    here = Path(__file__).parents[1] / "examples"
+    sources = [
+        (here / f"test_{name}.py").read_text().partition("\ndef test_")[0]
+        for name in ("shared_weight", "sum_over_atoms")
+    ]
+    (tmp_path / "my_library.py").write_text("\n".join([*sources, "__version__ = '0.1.0'\n"]))
+    arguments = ("check", "my_adapter:implementation", "-k", "keys_survive or rest_is_one", "--quick")
+    found = python("-m", "tmref", *arguments, cwd=tmp_path)
+    assert found.returncode == 0, found.stdout
+    assert re.search(r"my-library 0\.1\.0 +3 +0 +0 +0 ", found.stdout)
+
+
 OF_METATENSOR = """
 from metatensor.torch import Labels, TensorBlock, TensorMap
 from metatensor.torch.learn import nn

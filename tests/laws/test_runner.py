@@ -15,6 +15,7 @@ from tmref.implementations.reference import Reference, implementation
 from tmref.laws import runner
 from tmref.laws.runner import check
 from tmref.laws.session import ModuleSession
+from tmref.strategies import recipes
 from tmref.verdicts import ERROR, FAIL, PASS, UNTESTED
 
 LAW = "values_are_those_of_plain_torch"
@@ -130,7 +131,7 @@ def test_in_place_is_no_failure_where_it_was_asked_for(laws, rows):
 
 def test_without_a_twin_it_is_untested(laws, rows):
     def without_twins(row, x, **options):
-        of_row = runner.recipes(row, x, **options)
+        of_row = recipes(row, x, **options)
         return of_row.map(lambda recipe: dataclasses.replace(recipe, twins=None))
 
     verdict = check(laws[LAW], rows["linear"], implementation, recipes=without_twins)
@@ -140,7 +141,7 @@ def test_without_a_twin_it_is_untested(laws, rows):
 
 def test_without_known_properties_it_is_untested(laws, rows):
     def without_properties(row, x, **options):
-        of_row = runner.recipes(row, x, **options)
+        of_row = recipes(row, x, **options)
         return of_row.map(lambda recipe: dataclasses.replace(recipe, properties=None))
 
     law = laws["properties_are_those_asked_for"]

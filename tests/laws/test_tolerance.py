@@ -114,7 +114,10 @@ class Reversed(torch.nn.Module):
 
 
 @pytest.mark.parametrize(
-    "law", [law for law in LAWS if law.copied and not law.of_data], ids=lambda law: law.name
+    "law",
+    # no row of the catalog has further inputs
+    [law for law in LAWS if law.copied and not law.of_data and law.name != "further_inputs_stay"],
+    ids=lambda law: law.name,
 )
 def test_rounding_excuses_nothing_where_nothing_is_computed(law):
     """One bit of difference between the sides, on a row whose values round, is a failure."""

@@ -5,11 +5,13 @@ from .kind import ArgumentStyle, Composite, Kind, Layer, with_options
 from .recipes import INVARIANT, Recipe, invariances, recipe
 from .row import OF_ONE_WIDTH, SPHERICAL, Row, module_row
 from .rows import DATA, ROWS, row, rows_like
-from .traits import TRAITS, with_implied
+from .traits import CONCESSIONS, OF_NAMES, TRAITS, Trait, aggregates, with_implied
 
 __all__ = [
+    "CONCESSIONS",
     "DATA",
     "INVARIANT",
+    "OF_NAMES",
     "OF_ONE_WIDTH",
     "ROWS",
     "SPHERICAL",
@@ -22,6 +24,8 @@ __all__ = [
     "Layer",
     "Recipe",
     "Row",
+    "Trait",
+    "aggregates",
     "call_of",
     "invariances",
     "make_torch",

@@ -18,13 +18,15 @@ class Row(PrintedAsSource):
     """What is judged: a module of the kind ``kind``.
 
     ``traits`` are names out of :data:`TRAITS`; ``maps`` are options of
-    :func:`tmref.strategies.tensor_maps` for the maps that the module takes.
+    :func:`tmref.strategies.tensor_maps` for the maps that the module takes, or ``inputs`` is a strategy
+    of them.
     """
 
     name: str
     kind: Kind
     traits: frozenset[str]
     maps: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Any = None
 
     def __repr__(self) -> str:
         return f"row({self.name!r})" if NAMED.get(self.name) == self else super().__repr__()
@@ -53,6 +55,16 @@ class Row(PrintedAsSource):
     def by_invariance(self) -> bool:
         """Whether it treats invariant and covariant keys differently."""
         return any(module.by_invariance for module in self.kind.modules)
+
+    @property
+    def is_function(self) -> bool:
+        """Whether it is a function, which has no state, rather than a module."""
+        return False
+
+    @property
+    def follows_labels(self) -> bool:
+        """Whether it has further inputs that are made for the labels of the map."""
+        return False
 
     @property
     def keeps_sizes(self) -> bool:

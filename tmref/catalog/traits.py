@@ -19,6 +19,11 @@ TRAITS: dict[str, str] = {
     "pointwise": "every value of the output depends on the one value in its place",
     "deterministic": "one input gives one output: no random numbers, no state that a forward changes",
     "equivariant": "the output for a rotated map of spherical tensors is the rotated output",
+    "invariant": "the output for a rotated map of spherical tensors is the output",
+    "shared": "all blocks are treated by one module, whatever their keys are",
+    "aggregates": "samples that share the rest of their dimensions become one: `aggregates('atom')`",
+    "matches_labels": "samples of several inputs are matched by their labels",
+    "leaves_out_gradients": "explicit gradients are left out of the output",
     "composed": "the layers it is given are applied one after the other",
     "seeded": "the initial parameters are those of torch's modules, made for one key after the other",
     "sized": "it is told the number of features, and the dtype and the device of its parameters",
@@ -27,7 +32,39 @@ TRAITS: dict[str, str] = {
 }
 
 #: What depends on its input alone does not depend on chance.
-OF_THE_INPUT_ALONE = ("per_block", "per_sample", "linear", "pointwise", "equivariant", "label_free")
+OF_THE_INPUT_ALONE = (
+    *("per_block", "per_sample", "linear", "pointwise", "equivariant", "label_free"),
+    *("invariant", "aggregates"),
+)
+#: What is said by names of dimensions.
+OF_NAMES = ("aggregates",)
+#: What is conceded rather than promised: nobody is told that it holds.
+CONCESSIONS = ("leaves_out_gradients",)
+
+
+class Trait(str):
+    """A trait by its name, with the ``names`` of dimensions that it is about."""
+
+    names: tuple[str, ...]
+
+    def __new__(cls, name: str, names: tuple[str, ...]) -> Trait:
+        made = super().__new__(cls, name)
+        made.names = names
+        return made
+
+    def __repr__(self) -> str:
+        return f"{self}({', '.join(map(repr, self.names))})"
+
+
+def aggregates(*names: str) -> Trait:
+    """The trait of what makes one sample of all those that differ in the dimensions ``names`` alone, as
+    a sum over atoms: the samples of the output are the rest of the dimensions, each that is there once.
+
+    Raises TypeError for names that are no strings, or none.
+    """
+    if not names or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"aggregates takes the names of dimensions of samples, got {names!r}")
+    return Trait("aggregates", names)
 
 
 def with_implied(traits: Iterable[str]) -> frozenset[str]:

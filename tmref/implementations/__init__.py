@@ -6,8 +6,9 @@ import copy
 import functools
 import importlib
 import importlib.metadata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -68,7 +69,8 @@ class Implementation:
 
     A subclass has a ``name``, a ``version``, the constructors ``Labels``, ``TensorBlock`` and
     ``TensorMap``, called as metatensor's are, and ``nn``, where the classes of modules are. It may
-    have ``rows`` of its own, beside the catalog's or instead of them, and ``known`` failures.
+    have ``rows`` of its own, beside the catalog's or instead of them, ``inputs`` that narrow the maps of
+    all rows, and ``known`` failures.
     ``imports`` are the lines of code that its names come from, for the scripts that show a failure.
     What deviates from metatensor's interface is overridden.
 
@@ -90,6 +92,10 @@ class Implementation:
     known: Sequence[Known] = ()
     #: The call that makes the values of labels, in the code of scripts.
     labels_array: ClassVar[str] = "torch.tensor"
+    #: The code of :meth:`parameters`, of a name.
+    parameters_code: str = "{}.parameters()"
+    #: Options of :func:`tmref.strategies.tensor_maps`, by which the maps of all rows are narrowed.
+    inputs: Mapping[str, Any] = MappingProxyType({})
     #: Where all that :meth:`to_theirs` is given goes: modules, labels, values.
     device: torch.device = CPU
 
@@ -247,7 +253,7 @@ class Implementation:
             rows_of.setdefault(row.module, set()).add(row.name)
         for name, rows in rows_of.items():
             cls = getattr(self.nn, name, None)
-            if not isinstance(cls, type) or not isinstance(part, cls):
+            if not isinstance(cls, type) or not any(_is_copy(cls, of) for of in type(part).__mro__):
                 continue
             for entry in entries:
                 if not rows <= set(entry.rows):
@@ -258,6 +264,13 @@ class Implementation:
                 except Exception:  # it asks for arguments, which nobody knows of a module of one's own
                     continue
         return None
+
+
+def _is_copy(one: type, other: type) -> bool:
+    """Whether two classes are one, perhaps imported twice: metatensor's parts are there under two names,
+    ``metatensor.torch.learn`` and ``metatensor_torch.learn``."""
+    names = [(cls.__module__.replace("_", "."), cls.__qualname__) for cls in (one, other)]
+    return one is other or names[0] == names[1]
 
 
 class UnknownImplementation(LookupError):

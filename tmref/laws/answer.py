@@ -52,11 +52,15 @@ def checked(on_fail: OnFail) -> OnFail:
 
 
 def law_names(expected: Mapping[str, str], there: Collection[str]) -> Mapping[str, str]:
-    """Laws that are expected to fail, with reasons. Raises TypeError where it is no dictionary, and
-    ValueError for a law that does not exist."""
+    """Laws that are expected to fail, with reasons. Raises TypeError where it is no dictionary of words,
+    and ValueError for a law that does not exist."""
     if not isinstance(expected, Mapping):
         raise TypeError(f"expected_failed_laws must be a dictionary of reasons by law, got {expected!r}")
-    for name in expected:
+    for name, reason in expected.items():
+        if not isinstance(reason, str) or not reason:
+            raise TypeError(
+                f"expected_failed_laws[{name!r}] must be the reason in words, got {reason!r}"
+            )
         if name not in there:
             near = difflib.get_close_matches(name, there, n=1)
             remedy = f"did you mean {near[0]!r}?" if near else "tmref list laws has them all"

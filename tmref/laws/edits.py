@@ -103,6 +103,18 @@ def take_samples(x: TensorMap, rows: Sequence[Sequence[int]]) -> TensorMap:
     return TensorMap(x.keys, blocks)
 
 
+def in_order(y: Any) -> Any:
+    """What a module returned, with keys and samples in the order of their integers, and without explicit
+    gradients, where it is a map."""
+    if not isinstance(y, TensorMap):
+        return y
+    keys = sorted(y.keys._entries())
+    blocks = [y.block(y.keys._entries().index(key)) for key in keys]
+    rows = [sorted(range(len(b)), key=b.samples.values.tolist().__getitem__) for b in blocks]
+    values = torch.tensor(keys, dtype=torch.int32).reshape(-1, len(y.keys.names))
+    return take_samples(TensorMap(Labels(y.keys.names, values), blocks), rows)
+
+
 def require_grad(x: TensorMap) -> TensorMap:
     """The map with values that autograd differentiates by."""
     return map_values(lambda values: values.detach().clone().requires_grad_(), x)

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ..catalog import DATA, ROWS, TRAITS, Row, rows_like
-from .premises import Inputs, Premise, inputs
+from .premises import MODULE, Inputs, Premise, inputs
 
 #: How many examples a law is tried on, divided over the rows that share their code.
 EXAMPLES = 100
@@ -66,13 +66,15 @@ class Law:
         return " ".join((self.sides.__doc__ or "").split())
 
     def applies_to(self, row: Row) -> bool:
-        """Whether the row has the traits that the law is about."""
+        """Whether the row has the traits, or the state, that the law is about."""
+        if row.is_function and MODULE in self.needs:
+            return False
         return self.of_data == row.is_data and self.traits <= row.traits
 
     def examples_on(self, row: Row, effort: float = 1, rows: Sequence[Row] = ROWS) -> int:
         """How many examples it is tried on for this row: its share, among ``rows``, times the effort, at
         least one. Raises ValueError where the effort is no number above 0."""
-        if not 0 < effort < inf:
+        if isinstance(effort, bool) or not isinstance(effort, (int, float)) or not 0 < effort < inf:
             raise ValueError(f"effort must be a number above 0, got {effort!r}")
         share = [like for like in rows_like(row, rows) if self.applies_to(like)]
         return max(1, ceil(self.examples * effort / max(1, len(share))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
@@ -23,6 +23,9 @@ from ..tensor_map import TensorMap
 _COUNTED = {"blocks": 4, "samples": 4, "properties": 4}
 #: What numbers may be: where they have a bound, they are not.
 _EXTREME = ("wide", "allow_nan", "allow_infinity", "allow_subnormal")
+#: What of a map may be said by a strategy of labels: whether one gives others, too, nobody knows, and
+#: they may be refused.
+OF_LABELS = ("samples", "components", "properties")
 #: How maps may be restricted.
 _RESTRICTIONS = ("spherical", "one_width")
 #: What of a map a strategy says: nobody knows whether it gives another one, too.
@@ -43,13 +46,15 @@ class Inputs:
 
     ``numbers`` are the least and the most of what is counted, ``flags`` the values that each of them may
     have, ``choices`` strategies, or tuples of what is allowed. ``a & b`` are the maps that both allow;
-    where there is none, ``empty`` says why.
+    where there is none, ``empty`` says why. Where a ``source`` is given, they are those of it that are
+    allowed.
     """
 
     numbers: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     flags: Mapping[str, frozenset[bool]] = field(default_factory=dict)
     choices: Mapping[str, Any] = field(default_factory=dict)
     empty: str = ""
+    source: st.SearchStrategy[TensorMap] | None = None
 
     @classmethod
     def taken(cls, options: Mapping[str, Any]) -> Inputs:
@@ -113,6 +118,8 @@ class Inputs:
 
     def maps(self) -> st.SearchStrategy[TensorMap]:
         """The strategy of these maps. Raises InvalidArgument where there can be none."""
+        if self.source is not None:
+            return self.source.map(self._of_source).filter(self._is_allowed)
         options: dict[str, Any] = {}
         for name, most in _COUNTED.items():
             low, high = self.numbers[name]
@@ -133,6 +140,25 @@ class Inputs:
                 lambda keys: not isinstance(keys, Labels) or low <= len(keys) <= high
             )
         return tensor_maps(**options)
+
+    def _of_source(self, x: Any) -> TensorMap:
+        """What the source gave, without its gradients where there are to be none."""
+        if not isinstance(x, TensorMap):
+            raise InvalidArgument(f"inputs must give tmref's TensorMaps, got a {type(x).__name__}")
+        if self.numbers["gradients"][1] or not any(block.has_any_gradient() for block in x):
+            return x
+        blocks = [TensorBlock(b.values, b.samples, b.components, b.properties) for b in x]
+        return TensorMap(x.keys, blocks)
+
+    def _is_allowed(self, x: TensorMap) -> bool:
+        """Whether a map of the source is one of these."""
+        found = {
+            "spherical": not len(x) or x.component_names == ["o3_mu"],
+            "one_width": len({len(block.properties) for block in x}) <= 1,
+        }
+        has_them = all(found[name] in self.flags[name] for name in _RESTRICTIONS)
+        finite = all(bool(b.values.isfinite().all()) for b in x if b.dtype.is_floating_point)
+        return has_them and finite and self.why_not(x) is None
 
     def why_not(self, x: TensorMap, drawn: TensorMap | None = None) -> str | None:
         """What of a map is not allowed, in words; None where all of it is.
@@ -188,6 +214,15 @@ def _both(taken: Any, needed: Any) -> Any:
     return needed.filter(lambda item: item in taken) if isinstance(taken, tuple) else None
 
 
+def is_like(x: TensorMap, y: TensorMap) -> bool:
+    """Whether two maps differ by nothing but their numbers, and their gradients."""
+
+    def of_blocks(tensor: TensorMap) -> list[Any]:
+        return [[b.samples, b.components, b.properties, b.dtype] for b in tensor]
+
+    return x.keys == y.keys and of_blocks(x) == of_blocks(y)
+
+
 #: What a module of one's own promises to take where nobody says otherwise.
 _ORDINARY = {"min_blocks": 1, "min_samples": 1, "min_properties": 1, "dtypes": _FLOATING}
 
@@ -237,6 +272,10 @@ def _without_properties(_: Implementation, row: Row, recipe: Recipe | None) -> s
 TWIN = Premise("a twin in plain torch", _without_twin)
 #: A module of the catalog: what it is made of can be changed, and what its documents demand holds.
 WRITTEN = Premise("a module of the catalog", _without_arguments)
+#: A module, which may have state, rather than a function.
+MODULE = Premise(
+    "a module, not a function", lambda _, row, recipe: "it is a function" if row.is_function else None
+)
 PROPERTIES = Premise("known properties of the output", _without_properties)
 
 
@@ -253,12 +292,18 @@ def ability(name: str) -> Premise:
 def inputs(row: Row, options: Mapping[str, Any]) -> Inputs:
     """The maps that the row takes, and that a law of these options is about."""
     both = Inputs.taken(row.maps) & Inputs.needed(options)
+    if row.inputs is not None:
+        both = replace(both, source=row.inputs)
+        extreme = [name for name in _EXTREME if True in both.flags[name]]
+        if extreme and not both.empty:
+            what = extreme[0].removeprefix("allow_")
+            both = replace(both, empty=f"it is about maps that are {what}, which nobody draws")
     if both.empty:
         return both
     try:
         both.maps()
     except InvalidArgument as error:
-        return Inputs(both.numbers, both.flags, both.choices, f"no map can be drawn: {error}")
+        return replace(both, empty=f"no map can be drawn: {error}")
     return both
 
 

@@ -21,19 +21,20 @@ from hypothesis import strategies as st
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.errors import Flaky, HypothesisException, InvalidArgument, Unsatisfiable
 
+from .. import strategies
 from ..catalog import Call, Recipe, Row
 from ..compare import Difference, Refused, Tolerance, compare
 from ..implementations import CPU, Example, Implementation, Known
-from ..strategies import recipes
 from ..strategies._settings import settings_of_our_own
 from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
 from .law import Law
 from .outcomes import Nothing, NotOffered, NotTaken, Raised, Untested
-from .premises import TWIN, is_plain, is_written, plain_data, promised
+from .premises import OF_LABELS, TWIN, is_like, is_plain, is_written, plain_data, promised
 from .script import ScriptWriter, Shown, path_to
 from .session import ModuleSession, Session, copied
 from .smoke import NAME, Lost, search
+from .subject import OwnRow, own_recipes
 from .tolerance import rounds, tolerance_for
 from .twin import on_cpu, random_numbers_kept
 
@@ -41,6 +42,9 @@ Recipes = Callable[..., "st.SearchStrategy[Recipe]"]
 
 #: The row of the smoke law, which is about no module.
 NO_ROW = "-"
+
+#: What is said where strategies give none of the maps that a law is about.
+NO_MAP = "no map that the law is about could be drawn"
 
 _SMOKE_EXAMPLES = 100
 
@@ -119,7 +123,7 @@ def try_example(
         error = raised.__cause__
         words = f"{raised}: {_in_words(error)}" if error else str(raised)
         given = _last_map(session, before)
-        refused = _not_promised(law, recipe.row, given) if error and recipe else None
+        refused = _not_promised(law, recipe.row, given, before) if error and recipe else None
         if refused:
             return Nothing(f"{refused}: {words}")
         return LawBroken(ERROR, words, _example(recipe, before, draw, session), session)
@@ -154,11 +158,16 @@ def _last_map(session: Session | None, x: TensorMap) -> TensorMap:
     return x
 
 
-def _not_promised(law: Law, row: Row, x: TensorMap) -> str | None:
+def _not_promised(law: Law, row: Row, x: TensorMap, drawn: TensorMap) -> str | None:
     """What is refused that was never promised, in words; None where all of it was."""
     why_not = promised(row).why_not(x)
     if why_not is not None:
         return f"maps {why_not} are refused"
+    if not is_written(row) and any(block.has_any_gradient() for block in x):
+        return "maps with explicit gradients are refused"
+    of_strategies = row.inputs is not None or any(name in row.maps for name in OF_LABELS)
+    if of_strategies and not is_like(x, drawn):
+        return "maps that were not drawn are refused"
     return "it is refused" if law.tried and not is_written(row) else None
 
 
@@ -186,7 +195,7 @@ def check(
     row: Row,
     implementation: Implementation,
     *,
-    recipes: Recipes = recipes,
+    recipes: Recipes | None = None,
     examples: int | None = None,
     hypothesis_seed: int = 0,
     database: Path | None = None,
@@ -195,11 +204,13 @@ def check(
 ) -> Verdict:
     """The verdict on one law for one row. Global random state is left as it was.
 
-    ``inherited`` are known failures of classes that the module may be made of: a failure that is one of
-    these is known, too.
+    A module or function of one's own is made by its row's ``subject``. ``inherited`` are known failures
+    of classes that it may be made of: a failure that is one of these is known, too.
     """
     verdict = Verdict(law.name, row.name, implementation.name, str(implementation.version), PASS)
     started = time.perf_counter()
+    if recipes is None:
+        recipes = functools.partial(_recipes, implementation)
     with random_numbers_kept(implementation.device):
         known = [k for k in getattr(implementation, "known", ()) if _concerns(k, law, row)]
         how = functools.partial(_settings, database=database, shrink=shrink)
@@ -211,6 +222,15 @@ def check(
             _replay(verdict, law, row, implementation, known)
     verdict.seconds = round(time.perf_counter() - started, 3)
     return verdict
+
+
+def _recipes(
+    implementation: Implementation, row: Row, x: TensorMap, **options: Any
+) -> st.SearchStrategy[Recipe]:
+    """How the row's modules are made for a map: those of the catalog by its ``options``."""
+    if isinstance(row, OwnRow):
+        return own_recipes(row, x, implementation)
+    return strategies.recipes(row, x, **options)
 
 
 def _settings(examples: int, database: Path | None, shrink: bool) -> settings:
@@ -301,8 +321,11 @@ def _search(
             raise
         verdict.verdict, verdict.offered = UNTESTED, False
         refused = isinstance(invalid, InvalidArgument)
-        why = _first_line(invalid) if refused else "the strategies gave none that is allowed"
-        verdict.message = f"no map that the law is about could be drawn: {why}"
+        low, high = inputs.numbers["blocks"]
+        strategies = ", ".join(inputs.choices) or "maps"
+        why = f"{strategies} gave none that is allowed, of {low} to {high} blocks"
+        why = _first_line(invalid) if refused else why
+        verdict.message = f"{NO_MAP}: {why}"
     except Flaky as error:
         verdict.verdict = ERROR
         verdict.message = _unreliable(error)
@@ -394,12 +417,21 @@ def _ways(law: Law, row: Row, implementation: Implementation, recipes: Recipes) 
 
 
 def _offered(law: Law, made: Callable[[], Session], x: Any) -> Sequence[str]:
-    tried = {way: made().attempt_to_run(way, x=x) for way in law.ways}
+    tried = {way: _tried(made(), way, x) for way in law.ways}
     found = [way for way, result in tried.items() if not isinstance(result, Refused)]
     if not found:
         first = _in_words(next(iter(tried.values())).error)
         raise NotOffered(f"no way is offered: {first} (for {law.ways[0]!r}, of {len(tried)})")
     return found
+
+
+def _tried(session: Session, way: str, x: Any) -> Any:
+    """What a way gives, or Refused: what can't be read is none that is offered."""
+    try:
+        return session.attempt_to_run(way, x=x)
+    except Raised as raised:
+        error = raised.__cause__
+        return Refused(error if isinstance(error, Exception) else None)
 
 
 def _plain(law: Law, row: Row, recipes: Recipes) -> Example:

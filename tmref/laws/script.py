@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +19,12 @@ from ..implementations import CPU, Example, Implementation
 from ..labels import Labels, labels_source
 from ..printing import source_of, tensor_source
 from ..tensor_map import TensorMap
-from .steps import IMPORTS, Step
+from .steps import IMPORTS, OF_ONES_OWN, Step
 
 #: The calls that make data.
 _OF_DATA = ("Labels", "TensorBlock", "TensorMap")
+#: What makes what is judged, where it is one's own.
+_OWN = ("build", *OF_ONES_OWN)
 #: The longest code of an expected tensor that stands within the assertion.
 _INLINE = 60
 
@@ -49,6 +52,30 @@ def path_to(part: Any, whole: Any) -> str | None:
         return None
     found = ((first, path_to(part, value)) for first, value in inside)
     return next((first + rest for first, rest in found if rest is not None), None)
+
+
+def _takes_a_map(call: Call) -> bool:
+    """Whether it is a map that something is made for."""
+    return any(
+        isinstance(arg, TensorMap) or (isinstance(arg, Call) and _takes_a_map(arg)) for arg in call.args
+    )
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether the repr of a value is code that makes it."""
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return all(map(_is_plain, value))
+    if isinstance(value, Mapping):
+        return all(_is_plain(item) for pair in value.items() for item in pair)
+    return type(value).__module__.partition(".")[0] in ("builtins", "fractions", "torch", "tmref")
+
+
+def _pickled(value: Any) -> str:
+    """The code of an object of another library: that of its pickle, or of nothing, with its repr."""
+    try:
+        return f"pickle.loads({pickle.dumps(value)!r})"
+    except Exception:
+        return f"...  # {' '.join(repr(value).split())}"
 
 
 def plain_source(tensor: torch.Tensor) -> str:
@@ -83,6 +110,7 @@ class ScriptWriter:
     def __init__(self, implementation: Implementation) -> None:
         self._array = getattr(implementation, "labels_array", "torch.tensor")
         self._imports = getattr(implementation, "imports", ("import torch",))
+        self._parameters = getattr(implementation, "parameters_code", "{}.parameters()")
         #: Where classes of plain torch come from that are none of torch's own.
         self._homes: set[str] = set()
         device = getattr(implementation, "device", CPU)
@@ -144,7 +172,10 @@ class ScriptWriter:
             return "x"
         if isinstance(value, list):
             return "[" + ", ".join(map(self.value, value)) + "]"
-        return source_of(value)
+        if isinstance(value, dict):
+            items = (f"{source_of(key)}: {self.value(item)}" for key, item in value.items())
+            return "{" + ", ".join(items) + "}"
+        return source_of(value) if _is_plain(value) else _pickled(value)
 
     def call(self, call: Call) -> str:
         """The code of a call."""
@@ -158,7 +189,7 @@ class ScriptWriter:
         arguments += [f"{name}={self.value(value)}" for name, value in call.kwargs.items()]
         if call.is_torch and not call.name.startswith("torch."):
             self._homes.add(call.name.rpartition(".")[0])
-        without = call.is_torch or call.name in ("build", *_OF_DATA)
+        without = call.is_torch or call.name in (*_OWN, *_OF_DATA)
         return f"{'' if without else 'nn.'}{call.name}({', '.join(arguments)})"
 
     def bound(self, name: str, value: Any) -> list[str]:
@@ -183,10 +214,15 @@ class ScriptWriter:
             return Name(part)
 
         call = dataclasses.replace(call, args=tuple(map(named, call.args)))
+        if call.name in _OWN:  # further inputs
+            for of_input, value in call.kwargs.items():
+                lines.extend(self.bound(of_input, value))
+            call = dataclasses.replace(call, kwargs={n: Name(n) for n in call.kwargs})
         lines.append(f"{name} = {self.call(call)}")
         if call.parameters:
             values = ", ".join(map(plain_source, call.parameters))
-            lines.append(f"for parameter, value in zip({name}.parameters(), [{values}]):")
+            parameters = self._parameters.format(name)
+            lines.append(f"for parameter, value in zip({parameters}, [{values}]):")
             lines.append("    parameter.data = value")
         if self._moved and self._moves(call):
             lines.append(f"{name}{self._moved}")
@@ -208,7 +244,7 @@ class ScriptWriter:
                 lines.extend(code)
 
         recipe = example.recipe
-        takes_x = recipe is not None and any(isinstance(a, TensorMap) for a in recipe.call.args)
+        takes_x = recipe is not None and _takes_a_map(recipe.call)
         if takes_x or not steps:
             bind("x", example.x)
         if recipe is not None:

@@ -6,7 +6,8 @@ import ast
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
@@ -21,9 +22,16 @@ from ..labels import Labels
 from ..strategies import like
 from ..tensor_map import TensorMap
 from .outcomes import NotOffered, NotTaken, Raised
-from .premises import PROPERTIES, TWIN, WRITTEN, Inputs, Premise
-from .steps import CALL, MODULES, Step
+from .premises import PROPERTIES, TWIN, WRITTEN, Inputs, Premise, is_like, is_written
+from .steps import CALL, MODULES, OF_ONES_OWN, Step
 from .twin import Twin, called_from_cpu, differentiate, on_cpu, quiet
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """What came back, and is no data of the implementation's: reading it raises ``error``."""
+
+    error: Exception
 
 
 class Session:
@@ -57,7 +65,9 @@ class Session:
         """
         result = self.attempt_to_run(code, **given)
         if isinstance(result, Refused):
-            what = "the module can't be called" if code == CALL else f"{code!r} can't be done"
+            what = (
+                "the module can't be called" if code == CALL else f"{_last_line(code)!r} can't be done"
+            )
             raise Raised(what) from result.error
         return result
 
@@ -77,10 +87,13 @@ class Session:
                     self._names[name] = eval(compiled, self._names)
                 else:
                     exec(compiled, self._names)
-                result = self._brought_back(code, self.implementation.to_ours(self._names.get(name)))
         except Exception as error:
-            result = Refused(error)
+            result: Any = Refused(error)
+        else:
+            result = self._decoded(code, self._names.get(name))
         self.steps.append(Step(code, before, name, result))
+        if isinstance(result, Unreadable):
+            raise Raised(f"what {_last_line(code)!r} gives can't be read") from result.error
         return result
 
     def has(self, classes: Sequence[str]) -> bool:
@@ -91,6 +104,14 @@ class Session:
         for name in classes:
             if not self.has([name]):
                 raise NotOffered(f"not offered: nn has no {name}")
+
+    def _decoded(self, code: str, theirs: Any) -> Any:
+        """What a line gave, on the CPU, or Unreadable."""
+        try:
+            with quiet():
+                return self._brought_back(code, self.implementation.to_ours(theirs))
+        except Exception as error:
+            return Unreadable(error)
 
     def _brought_back(self, code: str, result: Any) -> Any:
         if self.device == CPU:
@@ -132,6 +153,11 @@ class Session:
         if not found:
             raise NotOffered(f"{self.implementation.name} does not offer it: {ability}")
         return found
+
+
+def _last_line(code: str) -> str:
+    """What stands for code in words."""
+    return code.strip().splitlines()[-1].strip()
 
 
 @functools.lru_cache(maxsize=1024)
@@ -182,6 +208,8 @@ def copied(value: Any) -> Any:
         return [copied(item) for item in value]
     if isinstance(value, dict):
         return {name: copied(item) for name, item in value.items()}
+    if isinstance(value, tuple) and type(value) is tuple:
+        return tuple(map(copied, value))
     return value
 
 
@@ -223,12 +251,16 @@ class ModuleSession(Session):
     def attempt_to_run(self, code: str, **given: Any) -> Any:
         """What :meth:`run` gives, or Refused where the code raises. Raises NotTaken where it is given a
         map that the row doesn't take."""
-        if self._drawn is not None and self.recipe.row.maps:
-            taken = Inputs.taken(self.recipe.row.maps)
-            for value in given.values():
-                why_not = taken.why_not(value, self._drawn) if isinstance(value, TensorMap) else None
-                if why_not is not None:
-                    raise NotTaken(f"it takes no maps {why_not}, which the law would give it")
+        row = self.recipe.row
+        taken = Inputs.taken(row.maps) if row.maps else None
+        for value in given.values():
+            if self._drawn is None or not isinstance(value, TensorMap):
+                continue
+            why_not = taken.why_not(value, self._drawn) if taken is not None else None
+            if why_not is None and row.follows_labels and not is_like(value, self._drawn):
+                why_not = "of other labels than those its further inputs are made for"
+            if why_not is not None:
+                raise NotTaken(f"it takes no maps {why_not}, which the law would give it")
         return super().attempt_to_run(code, **given)
 
     def like(self, x: TensorMap) -> st.SearchStrategy[TensorMap]:
@@ -239,6 +271,9 @@ class ModuleSession(Session):
     def _built(self, recipe: Recipe) -> torch.nn.Module:
         self._require_classes(_made_by(recipe.call))
         torch.default_generator.manual_seed(recipe.seed)
+        if not is_written(recipe.row):  # what is done to what it is made of must not reach the law's
+            call = recipe.call.with_arguments(lambda _, value: copied(value))
+            recipe = dataclasses.replace(recipe, call=call)
         try:
             with quiet():
                 built = self.implementation.build(recipe)
@@ -350,6 +385,19 @@ class ModuleSession(Session):
             for hook in hooks:
                 hook.remove()
         return called
+
+    @property
+    def further_inputs(self) -> Mapping[str, Any]:
+        """What the module is given besides maps. Raises NotOffered where there is nothing."""
+        if self.recipe.call.name not in OF_ONES_OWN or not self.recipe.call.kwargs:
+            raise NotOffered("it takes nothing but maps")
+        return self.recipe.call.kwargs
+
+    def make_with(self, name: str, x: TensorMap, further: Mapping[str, Any]) -> None:
+        """Make the module with other further inputs, under a name, for maps of the labels of ``x``."""
+        call = dataclasses.replace(self.recipe.call, kwargs=dict(further))
+        self.make(name, dataclasses.replace(self.recipe, call=call))
+        self._drawn = x
 
     def again(self, recipe: Recipe) -> ModuleSession:
         """Another module of the same implementation."""

@@ -107,7 +107,9 @@ def _is_in(node: ast.expr, place: tuple[int | None, int]) -> bool:
 
 def _used(source: str, value: Any) -> Mapping[str, Any]:
     """What the names in a source stand for, but those of Python's own."""
-    names = [n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)]
+    nodes = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)]
+    stored = {n.id for n in nodes if isinstance(n.ctx, ast.Store)}
+    names = [n.id for n in nodes if n.id not in stored]
     functions = [value] if isinstance(value, FunctionType) else []
     functions += (
         [f for f in vars(value).values() if isinstance(f, FunctionType)] if not functions else []

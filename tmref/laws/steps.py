@@ -33,5 +33,7 @@ class Step:
     cotangents: TensorMap | None = None
 
 
+#: The calls that make what is called in another way than with a map alone.
+OF_ONES_OWN = ("Called", "Function")
 #: The line that calls the module.
 CALL = "y = module(x)"

@@ -1,24 +1,249 @@
-"""Modules of one's own: how one is made for a map, and its twin in plain torch."""
+"""What is judged that no catalog knows: modules and functions of one's own, as rows."""
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import dataclasses
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
 
 from ..block import TensorBlock
-from ..catalog import Call, Recipe, Row, set_parameters
-from ..implementations import Implementation
+from ..catalog import (
+    OF_NAMES,
+    TRAITS,
+    Call,
+    Kind,
+    Recipe,
+    Row,
+    Trait,
+    set_parameters,
+    with_implied,
+)
+from ..implementations import Example, Implementation
 from ..labels import LabelsEntry
 from ..strategies import array_values
+from ..strategies.numbers import check_strategies
 from ..tensor_map import TensorMap
+from .premises import Inputs
+from .sources import code_of
 from .twin import quiet
 
 #: What makes the plain torch module of one block.
 Twins = Callable[[LabelsEntry, TensorBlock], torch.nn.Module]
+#: The strategy of a further input, or what makes it for a map.
+Given = st.SearchStrategy[Any] | Callable[[TensorMap], st.SearchStrategy[Any]]
+
+#: What takes more seconds to build is built once for maps of one dtype, and equal keys, components and
+#: properties.
+SLOW = 0.1
+
+#: What makes a module, or a function, one that is called with a map alone, as laws do.
+_CALLED = """\
+class Called(torch.nn.Module):
+    def __init__(self, module, **given):
+        super().__init__()
+        self.module, self.given = module, given
+    def forward(self, x):
+        return {}(x, **self.given)"""
+_FUNCTION = """\
+class Function(torch.nn.Module):
+    def __init__(self, **given):
+        super().__init__()
+        self.given = given
+    def forward(self, x):
+        return function(x, **self.given)"""
+
+
+@dataclass(frozen=True, repr=False)
+class OwnRow(Row):
+    """A module of one's own, which ``build`` makes, or a ``function``: what :func:`row_of_module` and
+    :func:`row_of_function` give."""
+
+    build: Callable[[Any], torch.nn.Module] | None = None
+    function: Callable[..., Any] | None = None
+    twin: Twins | None = None
+    call: Callable[..., Any] | None = None
+    given: Mapping[str, Given] = field(default_factory=dict)
+    parameters: Callable[[Any], Sequence[torch.nn.Parameter]] | None = None
+
+    @property
+    def is_function(self) -> bool:
+        return self.function is not None
+
+    @property
+    def follows_labels(self) -> bool:
+        return any(not isinstance(given, st.SearchStrategy) for given in self.given.values())
+
+    @property
+    def is_wrapped(self) -> bool:
+        """Whether it is called in another way than with a map alone."""
+        return self.function is not None or self.call is not None or bool(self.given)
+
+    def subject(self, base: Implementation) -> Implementation:
+        """The implementation with what makes the row's modules, in its nn and in its scripts."""
+        there = base.names_in_code()
+        names: dict[str, Any] = {"torch": torch}
+        lines: list[str] = []
+        for name in ("build", "function", "call", "parameters"):
+            function = getattr(self, name)
+            if function is not None:
+                names[name] = function
+                lines += code_of(function, name, there)
+        if self.is_wrapped:
+            called = "self.module" if self.call is None else "call"
+            source = _CALLED.format(called) if self.function is None else _FUNCTION
+            source = source.replace("call(x", "call(self.module, x")
+            exec(source, names)
+            lines.append(source)
+        made = copy.copy(base)
+        own: dict[str, Any] = {name: names[name] for name in ("Called", "Function") if name in names}
+        if self.build is not None:
+            own["build"] = _Builder(self.build, base)
+        made.nn = SimpleNamespace(**{**vars(base.nn), **own})
+        made.imports = tuple(dict.fromkeys((*base.imports, *lines)))
+        if self.parameters is not None:
+            of_module = self.parameters
+            made.parameters_code = f"parameters({{}}{'.module' if self.is_wrapped else ''})"
+            inside = (lambda m: m.module) if self.is_wrapped else (lambda m: m)
+            made.parameters = lambda module: list(of_module(inside(module)))  # type: ignore[method-assign]
+        return made
+
+    def made_of(self, x: TensorMap, given: Mapping[str, Any]) -> Call:
+        """The call that makes it for a map, with these further inputs."""
+        if self.function is not None:
+            return Call("Function", (), given)
+        built = Call("build", (x,))
+        return Call("Called", (built,), given) if self.is_wrapped else built
+
+    def example(self, x: TensorMap, draws: Mapping[str, Any] | None = None, **given: Any) -> Example:
+        """Its module on a map, with further inputs, and what a law draws: for what is known of it."""
+        return Example(Recipe(self, self.made_of(x, given), x.keys, None, None), x, dict(draws or {}))
+
+
+def row_of_module(
+    build: Callable[[Any], torch.nn.Module],
+    *,
+    name: str | None = None,
+    twin: Twins | None = None,
+    traits: Sequence[str] = (),
+    maps: Mapping[str, Any] | None = None,
+    inputs: st.SearchStrategy[TensorMap] | None = None,
+    call: Callable[..., Any] | None = None,
+    given: Mapping[str, Given] | None = None,
+    parameters: Callable[[Any], Sequence[torch.nn.Parameter]] | None = None,
+) -> OwnRow:
+    """A module of one's own as a row, for the ``rows`` of an adapter: arguments as of
+    :func:`check_module`, and errors, too. The ``name`` is by default that of ``build``."""
+    if isinstance(build, torch.nn.Module):
+        raise TypeError(
+            f"build must make the module for a map, got a {type(build).__name__}; say: lambda x: ..."
+        )
+    of_all = _checked(build, name, traits, maps, inputs, given)
+    return OwnRow(*of_all, build=build, twin=twin, call=call, given=given or {}, parameters=parameters)
+
+
+def row_of_function(
+    function: Callable[..., Any],
+    *,
+    name: str | None = None,
+    twin: Twins | None = None,
+    traits: Sequence[str] = (),
+    maps: Mapping[str, Any] | None = None,
+    inputs: st.SearchStrategy[TensorMap] | None = None,
+    given: Mapping[str, Given] | None = None,
+) -> OwnRow:
+    """A function of maps as a row, for the ``rows`` of an adapter: arguments as of
+    :func:`check_function`, and errors, too. The ``name`` is by default that of the function."""
+    of_all = _checked(function, name, traits, maps, inputs, given)
+    return OwnRow(*of_all, function=function, twin=twin, given=given or {})
+
+
+def _checked(
+    subject: Any,
+    name: str | None,
+    traits: Sequence[str],
+    maps: Mapping[str, Any] | None,
+    inputs: st.SearchStrategy[TensorMap] | None,
+    given: Mapping[str, Given] | None,
+) -> tuple[str, Kind, frozenset[str], Mapping[str, Any], Any]:
+    """What all rows of one's own have, checked."""
+    if not callable(subject):
+        raise TypeError(f"what is judged is made, or called, by a function, got {subject!r}")
+    if isinstance(traits, str) or not isinstance(traits, Collection):
+        raise TypeError(f"traits must be a list of names, got {traits!r}")
+    for option, options in (("maps", maps), ("given", given)):
+        if options is not None and not isinstance(options, Mapping):
+            raise TypeError(f"{option} must be a dictionary, got {options!r}")
+    unknown = sorted(set(traits) - set(TRAITS))
+    if unknown:
+        raise ValueError(f"there is no trait {unknown[0]!r}; there are {', '.join(TRAITS)}")
+    aggregated: tuple[str, ...] = ()
+    for trait in traits:
+        if trait in OF_NAMES and not isinstance(trait, Trait):
+            raise ValueError(f"the trait {trait} is of dimensions: tmref.laws.{trait}('atom')")
+        aggregated += trait.names if isinstance(trait, Trait) else ()
+    if inputs is not None:
+        if maps is not None:
+            raise InvalidArgument("maps are options, and inputs a strategy, of the same: leave one out")
+        check_strategies(inputs=inputs)
+        if getattr(inputs, "made_by", None) == "tensor_maps":  # laws can narrow its options
+            maps, inputs = inputs.options, None  # type: ignore[attr-defined]
+    given_samples = inputs is not None or {"samples", "sample_names"} & {*(maps or {})}
+    if aggregated and not given_samples:
+        maps = {**(maps or {}), "sample_names": st.just(("system", *aggregated))}
+    for of_name, value in (given or {}).items():
+        if not isinstance(value, st.SearchStrategy) and not callable(value):
+            raise InvalidArgument(
+                f"given[{of_name!r}] must be a strategy, or a function of x that returns one, got "
+                f"{value!r}; for one value: hypothesis.strategies.just(...)"
+            )
+    name = name or str(getattr(subject, "__name__", type(subject).__name__))
+    Inputs.taken(maps or {}).maps()  # unusable options are said at once
+    return name, Kind(name), with_implied(traits), maps or {}, inputs
+
+
+class _Builder:
+    """What ``build`` gives, which has to be a torch module; a copy of what it gave before, where that
+    took long and the map is of the same dtype, keys, components and properties."""
+
+    def __init__(self, build: Callable[[Any], torch.nn.Module], implementation: Implementation) -> None:
+        self._build, self._implementation = build, implementation
+        self._made: dict[str, torch.nn.Module] = {}
+        self._is_slow = False
+
+    def __call__(self, x: Any) -> torch.nn.Module:
+        key = self._like(x) if self._is_slow else ""
+        if key in self._made:
+            return copy.deepcopy(self._made[key])
+        started = time.perf_counter()
+        module = self._build(x)
+        self._is_slow |= time.perf_counter() - started > SLOW
+        if not isinstance(module, torch.nn.Module):
+            raise TypeError(f"build(x) must give a torch.nn.Module, got a {type(module).__name__}")
+        if any(torch.nn.parameter.is_lazy(p) for p in (*module.parameters(), *module.buffers())):
+            raise TypeError(
+                "build(x) gave a module with lazy parameters, which only its first call makes; "
+                "call it in build, as in: def build(x): module = ...; module(x); return module"
+            )
+        if self._is_slow:
+            with contextlib.suppress(Exception):  # one that can't be copied is built each time
+                self._made[self._like(x)] = copy.deepcopy(module)
+        return module
+
+    def _like(self, x: Any) -> str:
+        """What a module of the map depends on, the seed of its initial parameters included."""
+        tensor = self._implementation.decode(x)
+        labels = [tensor.keys, *(axis for b in tensor for axis in (*b.components, b.properties))]
+        of_labels = [(axis.names, axis.values.tolist()) for axis in labels]
+        return repr((tensor.dtype, torch.initial_seed(), of_labels))
 
 
 @dataclass(frozen=True)
@@ -41,16 +266,22 @@ class _Twin:
 
 
 @st.composite
-def own_recipes(
-    draw: st.DrawFn, row: Row, x: TensorMap, implementation: Implementation, twin: Twins | None
-) -> Recipe:
-    """The one way to make the module, with drawn parameters."""
-    call = Call("build", (x,))
-    twins = None if twin is None else tuple(_Twin(twin, key, block) for key, block in x.items())
+def own_recipes(draw: st.DrawFn, row: OwnRow, x: TensorMap, implementation: Implementation) -> Recipe:
+    """The one way to make the row's module, with drawn parameters and further inputs."""
+    given = {
+        name: draw(value if isinstance(value, st.SearchStrategy) else value(x), label=name)
+        for name, value in row.given.items()
+    }
+    call = row.made_of(x, given)
+    twins = None
+    if row.twin is not None:
+        twins = tuple(_Twin(row.twin, key, block) for key, block in x.items())
     try:
         with quiet():
-            modules = [implementation.make(call)] if twins is None else [make() for make in twins]
-            made = [list(module.parameters()) for module in modules]
+            if twins is None:
+                made = [list(implementation.parameters(implementation.make(call)))]
+            else:
+                made = [list(make().parameters()) for make in twins]
             sizes = [p.numel() for of_key in made for p in of_key]
     except Exception:
         return Recipe(row, call, x.keys, twins, None)  # the law will meet it again, and say so

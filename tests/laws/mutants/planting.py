@@ -7,20 +7,19 @@ import dataclasses
 import functools
 import types
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import torch
 from hypothesis import strategies as st
 
 import tmref.nn
 from tmref import Labels, TensorBlock, TensorMap, nn
-from tmref.catalog import Kind, Row
+from tmref.catalog import aggregates
 from tmref.implementations.reference import Reference
 from tmref.implementations.reference import implementation as reference
-from tmref.laws.subject import own_recipes
+from tmref.laws.subject import row_of_module
 from tmref.nn.covariant import CovariantTransform
 from tmref.nn.layer_norm import _LayerNorm
-from tmref.strategies import recipes
+from tmref.strategies import like
 
 MUTANTS = []
 BROKEN_ADAPTERS = []
@@ -40,12 +39,6 @@ class Planted:
     maps: dict = field(default_factory=dict)
     right: Reference = reference
 
-    def recipes(self, row, x, **options):
-        """How the modules of the row are made."""
-        if row in OWN_ROWS:
-            return own_recipes(row, x, self.implementation, None)
-        return recipes(row, x, **options)
-
     def narrowed(self, row):
         """The row with the maps that the defect is to be seen on."""
         return dataclasses.replace(row, maps={**row.maps, **self.maps})
@@ -54,28 +47,82 @@ class Planted:
         return f"{self.law}-{self.implementation.name}-{self.row}"
 
 
-#: Modules of one's own, with what no module of the catalog promises.
+def identity(module, x):
+    return x
+
+
+def without_gradients(module, x):
+    return each(changed, x)
+
+
+def norms(module, x):
+    """The squared norms of the components."""
+    return each(lambda b: changed(b, values=b.values.square().sum(1), components=[]), x)
+
+
+def sums_over_atoms(module, x):
+    """One sample for each system."""
+    return each(summed, x)
+
+
+def summed(block):
+    """The block with the samples of every system added up."""
+    of_system, where = torch.unique(block.samples.column("system"), return_inverse=True)
+    values = block.values.new_zeros((len(of_system), *block.shape[1:]))
+    values = values.index_add(0, where, block.values)
+    return changed(block, values=values, samples=Labels("system", of_system.reshape(-1, 1)))
+
+
+def squared_distance(module, x, other):
+    """How far two maps of the same samples are from each other."""
+    if any(a.samples != b.samples for a, b in zip(x, other, strict=True)):
+        raise ValueError("the maps have other samples")
+    return sum((a.values - b.values).square().sum() for a, b in zip(x, other, strict=True))
+
+
+#: What is right, of modules of one's own, with what no module of the catalog promises.
+_RIGHT = {
+    "keeping": identity,
+    "leaving_out": without_gradients,
+    "of_norms": norms,
+    "of_sums": sums_over_atoms,
+    "of_two": squared_distance,
+}
+
+
+def _own_row(name, *traits, **options):
+    def build(x):
+        return Around(torch.nn.Identity(), _RIGHT[name])
+
+    return row_of_module(build, name=name, traits=["deterministic", "pure", *traits], **options)
+
+
 OWN_ROWS = (
-    Row(
-        "keeping", Kind("build"), frozenset({"keeps_keys", "keeps_properties", "deterministic", "pure"})
-    ),
+    _own_row("keeping", "keeps_keys", "keeps_properties"),
+    _own_row("leaving_out", "leaves_out_gradients"),
+    _own_row("of_norms", "invariant", maps={"spherical": True}),
+    _own_row("of_sums", "keeps_keys", aggregates("atom")),
+    _own_row("of_two", "matches_labels", given={"other": like}),
 )
+_ROWS = {row.name: row for row in OWN_ROWS}
 
 
-class Own(Reference):
-    """The reference, whose one module is of one's own."""
+def _makes(row, name, forward):
+    """The reference, that makes a module of one's own of ``(module, x)``."""
+    base = Reference()
+    base.name = name
+    with_it = dataclasses.replace(row, build=lambda x: Around(torch.nn.Identity(), forward))
+    return with_it.subject(base)
 
-    def __init__(self, name, forward):
-        self.name = name
-        self.nn = SimpleNamespace(build=lambda x: Around(torch.nn.Identity(), forward))
 
-
-def own(law, row):
-    """A defect of what ``(module, x)`` returns, for a module of one's own that is the identity."""
+def own(law, *names):
+    """A defect of what ``(module, x)`` returns, for modules of one's own."""
 
     def register(forward):
-        right = Own("identity", lambda module, x: module(x))
-        MUTANTS.append(Planted(law, row, Own(forward.__name__, forward), right=right))
+        for name in names:
+            row, right = _ROWS[name], _RIGHT[name]
+            wrong = _makes(row, forward.__name__, forward)
+            MUTANTS.append(Planted(law, name, wrong, right=_makes(row, right.__name__, right)))
         return forward
 
     return register
@@ -113,15 +160,15 @@ class Changed(Reference):
 
 
 class Around(torch.nn.Module):
-    """``forward(module, x)`` instead of ``module(x)``."""
+    """``forward(module, x)`` instead of ``module(x)``, with what it is given besides."""
 
     def __init__(self, module, forward):
         super().__init__()
         self.module = module
         self._forward = forward
 
-    def forward(self, x):
-        return self._forward(self.module, x)
+    def forward(self, x, **further):
+        return self._forward(self.module, x, **further)
 
 
 def built(law, *rows, **maps):
@@ -355,7 +402,7 @@ def custom(*laws):
     def register(kind):
         made = Reference()
         made.name = kind.__name__
-        made.nn = SimpleNamespace(**{**vars(tmref.nn), "Module": kind})
+        made.nn = types.SimpleNamespace(**{**vars(tmref.nn), "Module": kind})
         MUTANTS.extend(Planted(law, "any_module", made) for law in laws)
         return kind
 

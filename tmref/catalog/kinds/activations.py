@@ -51,10 +51,12 @@ class Activation(Layer):
 
 
 ROWS: tuple[Row, ...] = (
-    module_row("relu", Activation("ReLU"), "pointwise", "may_overwrite"),
-    module_row("silu", Activation("SiLU"), "pointwise", "may_overwrite"),
-    module_row("silu_in_place", Activation("SiLU", {"in_place": True}), "pointwise", but="pure"),
-    module_row("tanh", Activation("Tanh"), "pointwise"),
+    module_row("relu", Activation("ReLU"), "pointwise", "shared", "may_overwrite"),
+    module_row("silu", Activation("SiLU"), "pointwise", "shared", "may_overwrite"),
+    module_row(
+        "silu_in_place", Activation("SiLU", {"in_place": True}), "pointwise", "shared", but="pure"
+    ),
+    module_row("tanh", Activation("Tanh"), "pointwise", "shared"),
     module_row(
         "invariant_relu", Activation("InvariantReLU"), "pointwise", "may_overwrite", maps=SPHERICAL
     ),

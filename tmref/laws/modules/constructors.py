@@ -13,12 +13,12 @@ from ...compare import Refused
 from ..edits import with_values
 from ..law import law
 from ..outcomes import NotOffered
-from ..premises import TWIN, WRITTEN
+from ..premises import MODULE, TWIN, WRITTEN
 from ..session import ModuleSession
 from ..twin import called_from_cpu, quiet
 
 
-@law("seeded", needs=[TWIN])
+@law("seeded", needs=[MODULE, TWIN])
 def one_seed_gives_the_initial_parameters_of_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """After the same seed, the initial parameters are those that torch.nn.Linear draws for one key
     after the other, and the ones and zeros of torch.nn.LayerNorm. [torch] modules are initialised when

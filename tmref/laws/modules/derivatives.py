@@ -12,7 +12,7 @@ from ...strategies import like
 from ..edits import by_twin, map_values, require_grad, with_values
 from ..law import law
 from ..outcomes import NO_PARAMETERS
-from ..premises import TWIN
+from ..premises import MODULE, TWIN
 from ..session import ModuleSession
 from ..twin import differentiate
 
@@ -83,7 +83,7 @@ def outputs_require_gradients_where_those_of_plain_torch_do(f: ModuleSession, x:
         return flags, [value.requires_grad for value in f.twin(with_values(x, values))]
 
 
-@law(maps={"dtypes": (torch.float64,)}, needs=[TWIN], derived=True, examples=30)
+@law(maps={"dtypes": (torch.float64,)}, needs=[MODULE, TWIN], derived=True, examples=30)
 def steps_of_an_optimizer_are_those_on_plain_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """After steps of SGD, the parameters and the output are those of the torch modules after the same
     steps. [torch] optimizers change the parameters of a module, and the next forward uses them."""

@@ -13,12 +13,43 @@ from ...labels import Labels
 from ...tensor_map import TensorMap
 from ..edits import map_values, require_grad, with_values
 from ..law import data_law, law
-from ..premises import TWIN, WRITTEN, ability, is_written
+from ..outcomes import Nothing
+from ..premises import MODULE, TWIN, WRITTEN, ability, is_written
 from ..session import ModuleSession, Session
 from ..twin import quiet
 
 #: Each row of a gradient is one of the output's: of the same sample of the same block.
 _ROWS = ("keeps_keys", "keeps_samples", "keeps_components", "per_sample")
+
+
+@law(maps={"max_gradients": 1, "min_samples": 1}, examples=50)
+def explicit_gradients_are_not_left_out(f: ModuleSession, x: Any, draw: Any) -> Any:
+    """A map with explicit gradients is refused, or the blocks of the output have some, or it is declared
+    that they haven't. [maths] what has no gradient is taken for what has none to speak of: forces of an
+    energy without them would be 0; a module that leaves them out says that it does."""
+    y = f.attempt(x)
+    if isinstance(y, Refused):
+        return y
+    if not isinstance(y, TensorMap) or not len(y):
+        return Nothing("its output is no map with blocks")
+    found = f.run("has_gradients = [bool(block.gradients_list()) for block in y.blocks()]")
+    return found, [not _leaves_them_out(f)] * len(y)
+
+
+@law("deterministic", "leaves_out_gradients", maps={"max_gradients": 1}, examples=50)
+def what_has_no_gradients_gives_the_same(f: ModuleSession, x: Any, draw: Any) -> Any:
+    """Where explicit gradients are left out, the output is that for the map without them. [maths] what
+    is left out has no part in it."""
+    y = f.attempt(x)
+    return y if isinstance(y, Refused) else (y, f(with_values(x, [block.values for block in x])))
+
+
+#: What says that explicit gradients are left out has none that could be right or wrong.
+_LEFT_OUT = Nothing("it says that it leaves explicit gradients out")
+
+
+def _leaves_them_out(f: ModuleSession) -> bool:
+    return "leaves_out_gradients" in f.recipe.row.traits
 
 
 @law("deterministic", "per_block", *_ROWS, maps={"max_gradients": 2})
@@ -28,6 +59,8 @@ def explicit_gradients_are_refused_or_right_by_the_chain_rule(
     """A map with explicit gradients is refused, or the gradients of the output are the derivatives of
     its values: at every sample, the module's Jacobian (by autograd) times the gradient of the input.
     [maths] the chain rule."""
+    if _leaves_them_out(f):
+        return _LEFT_OUT
     y = f.attempt(x)
     if isinstance(y, Refused):
         return y
@@ -53,10 +86,12 @@ _WRAPPINGS_OF_LAYERS = (
 )
 
 
-@law("per_block", *_ROWS, maps={"max_gradients": 1}, needs=[TWIN], examples=60)
+@law("per_block", *_ROWS, maps={"max_gradients": 1}, needs=[MODULE, TWIN], examples=60)
 def explicit_gradients_are_refused_or_right_in_a_sequential(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Within a Sequential of a module, too, explicit gradients are refused, or become the derivatives of
     the output. [maths] the chain rule."""
+    if _leaves_them_out(f):
+        return _LEFT_OUT
     wrappings = _WRAPPINGS_OF_LAYERS if is_written(f.recipe.row) else _WRAPPINGS
     wrapping = draw(st.sampled_from(wrappings), label="wrapping")
     y = f.attempt_to_run(f"y = {wrapping}(x)", in_keys=f.recipe.in_keys, x=x)
@@ -130,6 +165,8 @@ def gradients_of_gradients_are_refused_or_right(f: ModuleSession, x: Any, draw: 
     """A map with gradients of gradients is refused, or they become Df times each of them, and that only
     where f is linear piece by piece. [maths] the second derivative of f(x) is Df ∂²x + D²f ∂x ∂x; where
     D²f isn't 0, it takes ∂x at rows that need not be there."""
+    if _leaves_them_out(f):
+        return _LEFT_OUT
     twice = TensorMap(x.keys, [_with_gradients_of_gradients(block) for block in x])
     y = f.attempt_to_run("y = module(x)", x=twice)
     if isinstance(y, Refused):

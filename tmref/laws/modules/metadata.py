@@ -13,6 +13,7 @@ from ...strategies import keys, labels
 from ...tensor_map import TensorMap
 from ..edits import LABEL_FREE, Relabelling, accepted, relabelled, with_keys, with_properties
 from ..law import data_law, law
+from ..outcomes import Nothing
 from ..premises import PROPERTIES, WRITTEN
 from ..session import ModuleSession, Session
 
@@ -70,6 +71,8 @@ def gradients_keep_their_labels(f: ModuleSession, x: Any, draw: Any) -> Any:
     y = f.attempt(x)
     if isinstance(y, Refused):
         return y
+    if not any(block.has_any_gradient() for block in y):
+        return Nothing("it leaves out explicit gradients")  # which is another law's
     found = [
         {name: [g.samples, g.components, g.properties] for name, g in _sorted(block)} for block in y
     ]

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
+from ...block import TensorBlock
+from ...labels import Labels
 from ...tensor_map import TensorMap
 from ..edits import kept, with_values
 from ..law import law
 from ..outcomes import NO_PARAMETERS
-from ..premises import TWIN
-from ..session import ModuleSession
+from ..premises import MODULE, TWIN
+from ..session import ModuleSession, copied
 
 
 @law("pure", copied=True)
@@ -36,7 +38,25 @@ def explicit_gradients_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
     return f.input_afterwards(), before
 
 
-@law(copied=True)
+@law("pure", copied=True, examples=50)
+def further_inputs_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
+    """A forward leaves what it is given besides the map as it was: maps, labels and tensors in it.
+    [torch] without in_place, a forward never changes its input."""
+    before = copied(dict(f.further_inputs))
+    f(x)
+    return _data(f.run("given = module.given")), _data(before)
+
+
+def _data(value: Any) -> Any:
+    """The maps, blocks, labels and tensors in a nest of dictionaries, lists and tuples."""
+    if isinstance(value, dict):
+        return {name: _data(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return list(map(_data, value))
+    return value if isinstance(value, (TensorMap, TensorBlock, Labels, torch.Tensor)) else None
+
+
+@law(needs=[MODULE], copied=True)
 def parameters_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A forward leaves the parameters as they were. [torch] a forward never changes parameters."""
     before = {name: p.detach().clone() for name, p in f.parameters().items()}
@@ -54,7 +74,7 @@ _OF_MODULE = (
 )
 
 
-@law("deterministic", copied=True, examples=50)
+@law("deterministic", needs=[MODULE], copied=True, examples=50)
 def the_module_stays(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A forward leaves what the module is made of as it was: its state dict, labels among it, its
     parts, buffers, and what it is set to. [torch] Linear and activations have no state that a forward
@@ -83,6 +103,17 @@ def what_came_before_makes_no_difference(f: ModuleSession, x: Any, draw: Any) ->
     expected = f.run("y = fresh(x)", x=x)
     before = kept(f.run("first = module(x)", x=other))
     return [f(x), f.run("first")], [expected, before]
+
+
+@law("deterministic", copied=True, examples=50)
+def a_call_in_another_dtype_leaves_no_trace(f: ModuleSession, x: Any, draw: Any) -> Any:
+    """After a call on a map of another dtype, whether it was taken or refused, the output is what it was
+    before, to the last digit. [torch] a forward never changes parameters or buffers of a module without
+    state."""
+    other = torch.float64 if x.dtype == torch.float32 else torch.float32
+    before = kept(f(x))
+    f.attempt_to_run("z = module(x)", x=x.to(dtype=other))
+    return f(x), before
 
 
 @law("deterministic", copied=True, examples=50)
@@ -126,9 +157,7 @@ barrier = threading.Barrier(4)
 def call(i):
     barrier.wait()
     return [module([x, other][i % 2]) for _ in range(8)][-1]
-with concurrent.futures.ThreadPoolExecutor(4) as threads:
-    found = list(threads.map(call, range(4)))
-results = found"""
+results = list(concurrent.futures.ThreadPoolExecutor(4).map(call, range(4)))"""
 
 
 @law("deterministic", "pure", examples=20)

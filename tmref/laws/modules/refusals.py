@@ -23,7 +23,7 @@ from ...tensor_map import TensorMap
 from ..edits import with_keys
 from ..law import data_law, law
 from ..outcomes import NO_PARAMETERS, Nothing
-from ..premises import WRITTEN, ability, is_written
+from ..premises import MODULE, WRITTEN, ability, is_written
 from ..session import ModuleSession, Session, classes_in
 
 
@@ -169,7 +169,7 @@ def values_of_another_dtype_than_the_parameters_are_refused(f: ModuleSession, x:
     return _not_called(f, draw(_with(RECIPES, _OF_DTYPES, recipe, x), label="make"), x)
 
 
-@law()
+@law(needs=[MODULE])
 def refusals_survive_wrapping(f: ModuleSession, x: Any, draw: Any) -> Any:
     """What a module refuses is refused by modules that call it. [torch] what a module raises passes
     through the modules around it."""

@@ -16,7 +16,7 @@ from ...tensor_map import TensorMap
 from ..edits import another, with_an_unknown_entry, with_keys
 from ..law import data_law, law
 from ..outcomes import NO_PARAMETERS, NO_STATE, Nothing
-from ..premises import TWIN, WRITTEN, is_written
+from ..premises import MODULE, TWIN, WRITTEN, is_written
 from ..session import ModuleSession, Session
 from ._ways import STATES
 
@@ -77,7 +77,7 @@ def _saves_in_its_own_way(f: ModuleSession) -> bool:
     )
 
 
-@law(copied=True, examples=50)
+@law(needs=[MODULE], copied=True, examples=50)
 def a_state_dict_has_the_parameters_and_buffers(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A state dict has every parameter under its names, and every persistent buffer: the very memory.
     [torch] state_dict: "References to entire state of the module"; "Both parameters and persistent
@@ -105,7 +105,7 @@ named = [*module.named_parameters(remove_duplicate=False)]
 named += [(n, b) for n, b in module.named_buffers(remove_duplicate=False) if n not in left_out]"""
 
 
-@law(copied=True, examples=50)
+@law(needs=[MODULE], copied=True, examples=50)
 def strict_loading_names_the_entry_that_is_missing(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Without one of its entries a state dict is refused where loading is strict, and else the entry is
     named, and only it. [torch] load_state_dict: strict, missing_keys."""
@@ -122,7 +122,7 @@ def strict_loading_names_the_entry_that_is_missing(f: ModuleSession, x: Any, dra
     return f.run("list(module.load_state_dict(state, strict=False))"), [[name], []]
 
 
-@law(copied=True, examples=50)
+@law(needs=[MODULE], copied=True, examples=50)
 def strict_loading_names_the_entry_that_is_unexpected(f: ModuleSession, x: Any, draw: Any) -> Any:
     """With an entry more a state dict is refused where loading is strict, and else the entry is named,
     and only it. [torch] load_state_dict: strict, unexpected_keys."""
@@ -135,7 +135,7 @@ def strict_loading_names_the_entry_that_is_unexpected(f: ModuleSession, x: Any, 
     return f.run("list(module.load_state_dict(state, strict=False))"), [[], [name]]
 
 
-@law("deterministic", examples=50)
+@law("deterministic", needs=[MODULE], examples=50)
 def a_parameter_of_another_shape_is_refused(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A state dict with a parameter of another shape is refused, strict or not, and the module is what
     it was: the other entries are its own. [torch] load_state_dict: a RuntimeError for a size

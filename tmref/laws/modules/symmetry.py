@@ -80,6 +80,24 @@ def rotations_commute(f: ModuleSession, x: Any, draw: Any) -> Any:
     return _both_ways(f, x, Rotation(*rotation))
 
 
+@law("deterministic", "invariant", maps=_SPHERICAL, examples=50)
+def turns_by_right_angles_change_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
+    """The output for a map that was turned by right angles, and inverted or not, is the output. [maths]
+    invariant: f(Rx) = f(x) for every R in O(3)."""
+    quaternion = draw(st.sampled_from(_RIGHT_ANGLES), label="quaternion")
+    inversion = draw(st.booleans(), label="inversion")
+    return f(Rotation(quaternion, inversion)(x)), f(x)
+
+
+@law("deterministic", "invariant", maps=_SPHERICAL, rounded=True)
+def rotations_change_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
+    """The output for a rotated map, inverted or not, is the output, up to rounding. [maths] invariant:
+    f(Rx) = f(x) for every R in O(3)."""
+    any_of_them = rotations(inversions=True)
+    rotation = draw(any_of_them.map(lambda r: (r.quaternion, r.inversion)), label="rotation")
+    return f(Rotation(*rotation)(x)), f(x)
+
+
 def _both_ways(f: ModuleSession, x: TensorMap, rotation: Rotation) -> tuple[TensorMap, TensorMap]:
     y = f(x)
     return f(rotation(x)), rotation(y)

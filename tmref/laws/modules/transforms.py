@@ -9,13 +9,13 @@ import torch
 from ..edits import by_twin
 from ..law import law
 from ..outcomes import NO_PARAMETERS
-from ..premises import TWIN, ability
+from ..premises import MODULE, TWIN, ability
 from ..session import ModuleSession
 
 _SCRIPTED = "scripted = torch.jit.script(module)"
 
 
-@law("keyed", needs=[TWIN], examples=10)
+@law("keyed", needs=[MODULE, TWIN], examples=10)
 def a_functional_call_uses_the_parameters_given(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.func.functional_call with other parameters gives what the torch modules give with these,
     and leaves the module's own as they were. [torch] "replacing the module parameters and buffers
@@ -32,7 +32,7 @@ def a_functional_call_uses_the_parameters_given(f: ModuleSession, x: Any, draw: 
 
 @law(
     *("keeps_keys", "keyed", "pure"),
-    needs=[TWIN, ability("transforms")],
+    needs=[MODULE, TWIN, ability("transforms")],
     tried=True,
     derived=True,
     examples=10,
@@ -71,7 +71,7 @@ def _double(f: ModuleSession) -> None:
 
 @law(
     *("composed", "deterministic", "keeps_keys"),
-    needs=[TWIN, ability("compiles")],
+    needs=[MODULE, TWIN, ability("compiles")],
     tried=True,
     derived=True,
     examples=5,
@@ -93,7 +93,7 @@ def _gradients(parameters: dict[str, torch.Tensor]) -> dict[str, torch.Tensor | 
     return {name: parameter.grad for name, parameter in parameters.items()}
 
 
-@law("composed", "deterministic", needs=[ability("exports")], tried=True, examples=5)
+@law("composed", "deterministic", needs=[MODULE, ability("exports")], tried=True, examples=5)
 def an_exported_program_does_what_the_module_does(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.export gives a program of the same outputs, for other values of the same labels too, before
     and after it was saved. [torch] torch.export: a program that "represents the computation of the
@@ -109,7 +109,7 @@ def an_exported_program_does_what_the_module_does(f: ModuleSession, x: Any, draw
     return found, [expected, expected]
 
 
-@law("keyed", "deterministic", needs=[ability("scripts")], ways=[_SCRIPTED], examples=5)
+@law("keyed", "deterministic", needs=[MODULE, ability("scripts")], ways=[_SCRIPTED], examples=5)
 def a_scripted_module_does_what_the_module_does(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.jit.script gives a module of the same outputs, before and after it was saved. [torch]
     TorchScript keeps the meaning of the Python that it compiles."""

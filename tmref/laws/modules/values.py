@@ -15,7 +15,7 @@ from ...tensor_map import TensorMap
 from ..edits import accepted, by_twin, make_parameters_signs, map_values, with_values
 from ..law import law
 from ..outcomes import NotOffered
-from ..premises import TWIN, WRITTEN
+from ..premises import MODULE, TWIN, WRITTEN
 from ..session import ModuleSession
 
 
@@ -176,7 +176,7 @@ def autocast_casts_as_it_does_in_plain_torch(f: ModuleSession, x: Any, draw: Any
     return y, with_values(y, twins)
 
 
-@law("deterministic", copied=True, examples=10)
+@law("deterministic", needs=[MODULE], copied=True, examples=10)
 def training_and_evaluation_are_the_same_without_state(f: ModuleSession, x: Any, draw: Any) -> Any:
     """eval() and train() change the flag of every part, and no value. [torch] they have an effect on
     certain modules only, as Dropout and BatchNorm."""

@@ -16,6 +16,7 @@ from mutants.planting import (
     modules_of,
     of_nn,
     of_values,
+    own,
 )
 from tmref import Labels, TensorBlock, TensorMap, nn
 from tmref.implementations.reference import Reference
@@ -411,3 +412,24 @@ def modules_not_called_for_gradients():
         return nn.ModuleMap.forward(self, x)
 
     return {"ModuleMap": module_map_class(forward)}
+
+
+@called("explicit_gradients_are_not_left_out", "linear", "tanh", "module_map_linear")
+def gradients_left_out(module, x):
+    return each(changed, module(x))
+
+
+@called("explicit_gradients_are_not_left_out", "linear", "sequential_linear")
+def gradients_left_out_of_the_last_block(module, x):
+    *blocks, last = module(x)
+    return TensorMap(x.keys, [*blocks, changed(last)])
+
+
+@own("explicit_gradients_are_not_left_out", "leaving_out")
+def gradients_that_were_to_be_left_out(module, x):
+    return x
+
+
+@own("what_has_no_gradients_gives_the_same", "leaving_out")
+def counts_the_gradients(module, x):
+    return each(lambda b: changed(b, values=b.values + len(b.gradients_list())), x)

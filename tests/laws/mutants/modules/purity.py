@@ -22,6 +22,8 @@ from mutants.planting import (
     modules_of,
     norm_of,
     of_values,
+    own,
+    squared_distance,
     variance,
 )
 from tmref import Labels, TensorMap
@@ -339,3 +341,19 @@ def the_last_map_is_kept(module, x):
 def the_last_output_is_kept(module, x):
     module.__dict__["last"] = y = module(x)
     return y
+
+
+@own("further_inputs_stay", "of_two")
+def the_other_map_is_centred(module, x, other):
+    for block in other:
+        block.values.sub_(1)
+    return squared_distance(module, x, other)
+
+
+@called("a_call_in_another_dtype_leaves_no_trace", "linear", "module_map_mlp")
+def stays_in_float32_for_good(module, x):
+    module.in_float32 = getattr(module, "in_float32", False) or x.dtype == torch.float32
+    y = module(x)
+    if not module.in_float32:
+        return y
+    return of_values(lambda values: (values / 3).float().to(values.dtype), y)

@@ -298,3 +298,29 @@ def called_with(module, forward):
     inner = module.forward
     module.forward = lambda x: forward(inner, x)
     return module
+
+
+@called("blocks_are_found_by_their_keys", "linear", "tanh", "sequential_mlp")
+def the_i_th_block_times_i(module, x):
+    blocks = [changed(b, values=(i + 1) * b.values) for i, b in enumerate(module(x))]
+    return TensorMap(x.keys, blocks)
+
+
+@called("blocks_are_found_by_their_keys", "relu", "module_map_linear")
+def keys_of_the_input_sorted(module, x):
+    keys = Labels(x.keys.names, torch.tensor(sorted(x.keys.values.tolist()), dtype=torch.int32))
+    return TensorMap(keys, list(module(x)))
+
+
+@called("fewer_blocks_are_refused_or_give_the_same", "tanh", "linear")
+def times_the_number_of_blocks(module, x):
+    return of_values(lambda values: len(x) * values, module(x))
+
+
+@called("blocks_may_change_their_keys", "relu", "tanh")
+def negated_for_the_first_key(module, x):
+    first = min(x.keys.values.tolist())
+    signs = [-1 if key == first else 1 for key in x.keys.values.tolist()]
+    y = module(x)
+    blocks = [changed(b, values=sign * b.values) for sign, b in zip(signs, y, strict=True)]
+    return TensorMap(y.keys, blocks)

@@ -11,6 +11,7 @@ from mutants.planting import (
     modules_of,
     of_nn,
     of_values,
+    own,
 )
 from tmref import Labels, TensorMap, nn
 
@@ -355,3 +356,23 @@ def components_counted_from_0(module, x):
         return changed(block, components=components)
 
     return each(counted, module(x))
+
+
+@own("turns_by_right_angles_change_nothing", "of_norms")
+@own("rotations_change_nothing", "of_norms")
+def norms_of_all_but_the_last_component(module, x):
+    def norm(block):
+        values = block.values[:, :-1] if block.shape[1] > 1 else block.values
+        return changed(block, values=values.square().sum(1), components=[])
+
+    return each(norm, x)
+
+
+@own("turns_by_right_angles_change_nothing", "of_norms")
+@own("rotations_change_nothing", "of_norms")
+def pseudoscalars_keep_their_sign(module, x):
+    def norm(block):
+        values = block.values[:, 0] if block.shape[1] == 1 else block.values.square().sum(1)
+        return changed(block, values=values, components=[])
+
+    return each(norm, x)
