@@ -28,6 +28,17 @@ check: $(READY) ## check all implementations on a tenth of the examples, verdict
 check-all: $(READY) ## check all implementations on all examples, verdicts in build/check-all.jsonl
 	$(RUN) tmref check all -n auto --report build/check-all.jsonl $(ARGS)
 
+OTHERS := build/others
+check-others: $(OTHERS)/.ready ## check modules of metatrain, featomic-torch and metatomic-torch (ARGS=--quick)
+	cd examples/others && for of in metatrain featomic metatomic; do \
+	    $(CURDIR)/$(OTHERS)/bin/tmref check of_$$of:implementation -n auto \
+	        --report $(CURDIR)/build/$$of.jsonl $(ARGS) || exit 1; done
+
+$(OTHERS)/.ready: examples/others/requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(OTHERS)
+	$(OTHERS)/bin/pip install --quiet -r examples/others/requirements.txt -e '.[check]'
+	@touch $@
+
 test: $(READY) ## run the tests, without the slow ones
 	$(RUN) pytest -m "not slow" $(ARGS)
 
@@ -95,4 +106,4 @@ $(READY): pyproject.toml constraints.txt
 	@rm -f $(VENV)/.unfinished
 	@touch $(READY)
 
-.PHONY: help check check-all test test-all lint format bench bench-history bench-rows bench-compare speed tables teeth drawing docs clean
+.PHONY: help check check-all check-others test test-all lint format bench bench-history bench-rows bench-compare speed tables teeth drawing docs clean

@@ -11,8 +11,9 @@ import pytest
 
 import tmref.laws
 
-ALL = pytest.mark.slow
-seeds = pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=ALL) for seed in (1, 2))])
+SEEDS = (0, 1, 2)
+#: Examples that are also run in a hurry.
+QUICK = ("loss", "shared_weight", "sum_over_atoms")
 
 #: For every example a defect that was met in modules of this kind, and the laws that find it.
 DEFECTS = {
@@ -68,10 +69,15 @@ def test_every_example_has_a_defect(examples):
     assert sorted(examples) == sorted(NAMES)
 
 
-@seeds
-@pytest.mark.parametrize("name", NAMES)
-def test_a_module_that_is_right_is_found_to_be_right(name, seed, examples, mts, monkeypatch):
-    options = {"effort": 1 if seed else 0.05, "seed": seed}
+@pytest.mark.parametrize(
+    ("name", "effort", "seed"),
+    [
+        *((name, 0.05, 0) for name in QUICK),
+        *(pytest.param(name, 1, seed, marks=pytest.mark.slow) for name in NAMES for seed in SEEDS),
+    ],
+)
+def test_a_module_that_is_right_is_found_to_be_right(name, effort, seed, examples, mts, monkeypatch):
+    options = {"effort": effort, "seed": seed}
     for check in ("check_module", "check_function"):
         monkeypatch.setattr(tmref.laws, check, functools.partial(getattr(tmref.laws, check), **options))
     tests = runpy.run_path(str(examples[name]))
@@ -98,8 +104,8 @@ for name, test in list(globals().items()):
 """
 
 
-@seeds
 @pytest.mark.slow
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_its_defect_is_found_and_shown_without_tmref(defect, seed, examples, mts, tmp_path):
     right, wrong, laws = DEFECTS[defect]

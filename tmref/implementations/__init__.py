@@ -94,6 +94,8 @@ class Implementation:
     labels_array: ClassVar[str] = "torch.tensor"
     #: The code of :meth:`parameters`, of a name.
     parameters_code: str = "{}.parameters()"
+    #: Whether its labels, blocks, maps and Module are judged, besides the rows.
+    judges_data: bool = True
     #: Options of :func:`tmref.strategies.tensor_maps`, by which the maps of all rows are narrowed.
     inputs: Mapping[str, Any] = MappingProxyType({})
     #: Where all that :meth:`to_theirs` is given goes: modules, labels, values.
@@ -249,7 +251,7 @@ class Implementation:
         """The reason of the first entry that covers the example, and is about the class of the part,
         whatever its options; None where there is none."""
         rows_of: dict[str, set[str]] = {}
-        for row in self.rows:
+        for row in (*ROWS, *self.rows):  # its own may be others
             rows_of.setdefault(row.module, set()).add(row.name)
         for name, rows in rows_of.items():
             cls = getattr(self.nn, name, None)

@@ -220,8 +220,8 @@ class _Builder:
         self._is_slow = False
 
     def __call__(self, x: Any) -> torch.nn.Module:
-        key = self._like(x) if self._is_slow else ""
-        if key in self._made:
+        key = self._like(x) if self._is_slow else None
+        if key is not None and key in self._made:
             return copy.deepcopy(self._made[key])
         started = time.perf_counter()
         module = self._build(x)
@@ -233,14 +233,18 @@ class _Builder:
                 "build(x) gave a module with lazy parameters, which only its first call makes; "
                 "call it in build, as in: def build(x): module = ...; module(x); return module"
             )
-        if self._is_slow:
+        if self._is_slow and (key := self._like(x)) is not None:
             with contextlib.suppress(Exception):  # one that can't be copied is built each time
-                self._made[self._like(x)] = copy.deepcopy(module)
+                self._made[key] = copy.deepcopy(module)
         return module
 
-    def _like(self, x: Any) -> str:
-        """What a module of the map depends on, the seed of its initial parameters included."""
-        tensor = self._implementation.decode(x)
+    def _like(self, x: Any) -> str | None:
+        """What a module of the map depends on, the seed of its initial parameters included; None where
+        that can't be read."""
+        try:
+            tensor = self._implementation.decode(x)
+        except Exception:
+            return None
         labels = [tensor.keys, *(axis for b in tensor for axis in (*b.components, b.properties))]
         of_labels = [(axis.names, axis.values.tolist()) for axis in labels]
         return repr((tensor.dtype, torch.initial_seed(), of_labels))
