@@ -196,7 +196,7 @@ def what_a_map_says_of_itself_stays(f: Session, x: Any, draw: Any) -> Any:
     offered(f, "x.set_info", x=x)
     info, way = draw(_INFO, label="info"), draw(_KEPT, label="way")
     f.run("for key, value in info.items():\n    x.set_info(key, value)", x=x, info=info)
-    if isinstance(f.attempt_to_run(f"y = {way}"), Refused):
+    if isinstance(f.attempt_to_run(f"y = {way}\nkept = y.info()"), Refused):
         return None
     found = f.run(
         "[[{key: z.get_info(key) for key in sorted(z.info())}, z.get_info('no')] for z in [x, y]]"
