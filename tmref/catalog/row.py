@@ -62,6 +62,11 @@ class Row(PrintedAsSource):
         return False
 
     @property
+    def has_further_inputs(self) -> bool:
+        """Whether it is given something besides a map."""
+        return False
+
+    @property
     def follows_labels(self) -> bool:
         """Whether it has further inputs that are made for the labels of the map."""
         return False

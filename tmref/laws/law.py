@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ..catalog import DATA, ROWS, TRAITS, Row, rows_like
-from .premises import MODULE, Inputs, Premise, inputs
+from .premises import Inputs, Premise, inputs
 
 #: How many examples a law is tried on, divided over the rows that share their code.
 EXAMPLES = 100
@@ -66,8 +66,8 @@ class Law:
         return " ".join((self.sides.__doc__ or "").split())
 
     def applies_to(self, row: Row) -> bool:
-        """Whether the row has the traits, or the state, that the law is about."""
-        if row.is_function and MODULE in self.needs:
+        """Whether the row has the traits that the law is about, and is what it needs."""
+        if not all(premise.rows(row) for premise in self.needs):
             return False
         return self.of_data == row.is_data and self.traits <= row.traits
 

@@ -18,7 +18,6 @@ from . import runner
 from .answer import OnFail, answer, checked, law_names, with_expected
 from .chapters import LAWS
 from .law import Law, law
-from .premises import MODULE
 from .runner import NO_MAP
 from .session import ModuleSession
 from .subject import Given, OwnRow, Twins, row_of_function, row_of_module
@@ -328,7 +327,7 @@ class _Subject:
                 laws = [law for law in LAWS if trait in law.traits <= {*declared, *holds, trait}]
                 # what can be compiled or exported says nothing about it
                 laws = [law for law in laws if law.family != "transforms"]
-                laws = [law for law in laws if not (self.row.is_function and MODULE in law.needs)]
+                laws = [law for law in laws if all(need.rows(self.row) for need in law.needs)]
                 for one in laws:
                     if one.name not in found:
                         v = self.verdict_on(one, shrink=False)

@@ -244,12 +244,14 @@ class Premise:
     """What a law needs of the module or of the implementation: ``words`` say it.
 
     ``why_not`` says in words why it doesn't hold, of a row before anything is drawn, or of a recipe.
-    Where it is ``claimed`` by the implementation, that is a promise for all rows of the catalog.
+    Where it is ``claimed`` by the implementation, that is a promise for all rows of the catalog. Where
+    it is what the row is, ``rows`` says of which it holds: on others the law is not tried at all.
     """
 
     words: str
     why_not: Callable[[Implementation, Row, Recipe | None], str | None]
     claimed: bool = False
+    rows: Callable[[Row], bool] = lambda row: True
 
 
 def _without_twin(_: Implementation, row: Row, recipe: Recipe | None) -> str | None:
@@ -268,14 +270,18 @@ def _without_properties(_: Implementation, row: Row, recipe: Recipe | None) -> s
     return None
 
 
+def _of_row(words: str, rows: Callable[[Row], bool]) -> Premise:
+    return Premise(words, lambda _, row, recipe: None, rows=rows)
+
+
 #: A twin in plain torch, which says that every block of the input gives one of the output.
 TWIN = Premise("a twin in plain torch", _without_twin)
 #: A module of the catalog: what it is made of can be changed, and what its documents demand holds.
 WRITTEN = Premise("a module of the catalog", _without_arguments)
 #: A module, which may have state, rather than a function.
-MODULE = Premise(
-    "a module, not a function", lambda _, row, recipe: "it is a function" if row.is_function else None
-)
+MODULE = _of_row("a module, not a function", lambda row: not row.is_function)
+#: Something that it is given besides a map.
+FURTHER_INPUTS = _of_row("further inputs", lambda row: row.has_further_inputs)
 PROPERTIES = Premise("known properties of the output", _without_properties)
 
 

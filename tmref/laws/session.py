@@ -22,8 +22,8 @@ from ..labels import Labels
 from ..strategies import like
 from ..tensor_map import TensorMap
 from .outcomes import NotOffered, NotTaken, Raised
-from .premises import PROPERTIES, TWIN, WRITTEN, Inputs, Premise, is_like, is_written
-from .steps import CALL, MODULES, OF_ONES_OWN, Step
+from .premises import FURTHER_INPUTS, PROPERTIES, TWIN, WRITTEN, Inputs, Premise, is_like, is_written
+from .steps import CALL, MODULES, Step
 from .twin import Twin, called_from_cpu, differentiate, on_cpu, quiet
 
 
@@ -388,9 +388,8 @@ class ModuleSession(Session):
 
     @property
     def further_inputs(self) -> Mapping[str, Any]:
-        """What the module is given besides maps. Raises NotOffered where there is nothing."""
-        if self.recipe.call.name not in OF_ONES_OWN or not self.recipe.call.kwargs:
-            raise NotOffered("it takes nothing but maps")
+        """What the module is given besides the map."""
+        self.require(FURTHER_INPUTS)
         return self.recipe.call.kwargs
 
     def make_with(self, name: str, x: TensorMap, further: Mapping[str, Any]) -> None:

@@ -79,6 +79,10 @@ class OwnRow(Row):
         return self.function is not None
 
     @property
+    def has_further_inputs(self) -> bool:
+        return bool(self.given)
+
+    @property
     def follows_labels(self) -> bool:
         return any(not isinstance(given, st.SearchStrategy) for given in self.given.values())
 

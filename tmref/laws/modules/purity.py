@@ -16,7 +16,7 @@ from ...tensor_map import TensorMap
 from ..edits import kept, with_values
 from ..law import law
 from ..outcomes import NO_PARAMETERS
-from ..premises import MODULE, TWIN
+from ..premises import FURTHER_INPUTS, MODULE, TWIN
 from ..session import ModuleSession, copied
 
 
@@ -38,7 +38,7 @@ def explicit_gradients_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
     return f.input_afterwards(), before
 
 
-@law("pure", copied=True, examples=50)
+@law("pure", needs=[FURTHER_INPUTS], copied=True, examples=50)
 def further_inputs_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A forward leaves what it is given besides the map as it was: maps, labels and tensors in it.
     [torch] without in_place, a forward never changes its input."""

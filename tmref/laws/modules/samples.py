@@ -16,7 +16,7 @@ from ...tensor_map import TensorMap
 from ..edits import in_order, take_samples
 from ..law import law
 from ..outcomes import Nothing
-from ..premises import Premise
+from ..premises import FURTHER_INPUTS, Premise
 from ..session import ModuleSession
 
 
@@ -87,7 +87,7 @@ _MATCHES = ("deterministic", "matches_labels")
 _SEVERAL = {"min_samples": 2, "max_samples": 3}
 
 
-@law(*_MATCHES, maps=_SEVERAL, examples=50)
+@law(*_MATCHES, maps=_SEVERAL, needs=[FURTHER_INPUTS], examples=50)
 def samples_of_all_inputs_may_change_their_order(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where the samples of all inputs stand in another order, the same for all, the output is the same,
     its samples in any order. [doc] samples are what their labels say, wherever they stand."""
@@ -100,7 +100,7 @@ def samples_of_all_inputs_may_change_their_order(f: ModuleSession, x: Any, draw:
     return in_order(f.run("z = other(x)", x=moved)), before
 
 
-@law(*_MATCHES, maps=_SEVERAL, examples=50)
+@law(*_MATCHES, maps=_SEVERAL, needs=[FURTHER_INPUTS], examples=50)
 def samples_of_one_input_are_found_by_their_labels(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where the samples of the further inputs stand in another order than those of the map, it is
     refused, or the output is the same. [doc] samples are what their labels say, wherever they stand."""
@@ -113,7 +113,7 @@ def samples_of_one_input_are_found_by_their_labels(f: ModuleSession, x: Any, dra
     return z if isinstance(z, Refused) else (in_order(z), before)
 
 
-@law(*_MATCHES, maps=_SEVERAL, examples=50)
+@law(*_MATCHES, maps=_SEVERAL, needs=[FURTHER_INPUTS], examples=50)
 def other_samples_in_one_input_are_refused(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where a further input has another sample in the place of one of the map's, it is refused. [doc]
     samples are what their labels say: one that isn't there has no value."""
