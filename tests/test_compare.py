@@ -295,7 +295,7 @@ def test_values_may_be_as_far_apart_as_the_tolerance_says(dtype):
         (torch.tensor([True]), torch.tensor([False])),
         (axis("n", 0), axis("n", 1)),
         (1, 2),
-        ([1.0], [2.0]),
+        ([1], [2]),
     ],
 )
 def test_nothing_else_is_forgiven(left, right):
@@ -318,3 +318,14 @@ def test_infinities_stay_equal_beside_values_that_are_near():
     left = torch.tensor([1.0, INF, -INF, NAN])
     right = torch.tensor([1.0 + 1e-7, INF, -INF, NAN])
     assert compare(left, right, Tolerance(0.0, 1.0)) is None
+
+
+def test_numbers_are_as_exact_as_float32_where_their_arithmetic_rounds():
+    tolerance = Tolerance(0.0, 1.0)
+    assert compare(1.0, 1.0 + 1e-7, tolerance) is None
+    assert compare(1.0, 1.0 + 1e-7) is not None
+    assert compare(1.0, 1.001, tolerance).words == "it is 1.0, expected 1.001"
+    assert compare(float("nan"), float("nan")) is None
+    assert compare(float("nan"), 1.0, tolerance) is not None
+    assert compare(float("inf"), float("inf"), tolerance) is None
+    assert compare(float("inf"), 1.0, tolerance) is not None

@@ -100,6 +100,12 @@ def _differences(path: str, left: Any, right: Any, tolerance: Tolerance | None) 
             return
         for i, (a, b) in enumerate(zip(left, right, strict=True)):
             yield from _differences(f"{path}[{i}]", a, b, tolerance)
+    elif isinstance(left, float):
+        # nobody knows of which precision a number is that is no tensor any more
+        allowed = 0.0 if tolerance is None else tolerance.of(torch.float32)
+        both_nan = left != left and right != right
+        if left != right and not both_nan and not abs(left - right) <= allowed:
+            yield Difference(path, left, right, _at(path, f"is {left!r}, expected {right!r}"))
     elif left != right:
         yield Difference(path, left, right, _at(path, f"is {left!r}, expected {right!r}"))
 

@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+import tmref
 from tmref.bench.counts import operators
 from tmref.bench.work import (
     AGAIN,
@@ -23,6 +24,8 @@ from tmref.bench.work import (
 )
 from tmref.catalog import ROWS
 from tmref.implementations import UnknownImplementation, load
+from tmref.laws import row_of_module
+from tmref.strategies import like
 
 NAMES = ("reference", "batched", "metatensor-learn", "metatensor-torch")
 
@@ -135,3 +138,45 @@ def test_a_grid_has_all_combinations():
     cells = grid(["linear", "tanh"], [1, 2], [3], [FORWARD, INFERENCE])
     assert len(set(cells)) == 8
     assert str(cells[0]) == "linear, forward, 1 blocks × 3 samples"
+
+
+def own_row(**options):
+    """A linear layer of one's own for every block, for the spherical or other maps of these options."""
+
+    def layer(block):
+        return torch.nn.Linear(len(block.properties), 2, bias=False, dtype=block.values.dtype)
+
+    return row_of_module(
+        lambda x: tmref.nn.ModuleMap(x.keys, [layer(block) for block in x]),
+        name="mine",
+        traits=["pure"],
+        **{"twin": lambda key, block: layer(block), **options},
+    )
+
+
+@pytest.mark.parametrize("maps", [{}, {"spherical": True}])
+@pytest.mark.parametrize("mode", [FORWARD, INFERENCE, BACKWARD])
+def test_a_module_of_ones_own_is_timed_beside_its_twin(mode, maps):
+    cell = Cell("mine", 4, 3, mode, features=4, rows=[own_row(maps=maps)])
+    x = made_map(cell)
+    assert [b.components != [] for b in x] == [bool(maps)] * 4
+    work = subjects(cell, ["reference"])
+    assert set(work) == {TORCH, AGAIN, "reference"}
+    if mode != BACKWARD:
+        for expected, found in zip(work[TORCH](), work["reference"](), strict=True):
+            torch.testing.assert_close(found.values, expected)
+    else:
+        work["reference"]()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"twin": None}, "mine has no twin in plain torch: there is nothing to compare it with"),
+        ({"given": {"other": like}}, "mine has further inputs: there is nothing to compare it with"),
+    ],
+)
+def test_a_module_without_a_twin_is_not_timed(options, words):
+    cell = Cell("mine", 1, 1, rows=[own_row(**options)])
+    with pytest.raises(ValueError, match=words):
+        subjects(cell, ["reference"])

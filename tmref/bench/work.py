@@ -74,7 +74,8 @@ def made_map(cell: Cell, device: torch.device | str = "cpu") -> TensorMap:
     blocks for any row, of 1/2, 1 and 3/2 times ``samples`` for one combination of types after the other:
     the types of centers are not equally frequent.
     """
-    by_lambda = cell.found.by_invariance or cell.form == EXPANSION
+    spherical = bool(cell.found.maps.get("spherical"))
+    by_lambda = cell.found.by_invariance or spherical or cell.form == EXPANSION
     keys, blocks = [], []
     properties = Labels.range("n", cell.features)
     for i in range(cell.blocks):
@@ -98,6 +99,8 @@ def _o3_mu(angular: int) -> Labels:
 def made_recipe(cell: Cell, x: TensorMap) -> Recipe:
     """How the module of the cell is made for the map, with parameters drawn by torch's random state."""
     of = cell.found
+    if not of.layers:  # a module of one's own, which says itself what its twin is
+        return of.initial_recipe(x)
     widths = [[cell.features] * (len(of.layers) + 1)] * len(x)
     invariant = [int(key["o3_lambda"]) == 0 for key in x.keys] if of.by_invariance else [True] * len(x)
     parameters = [
@@ -148,7 +151,9 @@ def subjects(
     x = made_map(cell, device)
     made = made_recipe(cell, x)
     assert made.twins is not None
-    plain = [plain_module(twin).to(device) for twin in made.twins]
+    plain = [
+        (plain_module(twin) if isinstance(twin, Call) else twin()).to(device) for twin in made.twins
+    ]
     maps = [x, *(x.copy() for _ in range(copies - 1))]
     values = [[block.values for block in copied] for copied in maps]
 
@@ -165,7 +170,7 @@ def subjects(
             value.grad = torch.zeros_like(value)
     found = {name: _in_mode(cell.mode, loop, values, list, ones) for name in (TORCH, AGAIN)}
     for name in names:
-        implementation = load(name)
+        implementation = cell.found.subject(load(name))
         module, encoded = implementation.build(made).to(device), [*map(implementation.encode, maps)]
         found[name] = _in_mode(cell.mode, module, encoded, _values, ones)
     return found

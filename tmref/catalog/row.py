@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..printing import PrintedAsSource
 from .kind import Kind, Layer
+
+if TYPE_CHECKING:
+    from ..tensor_map import TensorMap
+    from .recipes import Recipe
 
 #: The rows of the catalog, which print by their names: :mod:`rows` lists them.
 NAMED: dict[str, Row] = {}
@@ -30,6 +34,15 @@ class Row(PrintedAsSource):
 
     def __repr__(self) -> str:
         return f"row({self.name!r})" if NAMED.get(self.name) == self else super().__repr__()
+
+    def subject(self, implementation: Any) -> Any:
+        """The implementation that makes its modules."""
+        return implementation
+
+    def initial_recipe(self, x: TensorMap) -> Recipe:
+        """How it is made for a map, with the initial parameters of its twin. Raises ValueError where it
+        has none."""
+        raise ValueError(f"nobody says how {self.name} is made")
 
     @property
     def module(self) -> str:

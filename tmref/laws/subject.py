@@ -120,6 +120,17 @@ class OwnRow(Row):
             made.parameters = lambda module: list(of_module(inside(module)))  # type: ignore[method-assign]
         return made
 
+    def initial_recipe(self, x: TensorMap) -> Recipe:
+        if self.twin is None or self.given:
+            what = "has further inputs" if self.given else "has no twin in plain torch"
+            raise ValueError(f"{self.name} {what}: there is nothing to compare it with")
+        first = [_Twin(self.twin, key, block) for key, block in x.items()]
+        values = [tuple(p.detach().clone() for p in twin().parameters()) for twin in first]
+        twins = (dataclasses.replace(t, parameters=v) for t, v in zip(first, values, strict=True))
+        parameters = tuple(value for of_key in values for value in of_key)
+        call = dataclasses.replace(self.made_of(x, {}), parameters=parameters)
+        return Recipe(self, call, x.keys, tuple(twins), None)
+
     def made_of(self, x: TensorMap, given: Mapping[str, Any]) -> Call:
         """The call that makes it for a map, with these further inputs."""
         if self.function is not None:
