@@ -40,6 +40,6 @@ class Gate(torch.nn.Module):
 def test_gate():
     check_module(
         Gate,
-        traits=["keeps_keys", "keeps_samples", "keeps_components", "shared", "pure", "per_sample"],
+        traits=["keeps_keys", "keeps_samples", "keeps_components", "shared", "per_block", "per_sample"],
         implementation="metatensor-torch",
     )
