@@ -13,7 +13,7 @@ import tmref.laws
 
 SEEDS = (0, 1, 2)
 #: Examples that are also run in a hurry.
-QUICK = ("loss", "shared_weight", "sum_over_atoms")
+QUICK = ("loss",)
 
 #: For every example a defect that was met in modules of this kind, and the laws that find it.
 DEFECTS = {

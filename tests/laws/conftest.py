@@ -9,7 +9,7 @@ import pytest
 from hypothesis import Phase
 
 from tmref.catalog import DATA, ROWS
-from tmref.laws import LAWS, smoke
+from tmref.laws import LAWS, own, smoke
 from tmref.strategies._settings import settings_of_our_own
 
 
@@ -63,3 +63,13 @@ def without_shrinking(monkeypatch):
         return settings_of_our_own(**{**options, "phases": [Phase.generate]})
 
     monkeypatch.setattr(smoke, "settings_of_our_own", settings)
+
+
+@pytest.fixture
+def only(monkeypatch):
+    """What has check_module and check_function try no laws but those of these names."""
+
+    def choose(*names):
+        monkeypatch.setattr(own, "LAWS", [law for law in LAWS if law.name in names])
+
+    return choose

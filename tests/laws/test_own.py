@@ -282,7 +282,9 @@ def test_a_known_failure_of_some_options_excuses_nothing():
     assert {v.law: v.known for v in verdicts if v.verdict == FAIL}["the_input_stays"] is None
 
 
-def test_a_part_that_is_right_excuses_no_wrong_gradients():
+def test_a_part_that_is_right_excuses_no_wrong_gradients(only):
+    only("explicit_gradients_are_refused_or_right_by_the_chain_rule")
+
     class Tripled(torch.nn.Module):
         def __init__(self, x):
             super().__init__()
@@ -558,7 +560,8 @@ def test_what_can_not_be_read_is_no_refusal():
     assert [(v.verdict, v.message.splitlines()[0]) for v in verdicts] == [(ERROR, words)]
 
 
-def test_a_class_under_two_names_is_one(mts):
+def test_a_class_under_two_names_is_one(mts, only):
+    only("keys_are_matched_by_the_names_of_their_dimensions")
     from metatensor.torch.learn.nn import Linear
 
     def build(x):

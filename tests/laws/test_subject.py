@@ -121,6 +121,7 @@ def test_what_it_gives_may_be_a_dictionary_of_anything(wrong):
 
 
 def test_what_is_made_for_the_labels_of_a_map_is_given_with_no_other():
+
     class Weighted(torch.nn.Module):
         def forward(self, x, weights):
             blocks = []
@@ -137,7 +138,7 @@ def test_what_is_made_for_the_labels_of_a_map_is_given_with_no_other():
 
     options = {"traits": [*SCALES[:-1], "label_free"], "given": {"weights": weights}, "effort": 0.1}
     verdicts = {v.law: v for v in check_module(lambda x: Weighted(), **options)}
-    assert {v.verdict for v in verdicts.values()} == {PASS, UNTESTED}
+    assert {v.verdict for v in verdicts.values()} <= {PASS, UNTESTED}
     assert verdicts["blocks_do_not_influence_each_other"].verdict == PASS
     names = verdicts["names_of_samples_components_and_properties_mean_nothing"]
     assert (names.verdict, names.expected) == (UNTESTED, True)
@@ -151,7 +152,9 @@ class Counter:
         self.number = number
 
 
-def test_further_inputs_may_be_objects_of_other_libraries(tmp_path):
+def test_further_inputs_may_be_objects_of_other_libraries(tmp_path, only):
+    only("the_same_input_gives_the_same_output")
+
     class Adds(torch.nn.Module):
         def forward(self, x, counter):
             counter.number += 1
@@ -270,7 +273,7 @@ def test_what_is_slow_to_build_is_built_once_for_equal_maps(seconds, monkeypatch
     keys = st.just(tmref.Labels.range("key", 1))
     options = {"maps": {"keys": keys, "max_properties": 1}, "traits": ["keeps_keys"], "effort": 0.1}
     verdicts = check_module(build, **options)
-    assert {v.verdict for v in verdicts} == {PASS, UNTESTED}
+    assert {v.verdict for v in verdicts} <= {PASS, UNTESTED}
     of_two_dtypes_and_sizes = 8  # and with labels of properties
     assert (len(built) < 40 * of_two_dtypes_and_sizes) == bool(seconds)
 
@@ -378,7 +381,7 @@ def test_maps_come_from_a_strategy(inputs):
     Watched.seen.clear()
     traits = ["keeps_keys", "deterministic", "per_block", "per_sample", "keeps_samples"]
     verdicts = check_module(lambda x: Watched(), inputs=inputs, traits=traits, effort=0.1)
-    assert {v.verdict for v in verdicts} == {PASS, UNTESTED}
+    assert {v.verdict for v in verdicts} <= {PASS, UNTESTED}
     assert {v.law for v in verdicts if v.verdict == PASS} >= {
         "samples_do_not_influence_each_other",
         "keys_survive_in_order",
@@ -402,7 +405,9 @@ def test_laws_narrow_the_options_and_filter_what_is_drawn(monkeypatch):
         assert found.verdict == verdict
 
 
-def test_what_laws_make_of_what_was_drawn_may_be_refused():
+def test_what_laws_make_of_what_was_drawn_may_be_refused(only):
+    only("samples_do_not_influence_each_other", "blocks_and_samples_have_no_order")
+
     class InOrder(Watched):
         def forward(self, x):
             for block in x:
@@ -413,7 +418,7 @@ def test_what_laws_make_of_what_was_drawn_may_be_refused():
 
     traits = ["keeps_keys", "keeps_samples", "per_block", "per_sample"]
     verdicts = check_module(lambda x: InOrder(), inputs=ATOMS, traits=traits, effort=0.3)
-    assert {v.verdict for v in verdicts} == {PASS, UNTESTED}
+    assert {v.verdict for v in verdicts} <= {PASS, UNTESTED}
     (said,) = {v.message for v in verdicts if v.law == "samples_do_not_influence_each_other"}
     assert said == "maps that were not drawn are refused: the module can't be called: ValueError: " + (
         "systems must be in order"
@@ -448,13 +453,15 @@ def test_traits_of_dimensions_need_their_names():
         aggregates(1)
 
 
-def test_a_sum_over_atoms_is_an_aggregate_of_maps_with_atoms():
+def test_a_sum_over_atoms_is_an_aggregate_of_maps_with_atoms(only):
+    only("what_shares_the_rest_is_one_sample", "splitting_by_the_rest_commutes")
+
     def summed(x):
         return tmref.sum_over_samples(x, ["atom"])
 
     traits = ["keeps_keys", aggregates("atom")]
     found = {v.law: v.verdict for v in check_function(summed, traits=traits, effort=0.1)}
-    assert set(found.values()) == {PASS, UNTESTED}
+    assert set(found.values()) <= {PASS, UNTESTED}
     for name in ("what_shares_the_rest_is_one_sample", "splitting_by_the_rest_commutes"):
         assert found[name] == PASS
 
