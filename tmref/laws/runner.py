@@ -177,7 +177,9 @@ def _example(recipe: Recipe | None, x: Any, draw: Draw, session: Session | None)
 
 
 def _unreliable(error: Flaky) -> str:
-    return f"the same example gave different verdicts when it was repeated: {_first_line(error)}"
+    words = f"the same example gave different verdicts when it was repeated: {_first_line(error)}"
+    once = [_first_line(one) for one in getattr(error, "exceptions", ())]
+    return f"{words}; once: {once[0]}" if once else words
 
 
 def _in_words(error: BaseException | None) -> str:
