@@ -77,7 +77,7 @@ def cases(
     ]
     found = [Case(implementation, None, None, None, seed, database)]
     for row in (*(DATA if implementation.judges_data else ()), *rows):
-        makes_it = row.subject(implementation) if isinstance(row, OwnRow) else implementation
+        makes_it = row.subject(implementation)
         for law in LAWS:
             if law.applies_to(row):
                 examples = law.examples_on(row, effort, rows)

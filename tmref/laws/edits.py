@@ -103,16 +103,24 @@ def take_samples(x: TensorMap, rows: Sequence[Sequence[int]]) -> TensorMap:
     return TensorMap(x.keys, blocks)
 
 
+def blocks_at(x: TensorMap, order: Sequence[int]) -> TensorMap:
+    """The blocks of ``x`` in this order, with their keys."""
+    return TensorMap(Labels(x.keys.names, x.keys.values[order]), [x.block(i) for i in order])
+
+
+def by_key(x: TensorMap) -> list[int]:
+    """The positions of the blocks in the order of the integers of their keys."""
+    return sorted(range(len(x)), key=x.keys.values.tolist().__getitem__)
+
+
 def in_order(y: Any) -> Any:
     """What a module returned, with keys and samples in the order of their integers, and without explicit
     gradients, where it is a map."""
     if not isinstance(y, TensorMap):
         return y
-    keys = sorted(y.keys._entries())
-    blocks = [y.block(y.keys._entries().index(key)) for key in keys]
-    rows = [sorted(range(len(b)), key=b.samples.values.tolist().__getitem__) for b in blocks]
-    values = torch.tensor(keys, dtype=torch.int32).reshape(-1, len(y.keys.names))
-    return take_samples(TensorMap(Labels(y.keys.names, values), blocks), rows)
+    y = blocks_at(y, by_key(y))
+    rows = [sorted(range(len(b)), key=b.samples.values.tolist().__getitem__) for b in y]
+    return take_samples(y, rows)
 
 
 def require_grad(x: TensorMap) -> TensorMap:

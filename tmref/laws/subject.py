@@ -52,7 +52,7 @@ class Called(torch.nn.Module):
         super().__init__()
         self.module, self.given = module, given
     def forward(self, x):
-        return {}(x, **self.given)"""
+        return {}, **self.given)"""
 _FUNCTION = """\
 class Function(torch.nn.Module):
     def __init__(self, **given):
@@ -102,9 +102,8 @@ class OwnRow(Row):
                 names[name] = function
                 lines += code_of(function, name, there)
         if self.is_wrapped:
-            called = "self.module" if self.call is None else "call"
+            called = "self.module(x" if self.call is None else "call(self.module, x"
             source = _CALLED.format(called) if self.function is None else _FUNCTION
-            source = source.replace("call(x", "call(self.module, x")
             exec(source, names)
             lines.append(source)
         made = copy.copy(base)

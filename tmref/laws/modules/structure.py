@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,7 +12,16 @@ from ...compare import Refused, compare
 from ...labels import Labels
 from ...strategies import dyadic_numbers, sub_maps
 from ...tensor_map import TensorMap
-from ..edits import map_values, take_samples, with_an_unknown_entry, with_keys, with_values, zeros_like
+from ..edits import (
+    blocks_at,
+    by_key,
+    map_values,
+    take_samples,
+    with_an_unknown_entry,
+    with_keys,
+    with_values,
+    zeros_like,
+)
 from ..law import law
 from ..outcomes import Nothing
 from ..session import ModuleSession
@@ -37,17 +45,12 @@ def blocks_are_found_by_their_keys(f: ModuleSession, x: Any, draw: Any) -> Any:
     y = f(x)
     if not isinstance(y, TensorMap):
         return Nothing("its output is no map")
-    z = f(_at(x, order))
+    z = f(blocks_at(x, order))
     first, second = (sorted(tensor.keys.values.tolist()) for tensor in (y, z))
     if first != second:
         return z.keys, y.keys
-    blocks = [[tensor.block(i) for i in _by_key(tensor)] for tensor in (z, y)]
+    blocks = [[tensor.block(i) for i in by_key(tensor)] for tensor in (z, y)]
     return blocks[0], blocks[1]
-
-
-def _by_key(y: TensorMap) -> list[int]:
-    """The positions of the blocks in the order of the integers of their keys."""
-    return sorted(range(len(y)), key=y.keys.values.tolist().__getitem__)
 
 
 @law("deterministic", "keeps_keys", "shared", maps={"min_blocks": 2, "one_width": True}, examples=50)
@@ -65,15 +68,12 @@ def blocks_may_change_their_keys(f: ModuleSession, x: Any, draw: Any) -> Any:
     if order == sorted(order):
         return None
     y = f(x)
-    z = f(with_keys(_at(x, order), x.keys))
-    pairs = zip(_at(y, order), z, strict=True)  # which properties there are is no matter of this law
+    z = f(with_keys(blocks_at(x, order), x.keys))
+    pairs = zip(
+        blocks_at(y, order), z, strict=True
+    )  # which properties there are is no matter of this law
     blocks = [TensorBlock(b.values, b.samples, b.components, of.properties) for b, of in pairs]
     return z, TensorMap(y.keys, blocks)
-
-
-def _at(x: TensorMap, order: Sequence[int]) -> TensorMap:
-    """The blocks of ``x`` in this order, with their keys."""
-    return TensorMap(Labels(x.keys.names, x.keys.values[order]), [x.block(i) for i in order])
 
 
 @law("deterministic", "keeps_keys", "keeps_samples", "per_sample")
