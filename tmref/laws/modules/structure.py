@@ -69,9 +69,8 @@ def blocks_may_change_their_keys(f: ModuleSession, x: Any, draw: Any) -> Any:
         return None
     y = f(x)
     z = f(with_keys(blocks_at(x, order), x.keys))
-    pairs = zip(
-        blocks_at(y, order), z, strict=True
-    )  # which properties there are is no matter of this law
+    # which properties there are is no matter of this law
+    pairs = zip(blocks_at(y, order), z, strict=True)
     blocks = [TensorBlock(b.values, b.samples, b.components, of.properties) for b, of in pairs]
     return z, TensorMap(y.keys, blocks)
 
