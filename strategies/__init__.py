@@ -33,6 +33,7 @@ from .invalid_modules import invalid_recipes
 from .maps import gradients, like, tensor_blocks, tensor_maps
 from .namespace import make_strategies_namespace
 from .numbers import dyadic_numbers, unit_bound
+from .printing import as_code
 from .recipes import recipes
 from .systems import all_pairs_of, labels_of, systems_and_atoms
 from .values import array_values, dtypes, layouts
@@ -64,6 +65,7 @@ __all__ = [
     "Invalid",
     "all_pairs_of",
     "array_values",
+    "as_code",
     "components",
     "dimension_names",
     "dtypes",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tmref import TensorMap
 from tmref.permutations import Permutation
-from tmref.rotations import Rotation
+from tmref.rotations import O3_NAMES, Rotation
 
 from ._strategy import Draw, strategy
+from .axes import checked_o3_names
 from .numbers import check_size
 
 
@@ -64,22 +65,26 @@ def permutations(
 
 
 @strategy
-def rotations(*, inversions: bool = True) -> Callable[[Draw], Rotation]:
+def rotations(
+    *, inversions: bool = True, o3_names: Sequence[str] = O3_NAMES
+) -> Callable[[Draw], Rotation]:
     """Rotations of space, and where ``inversions`` is True those with an inversion: functions R, so that
-    ``R(x)`` is the rotated map of spherical tensors.
+    ``R(x)`` is the rotated map of spherical tensors, whose dimensions are called ``o3_names``.
 
     What is equivariant commutes with them: ``f(R(x))`` equals ``R(f(x))``, up to rounding. Their
-    quaternions are small integers. Shrinks towards the identity, then half and quarter turns.
+    quaternions are small integers. Shrinks towards the identity, then half and quarter turns. Raises
+    InvalidArgument for names that are no three.
 
     >>> find(rotations(inversions=False), lambda R: R.quaternion != (1, 0, 0, 0))
     Rotation((0, 1, 0, 0))
     """
+    names = checked_o3_names(o3_names)
 
     def draw_rotation(draw: Draw) -> Rotation:
         data = draw.bytes("rotation", 5, exact=True)
         inversion = data.pick((False, True)) and inversions
         w, x, y, z = (data.pick(_TURNS) for _ in range(4))
-        return Rotation((w if x or y or z else 1, x, y, z), inversion=inversion)
+        return Rotation((w if x or y or z else 1, x, y, z), inversion, names)
 
     return draw_rotation
 

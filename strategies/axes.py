@@ -13,6 +13,7 @@ from hypothesis.errors import InvalidArgument
 
 from tmref import Labels
 from tmref.labels import _checked_names
+from tmref.rotations import O3_NAMES
 
 from ._bytes import INT32_MAX, INT32_MIN, LABEL_VALUES, Bytes, sizes
 from ._strategy import Draw, strategy
@@ -206,6 +207,26 @@ SPHERICAL_NAMES = (
 )
 
 
+def checked_o3_names(names: object) -> tuple[str, str, str]:
+    """The names of the dimensions of λ, σ and μ. Raises InvalidArgument where they are none."""
+    if isinstance(names, (list, tuple)) and len(names) == 3 and all(isinstance(n, str) for n in names):
+        of_lambda, of_sigma, of_mu = names
+        if of_lambda != of_sigma and not {of_lambda, of_sigma} & {"center_type", "neighbor_type"}:
+            found = of_lambda, of_sigma, of_mu
+            return O3_NAMES if found == O3_NAMES else found  # the default itself is not printed
+    raise InvalidArgument(
+        f"o3_names={names!r} must be three names, of the dimensions of λ and σ in the keys and of μ in "
+        f"the components, as {O3_NAMES} are"
+    )
+
+
+@functools.cache
+def spherical_names(o3_names: tuple[str, str, str] = O3_NAMES) -> tuple[tuple[str, ...], ...]:
+    """A table of the names of spherical keys."""
+    new = dict(zip(O3_NAMES, o3_names, strict=True))
+    return tuple(tuple(new.get(name, name) for name in names) for names in SPHERICAL_NAMES)
+
+
 _SIGMAS = (1, -1)
 
 
@@ -225,12 +246,16 @@ class KeyRows:
     """
 
     def __init__(
-        self, names: Sequence[str], max_lambda: int | None, sigmas: tuple[int, ...] = _SIGMAS
+        self,
+        names: Sequence[str],
+        max_lambda: int | None,
+        sigmas: tuple[int, ...] = _SIGMAS,
+        of_lambda: str = O3_NAMES[0],
     ) -> None:
         self.names = names
         self.rows: dict[tuple[int, ...], None] = {}
         self._max_lambda, self._sigmas = max_lambda, sigmas
-        self._at = names.index("o3_lambda") if max_lambda is not None else 0
+        self._at = names.index(of_lambda) if max_lambda is not None else 0
 
     def add(self, data: Bytes, needed: bool) -> bool:
         """Add the row that the next bytes say; False where it stands there already."""
@@ -280,11 +305,12 @@ def _draw_keys(
     max_size: int,
     max_lambda: int | None,
     sigmas: tuple[int, ...] = _SIGMAS,
+    of_lambda: str = O3_NAMES[0],
 ) -> Callable[[Draw], Labels]:
     number, of_names = st.sampled_from(sizes(min_size, max_size)), st.sampled_from(table)
 
     def draw_keys(draw: Draw) -> Labels:
-        found, size = KeyRows(draw(of_names), max_lambda, sigmas), draw(number)
+        found, size = KeyRows(draw(of_names), max_lambda, sigmas, of_lambda), draw(number)
         for i in range(size):
             found.add(draw.part(_key_bytes), len(found.rows) + size - i <= min_size)
         return found.labels()
@@ -299,12 +325,14 @@ def spherical_keys(
     max_size: int = 4,
     max_lambda: int = MAX_LAMBDA,
     sigmas: Sequence[int] = _SIGMAS,
+    o3_names: Sequence[str] = O3_NAMES,
 ) -> Callable[[Draw], Labels]:
     """Keys of a map of spherical tensors: ``o3_lambda`` from 0 to ``max_lambda``, ``o3_sigma`` out of
-    ``sigmas``, 1 or -1, and up to two further dimensions.
+    ``sigmas``, 1 or -1, and up to two further dimensions. The first two of the ``o3_names`` are what
+    these two are called.
 
     Shrinks towards few keys, and invariant ones. Raises InvalidArgument for sizes that contradict each
-    other, or more keys than there are pairs of ``o3_lambda`` and ``o3_sigma``.
+    other, more keys than there are pairs of ``o3_lambda`` and ``o3_sigma``, and names that are no three.
 
     >>> find(spherical_keys(), lambda x: any(key["o3_lambda"] == 2 for key in x))
     Labels(["o3_lambda", "o3_sigma"], torch.tensor([[2, 1]]))
@@ -313,7 +341,9 @@ def spherical_keys(
         raise InvalidArgument(f"sigmas={sigmas!r} must be some of 1 and -1")
     of_sigmas = tuple(dict.fromkeys(sigmas))
     check_spherical(min_size, max_size, max_lambda, "min_size", "max_size", len(of_sigmas))
-    return _draw_keys(SPHERICAL_NAMES, min_size, max_size, max_lambda, of_sigmas)
+    names = checked_o3_names(o3_names)
+    table = spherical_names(names)
+    return _draw_keys(table, min_size, max_size, max_lambda, of_sigmas, names[0])
 
 
 def check_spherical(
@@ -399,21 +429,25 @@ def components(*, max_components: int = 2, max_size: int = 3) -> Callable[[Draw]
 
 
 @functools.cache
-def spherical_component(o3_lambda: int) -> Labels:
-    """The component ``o3_mu``, from -``o3_lambda`` to ``o3_lambda``."""
-    return Labels("o3_mu", torch.arange(-o3_lambda, o3_lambda + 1).reshape(-1, 1))
+def spherical_component(o3_lambda: int, of_mu: str = O3_NAMES[2]) -> Labels:
+    """The component ``o3_mu``, or what it is called, from -``o3_lambda`` to ``o3_lambda``."""
+    return Labels(of_mu, torch.arange(-o3_lambda, o3_lambda + 1).reshape(-1, 1))
 
 
 @strategy
-def spherical_components(*, max_lambda: int = MAX_LAMBDA) -> Callable[[Draw], list[Labels]]:
-    """Components of a block of a spherical tensor: the one axis ``o3_mu`` from -λ to λ, for λ from 0 to
-    ``max_lambda``.
+def spherical_components(
+    *, max_lambda: int = MAX_LAMBDA, o3_names: Sequence[str] = O3_NAMES
+) -> Callable[[Draw], list[Labels]]:
+    """Components of a block of a spherical tensor: the one axis ``o3_mu``, or what the last of the
+    ``o3_names`` says, from -λ to λ, for λ from 0 to ``max_lambda``.
 
-    Shrinks towards λ = 0. Raises InvalidArgument for a ``max_lambda`` that is no int, or negative.
+    Shrinks towards λ = 0. Raises InvalidArgument for a ``max_lambda`` that is no int, or negative, and
+    names that are no three.
 
     >>> find(spherical_components(), lambda axes: len(axes[0]) > 1)
     [Labels("o3_mu", torch.tensor([[-1], [0], [1]]))]
     """
     check_size("max_lambda", max_lambda)
+    of_mu = checked_o3_names(o3_names)[-1]
     lambdas = st.integers(0, max_lambda)
-    return lambda draw: [spherical_component(draw(lambdas))]
+    return lambda draw: [spherical_component(draw(lambdas), of_mu)]

@@ -13,6 +13,7 @@ from hypothesis.errors import InvalidArgument
 
 from tmref import Labels, TensorBlock, TensorMap
 from tmref.labels import _checked_names
+from tmref.rotations import O3_NAMES
 
 from . import axes
 from ._bytes import Bytes, sizes
@@ -158,6 +159,7 @@ class _Blocks:
     #: What samples, components and properties are drawn from, where it was said, or are for all blocks.
     drawn_from: Mapping[str, Any] = field(default_factory=dict)
     of_all: dict[str, Any] = field(default_factory=dict)
+    of_mu: str = O3_NAMES[2]
     names_of: dict[str, list[str]] = field(default_factory=dict)
 
     def draw(
@@ -182,7 +184,7 @@ class _Blocks:
             labels = list(self.labels)
         labels = self._as_said(draw, labels)
         if o3_lambda is not None:
-            labels.insert(1, axes.spherical_component(o3_lambda))
+            labels.insert(1, axes.spherical_component(o3_lambda, self.of_mu))
         block = _draw_block(draw, labels, self.kind, self.values, hollow=hollow)
         for gradient in self.gradients:
             drawn = draw.part(gradient.draw, block, self.values)
@@ -333,6 +335,7 @@ def tensor_maps(
     gradient_components: st.SearchStrategy[list[Labels]] | None = None,
     spherical: bool = False,
     max_lambda: int = axes.MAX_LAMBDA,
+    o3_names: Sequence[str] = O3_NAMES,
     one_width: bool = False,
     **values: Unpack[ValueOptions],
 ) -> Callable[[Draw], TensorMap]:
@@ -347,7 +350,8 @@ def tensor_maps(
     ``same_samples``, all blocks have the samples of the first.
 
     Where ``spherical``, keys are those of :func:`spherical_keys` up to ``max_lambda``, and every block
-    has the one component ``o3_mu`` of 2 ``o3_lambda`` + 1 entries. Where ``one_width``, all blocks have
+    has the one component ``o3_mu`` of 2 ``o3_lambda`` + 1 entries; ``o3_names`` are what these three
+    dimensions are called. Where ``one_width``, all blocks have
     equally many properties. Where ``max_gradients`` isn't 0, every map that has blocks has gradients
     with respect to that many of the ``gradient_names`` or fewer, as :func:`gradients` gives, under
     names out of ``gradient_samples``, with the drawn ``gradient_components`` besides the block's.
@@ -371,6 +375,7 @@ def tensor_maps(
     check_sizes("min_properties", min_properties, "max_properties", max_properties)
     check_size("max_gradients", max_gradients, 0, len(gradient_names))
     check_size("max_lambda", max_lambda)
+    of_lambda, _, of_mu = of_o3 = axes.checked_o3_names(o3_names)
     for names in gradient_samples:
         if not names or names[0] != "sample":
             raise InvalidArgument(f"gradient_samples={gradient_samples!r} must all begin with sample")
@@ -412,15 +417,15 @@ def tensor_maps(
     how = Values.checked(values, max_properties)
     tables = sizes(min_samples, max_samples), sizes(min_properties, max_properties)
     number = st.sampled_from(sizes(min_blocks, max_blocks))
-    of_keys = axes.SPHERICAL_NAMES if spherical else axes.KEYS
+    of_keys = axes.spherical_names(of_o3) if spherical else axes.KEYS
     of_components = ((),) if spherical else axes.component_names(2)
 
     def draw_map(draw: Draw) -> TensorMap:
-        drawn = None if keys is None else _checked_keys(draw(keys), spherical)
+        drawn = None if keys is None else _checked_keys(draw(keys), of_lambda if spherical else None)
         count = draw(number) if drawn is None else len(drawn)
         data = draw.bytes("map", 6 + 2 + _MOST_COMPONENTS, exact=True)
         dtype, device = how.kind(draw, data)
-        found = axes.KeyRows(data.pick(of_keys), max_lambda if spherical else None)
+        found = axes.KeyRows(data.pick(of_keys), max_lambda if spherical else None, of_lambda=of_lambda)
         if not count:
             return TensorMap((found.labels() if drawn is None else drawn).to(device), [])
         tables_of_names = axes.SAMPLES, of_components, axes.PROPERTIES
@@ -442,13 +447,14 @@ def tensor_maps(
             counts=counts,
             drawn_from=drawn_from,
             of_all=dict(of_all),
+            of_mu=of_mu,
         )
         if alike == "labels":
             common.labels = common.draw_labels(draw, counts)
         blocks: list[TensorBlock] = []
         for i in range(count):
             needed = len(blocks) + count - i <= min_blocks
-            o3_lambda = drawn[i]["o3_lambda"] if drawn is not None and spherical else None
+            o3_lambda = drawn[i][of_lambda] if drawn is not None and spherical else None
             of_key = found if drawn is None else None
             block = draw.part(common.draw, needed, of_key, o3_lambda)
             if block is not None:
@@ -464,11 +470,11 @@ def _of_sizes(low: int, high: int) -> Callable[[Any], bool]:
     return lambda labels: not isinstance(labels, Labels) or low <= len(labels) <= high
 
 
-def _checked_keys(keys: object, spherical: bool) -> Labels:
+def _checked_keys(keys: object, of_lambda: str | None) -> Labels:
     if not isinstance(keys, Labels):
         raise InvalidArgument(f"keys must give tmref's Labels, got a {type(keys).__name__}: {keys!r}")
-    if spherical and "o3_lambda" not in keys.names:
-        raise InvalidArgument(f"keys gave {keys!r}; where spherical=True they need o3_lambda")
+    if of_lambda is not None and of_lambda not in keys.names:
+        raise InvalidArgument(f"keys gave {keys!r}; where spherical=True they need {of_lambda}")
     return keys
 
 

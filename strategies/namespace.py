@@ -14,6 +14,7 @@ from tmref import Labels, Permutation, Rotation, TensorBlock, TensorMap
 from tmref.block import block_source
 from tmref.implementations import Implementation, load
 from tmref.labels import labels_source
+from tmref.printing import source_of
 from tmref.tensor_map import map_source
 
 from ._strategy import call_source
@@ -33,7 +34,7 @@ from .invalid import Invalid, invalid_blocks, invalid_labels, invalid_maps
 from .invalid_modules import invalid_recipes
 from .maps import gradients, like, tensor_blocks, tensor_maps
 from .numbers import dyadic_numbers, unit_bound
-from .printing import printed_as
+from .printing import as_code, printed_as
 from .recipes import recipes
 from .systems import all_pairs_of, labels_of, systems_and_atoms
 from .values import array_values, dtypes, layouts
@@ -97,6 +98,7 @@ def make_strategies_namespace(implementation: Implementation | str) -> Any:
         implementation = load(implementation)
     bound = {make.__name__: _bound(make, implementation) for make in _BOUND}
     bound.update((thing.__name__, thing) for thing in _AS_THEY_ARE)
+    bound[as_code.__name__] = functools.wraps(as_code)(functools.partial(_as_code, implementation))
     imports = (*implementation.imports, "from tmref import Permutation, Rotation, with_gradients")
     return Namespace(implementation.name, imports=imports, **bound)
 
@@ -156,6 +158,11 @@ class _Converted(st.SearchStrategy[Any]):
         return self._call()
 
 
+def _as_code(implementation: Implementation, thing: Any) -> Any:
+    """Theirs, which prints as the code that makes it."""
+    return printed_as(thing, lambda: _code_of(implementation.to_ours(thing), implementation))
+
+
 def _to_ours(thing: Any, implementation: Implementation) -> Any:
     """Our map or block for one of theirs."""
     if isinstance(thing, (TensorMap, TensorBlock)):
@@ -180,18 +187,28 @@ def _labels_of(option: Any, implementation: Implementation) -> Any:
 
 def _to_theirs(thing: Any, implementation: Implementation) -> Any:
     """Theirs for what was drawn, which prints as the code that makes it."""
-    array = implementation.labels_array
-    if isinstance(thing, Labels):
-        return printed_as(implementation.labels(thing), lambda: labels_source(thing, array))
-    if isinstance(thing, TensorBlock):
-        return printed_as(implementation.encode_block(thing), lambda: block_source(thing, array))
-    if isinstance(thing, TensorMap):
-        return printed_as(implementation.encode(thing), lambda: map_source(thing, array))
+    for kind, encode in (
+        (Labels, implementation.labels),
+        (TensorBlock, implementation.encode_block),
+        (TensorMap, implementation.encode),
+    ):
+        if isinstance(thing, kind):
+            return printed_as(encode(thing), lambda: _code_of(thing, implementation))
     if isinstance(thing, list) and all(isinstance(item, Labels) for item in thing):
         return [_to_theirs(item, implementation) for item in thing]
     if isinstance(thing, (Permutation, Rotation)):
         return Action(thing, implementation)
     return thing
+
+
+def _code_of(thing: Any, implementation: Implementation) -> str:
+    """The code that makes what is ours, as theirs."""
+    array = implementation.labels_array
+    if isinstance(thing, Labels):
+        return labels_source(thing, array)
+    if isinstance(thing, TensorBlock):
+        return block_source(thing, array)
+    return map_source(thing, array) if isinstance(thing, TensorMap) else source_of(thing)
 
 
 @dataclass(frozen=True, repr=False)

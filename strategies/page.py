@@ -35,7 +35,7 @@ SECTIONS = {
     "What must be refused": (
         *("invalid_labels", "invalid_blocks", "invalid_maps", "invalid_recipes", "Invalid"),
     ),
-    "Any implementation": ("make_strategies_namespace",),
+    "Any implementation": ("make_strategies_namespace", "as_code"),
 }
 
 

@@ -23,3 +23,20 @@ def printed_as(thing: T, code: Callable[[], str]) -> T:
 def printed_as_source(thing: T) -> T:
     """The ``thing``, for which Hypothesis prints its source: of tensors, which know of no such repr."""
     return printed_as(thing, lambda: source_of(thing))
+
+
+def as_code(thing: T) -> T:
+    """The ``thing`` itself, which Hypothesis prints as the code that makes it where it shows an example:
+    a map, block, labels or a tensor that a strategy of one's own composes of what it draws.
+
+    Anything else is printed as ever. Raises InvalidArgument outside of a test.
+
+    >>> @st.composite
+    ... def twice(draw):
+    ...     values = draw(array_values(bound=8))
+    ...     return as_code(torch.cat([values, values]))
+    >>> find(twice(), lambda values: bool((values == 1).any()))
+    tensor([[1.],
+            [1.]])
+    """
+    return printed_as_source(thing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from math import frexp, inf, nan, prod
+from math import frexp, inf, log2, nan, prod
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
@@ -71,7 +71,7 @@ class ValueOptions(TypedDict, total=False):
 
     dtypes: st.SearchStrategy[torch.dtype]
     bound: int | None
-    wide: bool
+    wide: bool | tuple[float, float]
     allow_nan: bool
     allow_infinity: bool
     allow_subnormal: bool
@@ -94,14 +94,16 @@ def array_values(
     :func:`unit_bound`. Other options:
 
     - ``dtypes``: a strategy of dtypes, by default :func:`dtypes`
-    - ``wide``: numbers of all magnitudes that the dtype has, the largest and smallest among them
+    - ``wide``: numbers of all magnitudes that the dtype has, the largest and smallest among them, or of
+      0 and those between two, as in ``wide=(1e-3, 1e6)``
     - ``allow_nan``, ``allow_infinity``, ``allow_subnormal``: some of the numbers are that
     - ``layouts``: a strategy of names as :func:`layouts` gives, by default all are contiguous
     - ``requires_grad``: a strategy of bools, by default False; integers never do
     - ``devices``: a strategy of devices, by default the CPU
 
     Shrinks towards zeros, then ones. Raises InvalidArgument for a bound that is no int from 1 to 127,
-    for one beside ``wide``, for a flag that is no bool and anything else that is no strategy;
+    for one beside ``wide``, for a flag that is no bool, magnitudes that are no two positive numbers, the
+    smaller one first, and anything else that is no strategy;
     TypeError for an option that doesn't exist.
 
     >>> find(array_values(bound=64), lambda values: bool((values > 3).any()))
@@ -131,7 +133,7 @@ class Values:
 
     dtypes: st.SearchStrategy[torch.dtype] | None
     bound: int
-    wide: bool = False
+    wide: bool | tuple[float, float] = False
     allow_nan: bool = False
     allow_infinity: bool = False
     allow_subnormal: bool = False
@@ -154,11 +156,13 @@ class Values:
         flags: dict[str, Any] = {
             name: given.get(name, False) for name in known if name.startswith(("wide", "allow"))
         }
-        _check_flags(**flags)
+        if not isinstance(flags["wide"], bool):
+            flags["wide"] = _magnitudes_between(flags["wide"])
+        _check_flags(**{n: bool(flag) if n == "wide" else flag for n, flag in flags.items()})
         bound = given.get("bound")
         if flags["wide"] and bound is not None:
             raise InvalidArgument(
-                f"bound={bound} is of multiples of 1/8; wide=True has none: give one only"
+                f"bound={bound} is of multiples of 1/8; wide numbers have magnitudes: give one only"
             )
         return cls(bound=checked_bound(bound, features), **flags, **strategies)
 
@@ -216,10 +220,25 @@ class Values:
             eps = torch.finfo(_real(dtype)).eps
             fraction = 1 + eps * np.floor((rest[0] + rest[1] / 256) / 256 / eps)
             np.multiply(numbers, fraction, out=numbers, where=scaled[data[:count]])
+            if isinstance(self.wide, tuple):
+                most = min(self.wide[1], torch.finfo(_real(dtype)).max)
+                clipped = np.clip(numbers, -most, most)
+                numbers = np.where(np.isinf(numbers), numbers, clipped)
         values = torch.from_numpy(numbers)
         if dtype.is_complex:
             values = torch.view_as_complex(values.to(_real(dtype)).reshape(-1, 2))
         return values.to(dtype).reshape(tuple(shape))
+
+
+def _magnitudes_between(wide: object) -> tuple[float, float]:
+    """The smallest and the largest magnitude of wide numbers that are not 0."""
+    if isinstance(wide, (tuple, list)) and len(wide) == 2:
+        low, high = wide
+        if all(isinstance(end, (int, float)) for end in wide) and 0 < low <= high < inf:
+            return float(low), float(high)
+    raise InvalidArgument(
+        f"wide={wide!r} must be True, False, or two magnitudes, the smaller one first: (1e-3, 1e6)"
+    )
 
 
 def _check_flags(**flags: object) -> None:
@@ -236,7 +255,7 @@ def _real(dtype: torch.dtype) -> torch.dtype:
 def _table(
     dtype: torch.dtype,
     bound: int,
-    wide: bool,
+    wide: bool | tuple[float, float],
     allow_nan: bool,
     allow_infinity: bool,
     allow_subnormal: bool,
@@ -256,9 +275,11 @@ def _table(
                 -info.smallest_normal / 2,
                 info.smallest_normal * info.eps,
             ]
-        if wide:
+        if wide is True:
             special += [info.max, info.min, info.smallest_normal, 1 + info.eps]
-    elif wide and dtype != torch.bool:
+        elif wide:
+            special += [wide[1], -wide[1], wide[0], -wide[0]]
+    elif wide is True and dtype != torch.bool:
         special += [torch.iinfo(dtype).max, torch.iinfo(dtype).min]
     ordinary = 224 if special else 256
     if dtype.is_floating_point and not wide:
@@ -269,21 +290,30 @@ def _table(
         slots = [magnitudes[i * len(magnitudes) * 2 // ordinary] for i in range(ordinary // 2)]
         picked = [sign * magnitude for magnitude in slots for sign in signs]
     picked += [special[i * len(special) // 32] for i in range(256 - ordinary)]
-    scaled = [wide and byte < ordinary and value != 0 for byte, value in enumerate(picked)]
+    scaled = [bool(wide) and byte < ordinary and value != 0 for byte, value in enumerate(picked)]
     return np.array(picked, np.float64 if dtype.is_floating_point else np.int64), np.array(scaled)
 
 
-def _magnitudes(dtype: torch.dtype, bound: int, wide: bool) -> list[float]:
-    """From 0 up: whole numbers up to bound/8, or powers of two, those of floats to both ends."""
+def _magnitudes(dtype: torch.dtype, bound: int, wide: bool | tuple[float, float]) -> list[float]:
+    """From 0 up: whole numbers up to bound/8, or powers of two, those of floats to both ends, or to
+    those that are given."""
     if not wide or dtype == torch.bool:
         return list(range(2 if dtype == torch.bool else max(1, bound // UNITS) + 1))
     if not dtype.is_floating_point:
         powers_of_two = [2**power for power in range(torch.iinfo(dtype).bits - 1)]
-        return sorted({number - less for number in powers_of_two for less in (0, 1)})
+        numbers = sorted({number - less for number in powers_of_two for less in (0, 1)})
+        if isinstance(wide, bool):
+            return list(numbers)
+        return [0, *(number for number in numbers if wide[0] <= number <= wide[1])]
     info = torch.finfo(dtype)
-    ends = [frexp(end)[1] - 1 for end in (info.max, info.smallest_normal)]
-    powers = sorted({round(end * i / 24) for end in ends for i in range(25)}, key=abs)
-    return [0.0, *(2.0**power for power in powers)]
+    if isinstance(wide, bool):
+        ends = [frexp(end)[1] - 1 for end in (info.max, info.smallest_normal)]
+        powers = sorted({round(end * i / 24) for end in ends for i in range(25)}, key=abs)
+        return [0.0, *(2.0**power for power in powers)]
+    low, high = max(wide[0], info.smallest_normal), min(wide[1], info.max)
+    steps = (low * (high / low) ** (i / 47) for i in range(48))
+    # from those near 1 to both ends
+    return [0.0, *sorted(dict.fromkeys(steps), key=lambda number: abs(log2(number)))]
 
 
 def laid_out(values: torch.Tensor, layout: str) -> torch.Tensor:

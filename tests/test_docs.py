@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from hypothesis import strategies as st
 
 import tmref
 from tmref.__main__ import main
@@ -239,6 +241,34 @@ def test_the_example_of_a_strategy_is_a_test_that_passes(tmp_path):
     (tmp_path / "test_maps.py").write_text(examples_of("docs/strategies.md")[1])
     found = python("-m", "pytest", "-q", "-W", "ignore", "test_maps.py", cwd=tmp_path)
     assert found.returncode == 0, found.stdout
+
+
+def test_the_options_that_bound_name_and_narrow_are_options():
+    table = (
+        text_of("docs/strategies.md")
+        .partition("## Bound, name, narrow")[2]
+        .partition("\nSuch options")[0]
+    )
+    options = [code for code in re.findall(r"`([^`]+)`", table.partition("|---")[2]) if "=" in code]
+    options = [code for code in options if "..." not in code and not code.startswith("spherical_keys")]
+    assert len(options) > 10
+    names = {**vars(tmref.strategies), "torch": torch, "st": st, "Labels": tmref.Labels}
+    for option in options:
+        eval(f"tensor_maps({option})", names).validate()
+
+
+def test_the_example_of_a_composed_map_prints_as_code(tmp_path):
+    example = next(e for e in examples_of("docs/strategies.md") if "as_code" in e)
+    test = """
+from hypothesis import given
+@given(blocks_of_one_shape())
+def test_it(x):
+    assert len(x) < 2
+"""
+    (tmp_path / "test_maps.py").write_text(example + test)
+    found = python("-m", "pytest", "-q", "-W", "ignore", "test_maps.py", cwd=tmp_path)
+    assert found.returncode == 1
+    assert 'x=TensorMap(Labels.range("key", 2), [TensorBlock(' in found.stdout
 
 
 def test_the_example_of_torch_s_tools_runs(tmp_path):

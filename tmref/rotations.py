@@ -16,6 +16,9 @@ from .tensor_map import TensorMap
 
 Quaternion = tuple[float, float, float, float]
 
+#: How the dimensions of spherical tensors are called: λ and σ among the keys, μ among the components.
+O3_NAMES = ("o3_lambda", "o3_sigma", "o3_mu")
+
 
 @dataclass(frozen=True, repr=False)
 class Rotation(PrintedAsSource):
@@ -29,6 +32,8 @@ class Rotation(PrintedAsSource):
 
     D^λ is defined by Y_λ(R r) = D^λ(R) Y_λ(r), where Y_λ are the real spherical harmonics in the order
     μ = -λ, ..., λ without the Condon-Shortley phase; those of λ = 1 are (y, z, x).
+
+    ``names`` are those of the dimensions of λ, σ and μ, by default :data:`O3_NAMES`.
 
     Raises ValueError for a quaternion that isn't four finite numbers, one at least other than 0.
 
@@ -45,6 +50,7 @@ class Rotation(PrintedAsSource):
 
     quaternion: Quaternion = (1, 0, 0, 0)
     inversion: bool = False
+    names: tuple[str, str, str] = O3_NAMES
 
     def __post_init__(self) -> None:
         q: object = self.quaternion
@@ -116,33 +122,36 @@ class Rotation(PrintedAsSource):
         Source: that of :class:`Rotation`.
         """
         names = tensor.keys.names
-        if "o3_lambda" not in names:
+        of_lambda, of_sigma, _ = self.names
+        if of_lambda not in names:
             raise ValueError(
-                f"the keys of a spherical TensorMap must have the dimension 'o3_lambda', got {names}; "
+                f"the keys of a spherical TensorMap must have the dimension {of_lambda!r}, got {names}; "
                 "add it, with 0 where a block is invariant"
             )
         blocks = []
         for key, block in tensor.items():
-            matrix = self.wigner(key["o3_lambda"])
+            matrix = self.wigner(key[of_lambda])
             if self.inversion:
-                matrix *= (key["o3_sigma"] if "o3_sigma" in names else 1) * (-1) ** key["o3_lambda"]
-            blocks.append(_transformed(block, matrix, key))
+                matrix *= (key[of_sigma] if of_sigma in names else 1) * (-1) ** key[of_lambda]
+            blocks.append(_transformed(block, matrix, key, self.names))
         rotated = TensorMap(tensor.keys, blocks)
         rotated._info = tensor._info
         return rotated
 
 
-def _transformed(block: TensorBlock, matrix: torch.Tensor, key: LabelsEntry) -> TensorBlock:
-    """The block with its axis ``o3_mu`` multiplied by the matrix, that of its gradients, too."""
-    o3_lambda, components = key["o3_lambda"], block.components
+def _transformed(
+    block: TensorBlock, matrix: torch.Tensor, key: LabelsEntry, names: tuple[str, str, str]
+) -> TensorBlock:
+    """The block with its axis μ multiplied by the matrix, that of its gradients, too."""
+    o3_lambda, components = len(matrix) // 2, block.components
     mu = torch.arange(-o3_lambda, o3_lambda + 1, dtype=torch.int32, device="cpu").reshape(-1, 1)
-    expected = Labels("o3_mu", mu)
+    expected = Labels(names[2], mu)
     if expected not in components:
         got = [f"{c.names[0]} of {c.column(c.names[0]).tolist()}" for c in components]
         raise ValueError(
-            f"the block {key.print()} must have a component o3_mu of {mu.flatten().tolist()}, "
-            f"got {' and '.join(got) or 'no components'}; label its 2 o3_lambda + 1 entries from "
-            "-o3_lambda to o3_lambda"
+            f"the block {key.print()} must have a component {names[2]} of {mu.flatten().tolist()}, "
+            f"got {' and '.join(got) or 'no components'}; label its 2 {names[0]} + 1 entries from "
+            f"-{names[0]} to {names[0]}"
         )
     if not (block.dtype.is_floating_point or block.dtype.is_complex):
         raise ValueError(

@@ -3,21 +3,58 @@
 import importlib.metadata
 
 import torch
-from featomic.torch.clebsch_gordan import DensityCorrelations, cartesian_to_spherical
+from featomic.torch import SphericalExpansion
+from featomic.torch.clebsch_gordan import (
+    DensityCorrelations,
+    EquivariantPowerSpectrum,
+    cartesian_to_spherical,
+)
 from hypothesis import strategies as st
 from metatensor.torch import TensorMap
+from metatomic.torch import System
 
 import tmref
 from tmref import Labels
 from tmref.implementations import Known
 from tmref.implementations.metatensor_torch import MetatensorTorch
 from tmref.laws import row_of_function, row_of_module
-from tmref.strategies import labels_of, spherical_keys, tensor_maps
+from tmref.strategies import labels_of, spherical_keys, systems_and_atoms, tensor_maps
 
 
 def correlations(x: TensorMap) -> torch.nn.Module:
     dtype = x.block(0).values.dtype if len(x.keys) > 0 else torch.float32
     return DensityCorrelations(n_correlations=1, max_angular=2, dtype=dtype)
+
+
+#: A spherical expansion as small as one that has something of everything.
+EXPANSION = {
+    "cutoff": {"radius": 3.0, "smoothing": {"type": "ShiftedCosine", "width": 0.5}},
+    "density": {"type": "Gaussian", "width": 0.5},
+    "basis": {"type": "TensorProduct", "max_angular": 1, "radial": {"type": "Gto", "max_radial": 1}},
+}
+
+
+def power_spectrum(x: TensorMap) -> torch.nn.Module:
+    dtype = x.block(0).values.dtype if len(x.keys) > 0 else torch.float32
+    return EquivariantPowerSpectrum(SphericalExpansion(**EXPANSION), dtype=dtype)
+
+
+def of_systems(module: torch.nn.Module, x: TensorMap) -> TensorMap:
+    """What it makes of the systems whose atoms are the samples, at positions that are vectors: tensors
+    of λ = 1, whose components are (y, z, x). Types go by the number of the atom."""
+    block = x.block(0)
+    systems = []
+    for system in range(int(block.samples.column("system").max()) + 1):
+        rows = block.samples.column("system") == system
+        systems.append(
+            System(
+                types=1 + 5 * (block.samples.column("atom")[rows] % 2),
+                positions=block.values[rows, :, 0][:, [2, 0, 1]].contiguous(),
+                cell=torch.zeros(3, 3, dtype=block.values.dtype),
+                pbc=torch.zeros(3, dtype=torch.bool),
+            )
+        )
+    return module(systems)
 
 
 def spherical(x: TensorMap) -> TensorMap:
@@ -41,6 +78,20 @@ class Featomic(MetatensorTorch):
             ),
             traits=["equivariant", "pure", "deterministic"],
         ),
+        row_of_module(
+            power_spectrum,
+            name="EquivariantPowerSpectrum",
+            call=of_systems,
+            inputs=tensor_maps(
+                spherical=True,
+                keys=st.just(Labels(["o3_lambda", "o3_sigma"], torch.tensor([[1, 1]]))),
+                samples=systems_and_atoms(min_systems=1),
+                min_samples=1,
+                properties=st.just(Labels.range("xyz", 1)),
+                max_gradients=0,
+            ),
+            traits=["equivariant", "pure", "deterministic"],
+        ),
         row_of_function(
             spherical,
             name="cartesian_to_spherical",
@@ -57,7 +108,7 @@ class Featomic(MetatensorTorch):
             law="explicit_gradients_are_not_left_out",
             rows=("cartesian_to_spherical",),
             when=lambda recipe, x: True,
-            example=lambda name: Featomic.rows[1].example(with_a_gradient()),
+            example=lambda name: Featomic.rows[-1].example(with_a_gradient()),
             reason="cartesian_to_spherical leaves out explicit gradients: without a word [maths]",
         ),
     )

@@ -1,5 +1,6 @@
 """Modules and functions of metatrain as rows: ``tmref check of_metatrain:implementation``."""
 
+import copy
 import importlib.metadata
 
 import torch
@@ -60,6 +61,18 @@ def scaler(x: TensorMap) -> torch.nn.Module:
     return module
 
 
+def unfitted_scaler(x: TensorMap) -> torch.nn.Module:
+    return BaseScaler([1, 6, 8], {"energy": x})
+
+
+def fitted_scales(module: torch.nn.Module, x: TensorMap) -> TensorMap:
+    """The scales of a scaler that x is shown to: of a copy, since accumulating is what it is for."""
+    module = copy.deepcopy(module)
+    module.accumulate([], {"energy": x})
+    module.fit()
+    return module.scales["energy"]
+
+
 def sum_over_atoms(x: TensorMap) -> TensorMap:
     return scripted_sum(x)
 
@@ -97,6 +110,13 @@ class Metatrain(MetatensorTorch):
             maps={"sample_names": st.just(("system",))},
             traits=[*KEPT, "keeps_properties", "per_block", "per_sample", "linear"],
         ),
+        row_of_module(
+            unfitted_scaler,
+            name="BaseScaler.accumulate",
+            call=fitted_scales,
+            maps={"sample_names": st.just(("system",)), "keys": OF_TYPES["keys"]},
+            traits=["keeps_keys", "keeps_properties", "pure", "deterministic", "leaves_out_gradients"],
+        ),
         row_of_function(
             sum_over_atoms,
             traits=["keeps_keys", "keeps_components", "keeps_properties", "pure", aggregates("atom")],
@@ -115,16 +135,24 @@ class Metatrain(MetatensorTorch):
             law="a_call_in_another_dtype_leaves_no_trace",
             rows=("BaseScaler",),
             when=lambda recipe, x: x.dtype == torch.float64,
-            example=lambda name: Metatrain.rows[2].example(ones(torch.float64)),
+            example=lambda name: of_row(name).example(ones(torch.float64)),
             reason="BaseScaler keeps its scales in the dtype of the last call: one in float32 loses "
             "their precision for good [torch]",
+        ),
+        Known(
+            law="what_is_no_number_stays",
+            rows=("BaseScaler.accumulate",),
+            when=lambda recipe, x: any(bool(block.values.isnan().any()) for block in x),
+            example=lambda name: of_row(name).example(ones(torch.float32, value=torch.nan)),
+            reason="BaseScaler.accumulate makes zeros of the NaN of the targets in place: what was "
+            "missing in them is a number afterwards [torch]",
         ),
         Known(
             law="splitting_by_the_rest_commutes",
             rows=("sum_over_atoms",),
             when=lambda recipe, x: True,
             draws=lambda drawn: 0 not in [system for (system,) in drawn["some"]],
-            example=lambda name: Metatrain.rows[3].example(atoms(2), {"some": [(1,)]}),
+            example=lambda name: of_row(name).example(atoms(2), {"some": [(1,)]}),
             reason="sum_over_atoms gives all systems up to the last: those without atoms, too, which "
             "metatensor.torch.sum_over_samples, for which it stands, leaves out [doc]",
         ),
@@ -132,7 +160,7 @@ class Metatrain(MetatensorTorch):
             law="explicit_gradients_are_not_left_out",
             rows=("sum_over_atoms",),
             when=lambda recipe, x: True,
-            example=lambda name: Metatrain.rows[3].example(atoms(1, gradient=True)),
+            example=lambda name: of_row(name).example(atoms(1, gradient=True)),
             reason="sum_over_atoms leaves out explicit gradients: without a word, where "
             "metatensor.torch.sum_over_samples sums them [doc]",
         ),
@@ -155,12 +183,16 @@ class Metatrain(MetatensorTorch):
     )
 
 
-def ones(dtype: torch.dtype) -> tmref.TensorMap:
+def of_row(name: str):
+    """The row of this name."""
+    return next(row for row in Metatrain.rows if row.name == name)
+
+
+def ones(dtype: torch.dtype, value: float = 1.0) -> tmref.TensorMap:
     """A map of one value."""
-    block = tmref.TensorBlock(
-        torch.ones(1, 1, dtype=dtype), Labels.range("system", 1), [], Labels.range("n", 1)
-    )
-    return tmref.TensorMap(Labels.range("key", 1), [block])
+    values = torch.full((1, 1), value, dtype=dtype)
+    block = tmref.TensorBlock(values, Labels.range("system", 1), [], Labels.range("n", 1))
+    return tmref.TensorMap(Labels("center_type", torch.tensor([[1]])), [block])
 
 
 def atoms(systems: int, gradient: bool = False) -> tmref.TensorMap:
@@ -175,13 +207,12 @@ def atoms(systems: int, gradient: bool = False) -> tmref.TensorMap:
 
 def of_loss(name: str, draws: dict) -> Example:
     """Two maps of two samples, which differ in one of them."""
-    row = next(row for row in Metatrain.rows if row.name == name)
     blocks = [
         tmref.TensorBlock(values, Labels.range("system", 2), [], Labels.range("n", 1))
         for values in (torch.tensor([[1.0], [0.0]]), torch.tensor([[1.0], [0.0]]))
     ]
     x, target = (tmref.TensorMap(Labels.range("key", 1), [block]) for block in blocks)
-    return row.example(x, draws, target=target)
+    return of_row(name).example(x, draws, target=target)
 
 
 implementation = Metatrain()

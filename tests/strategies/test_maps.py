@@ -706,11 +706,15 @@ made = pytest.mark.parametrize("make", MADE.values(), ids=MADE)
         ),
         *(
             ({name: 1}, f"{name}=1 must be True or False")
-            for name in ("wide", "allow_nan", "allow_infinity", "allow_subnormal")
+            for name in ("allow_nan", "allow_infinity", "allow_subnormal")
+        ),
+        (
+            {"wide": 1},
+            "wide=1 must be True, False, or two magnitudes, the smaller one first: (1e-3, 1e6)",
         ),
         (
             {"wide": True, "bound": 3},
-            "bound=3 is of multiples of 1/8; wide=True has none: give one only",
+            "bound=3 is of multiples of 1/8; wide numbers have magnitudes: give one only",
         ),
         *(({"bound": bad}, f"bound={bad!r} must be an int from 1 to 127") for bad in BAD_BOUNDS),
     ],

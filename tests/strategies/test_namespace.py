@@ -268,6 +268,23 @@ def test_counterexamples_print_as_code_that_rebuilds_them(name, what):
         assert is_of(name, again)
 
 
+@by_name
+def test_what_is_composed_of_what_was_drawn_prints_as_code_too(name):
+    implementation, namespace = load(name), make_strategies_namespace(name)
+
+    @st.composite
+    def with_a_block_twice(draw):
+        block = draw(namespace.tensor_blocks(max_gradients=1))
+        keys = draw(namespace.keys(min_size=2, max_size=2))
+        copies = [implementation.encode_block(implementation.decode_block(block).copy()) for _ in "12"]
+        return namespace.as_code(implementation.TensorMap(keys, copies))
+
+    code, thing = counterexample(with_a_block_twice())
+    again = executed(code, namespace)
+    assert is_of(name, again)
+    assert ours(again, implementation) == ours(thing, implementation)
+
+
 def test_counterexamples_are_code_of_the_implementation():
     codes = {}
     for name in NAMES:

@@ -64,7 +64,9 @@ def test_the_page_has_every_name_once():
 
 def test_an_entry_has_the_call_the_words_and_the_examples():
     assert page._entry("rotations").startswith(
-        "### rotations\n\n```text\nrotations(*, inversions=True)\n```\n\nRotations of space, and"
+        "### rotations\n\n```text\n"
+        "rotations(*, inversions=True, o3_names=('o3_lambda', 'o3_sigma', 'o3_mu'))\n```\n\n"
+        "Rotations of space, and"
     )
     assert page._entry("rotations").endswith(
         "\n\n```pycon\n>>> find(rotations(inversions=False), lambda R: R.quaternion != (1, 0, 0, 0))\n"

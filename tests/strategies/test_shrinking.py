@@ -4,7 +4,7 @@ import random
 
 import pytest
 import torch
-from hypothesis import Phase, find, settings
+from hypothesis import Phase, find, given, seed, settings
 from hypothesis import strategies as st
 
 from tmref import Labels, TensorBlock, TensorMap, with_gradients
@@ -192,6 +192,30 @@ def test_planted_predicates_shrink_to_the_smallest_map(planted, seed):
     found, tried, _ = shrunk(planted, seed)
     assert repr(found) == PLANTED[planted][2]
     assert tried <= MOST_TRIED
+
+
+@pytest.mark.parametrize("planted", ["two blocks", "some block has λ = 2 and two samples", "float64"])
+def test_what_a_test_draws_shrinks_as_its_arguments_do(planted):
+    options, predicate, expected = PLANTED[planted]
+    maps = {"argument": [], "drawn": []}
+
+    def tried(how, x):
+        maps[how].append(x)
+        assert not predicate(x)
+
+    @given(tensor_maps(**options))
+    def argument(x):
+        tried("argument", x)
+
+    @given(st.data())
+    def drawn(data):
+        tried("drawn", data.draw(tensor_maps(**options)))
+
+    for test in (argument, drawn):
+        with pytest.raises(AssertionError):
+            seed(0)(settings(max_examples=500, database=None, deadline=None)(test))()
+    assert list(map(repr, maps["argument"])) == list(map(repr, maps["drawn"]))
+    assert repr(maps["drawn"][-1]) == expected
 
 
 @pytest.mark.parametrize("planted", PLANTED)

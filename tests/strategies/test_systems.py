@@ -10,6 +10,8 @@ from tmref import Labels
 from tmref.strategies import (
     all_pairs_of,
     labels_of,
+    rotations,
+    spherical_components,
     spherical_keys,
     systems_and_atoms,
     tensor_maps,
@@ -91,6 +93,33 @@ def test_labels_of_all_axes_and_of_gradients_may_be_said(x):
         assert [axis.names for axis in gradient.components] == [["xyz_1"], ["xyz_2"], ["xyz"]]
 
 
+#: What dimensions of spherical tensors were called before they were called o3_.
+OLD_NAMES = ("spherical_harmonics_l", "inversion_sigma", "spherical_harmonics_m")
+
+
+@given(tensor_maps(spherical=True, o3_names=OLD_NAMES, min_blocks=1, max_gradients=1), st.data())
+def test_spherical_dimensions_may_have_other_names(x, data):
+    for key, block in x.items():
+        assert set(key.names) & {*OLD_NAMES, "o3_lambda", "o3_sigma"} == {*OLD_NAMES[:2]}
+        o3_lambda = key[OLD_NAMES[0]]
+        assert block.components == [
+            Labels(OLD_NAMES[2], torch.arange(-o3_lambda, o3_lambda + 1)[:, None])
+        ]
+        for _, gradient in block.gradients():
+            assert gradient.components[-1] == block.components[0]
+    rotation = data.draw(rotations(o3_names=OLD_NAMES))
+    assert rotation(x).keys == x.keys
+
+
+@given(
+    tensor_maps(spherical=True, keys=spherical_keys(o3_names=OLD_NAMES), o3_names=OLD_NAMES),
+    spherical_components(o3_names=OLD_NAMES),
+)
+def test_keys_and_components_of_other_names_are_drawn_alone(x, components):
+    assert {*OLD_NAMES[:2]} <= {*x.keys.names}
+    assert [axis.names for axis in components] == [[OLD_NAMES[2]]]
+
+
 def test_blocks_have_samples_of_their_own_unless_it_is_said():
     def differ(x):
         return len(x) == 2 and x[0].samples != x[1].samples
@@ -114,6 +143,10 @@ def test_blocks_have_samples_of_their_own_unless_it_is_said():
             "min_numbers=2 must be at most the 1 numbers",
         ),
         (lambda: systems_and_atoms(min_atoms=4), "min_atoms=4 must be at most max_atoms=2"),
+        (lambda: tensor_maps(o3_names=("l", "m")), r"o3_names=\('l', 'm'\) must be three names"),
+        (lambda: spherical_keys(o3_names="lsm"), "o3_names='lsm' must be three names"),
+        (lambda: spherical_components(o3_names=("l", "l", "m")), "must be three names"),
+        (lambda: rotations(o3_names=3), "o3_names=3 must be three names"),
         (lambda: spherical_keys(sigmas=[2]), r"sigmas=\[2\] must be some of 1 and -1"),
         (lambda: spherical_keys(sigmas=[1], max_size=9), "max_size=9 must be at most 5"),
         (lambda: tensor_maps(same_samples=1), "same_samples=1 must be True or False"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..printing import PrintedAsSource
+from ..rotations import O3_NAMES
 from .kind import Kind, Layer
 
 if TYPE_CHECKING:
@@ -68,6 +69,12 @@ class Row(PrintedAsSource):
     def by_invariance(self) -> bool:
         """Whether it treats invariant and covariant keys differently."""
         return any(module.by_invariance for module in self.kind.modules)
+
+    @property
+    def o3_names(self) -> tuple[str, str, str]:
+        """How the dimensions of spherical tensors are called in its maps."""
+        of_lambda, of_sigma, of_mu = self.maps.get("o3_names", O3_NAMES)
+        return of_lambda, of_sigma, of_mu
 
     @property
     def is_function(self) -> bool:

@@ -92,13 +92,27 @@ def zeros_like(x: TensorMap) -> TensorMap:
     return map_values(torch.zeros_like, x)
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Where values come from: the ``rows`` of the values of another map."""
+
+    values: torch.Tensor
+    rows: list[int]
+
+
+#: The name of the attribute of values that says where they come from.
+TAKEN = "taken_from"
+
+
 def take_samples(x: TensorMap, rows: Sequence[Sequence[int]]) -> TensorMap:
-    """The map with the samples at ``rows[i]`` of the block ``i``, and without gradients."""
+    """The map with the samples at ``rows[i]`` of the block ``i``, and without gradients. Its values say
+    where they come from, for the script that shows what is wrong with them."""
     blocks = []
     for block, where in zip(x, rows, strict=True):
         index = torch.tensor(list(where), dtype=torch.int64)
         samples = Labels(block.samples.names, block.samples.values.cpu()[index]).to(block.device)
         values = block.values[index.to(block.device)]
+        setattr(values, TAKEN, Taken(block.values, list(where)))
         blocks.append(TensorBlock(values, samples, block.components, block.properties))
     return TensorMap(x.keys, blocks)
 

@@ -32,3 +32,4 @@ class Nothing:
 
 NO_STATE = Nothing("the module has no state: neither parameters nor buffers")
 NO_PARAMETERS = Nothing("the module has no parameters")
+NOT_A_MAP = Nothing("its output is no map")

@@ -85,6 +85,8 @@ class Inputs:
         of_flags = {n: frozenset({options[n]}) if n in options else flags for n in _RESTRICTIONS}
         known = {f"{end}_{name}" for end in ("min", "max") for name in numbers} | {"bound"}
         rest = {n: v for n, v in options.items() if n not in known | {*_EXTREME, *_RESTRICTIONS}}
+        if not isinstance(options.get("wide", False), bool):
+            rest["wide"] = options["wide"]
         return cls(numbers, of_flags, {name: value for name, value in rest.items() if value is not None})
 
     def __and__(self, other: Inputs) -> Inputs:
@@ -131,7 +133,9 @@ class Inputs:
                 options[option] = self.numbers[name][1]
         options.update({name: True for name, values in self.flags.items() if False not in values})
         for name, value in self.choices.items():
-            options[name] = _strategy(value) if isinstance(value, tuple) else value
+            if name != "wide" or False not in self.flags["wide"]:
+                is_choice = name in _DRAWN and isinstance(value, tuple)
+                options[name] = _strategy(value) if is_choice else value
         if "keys" in options:
             check_strategies(keys=options["keys"])
             low, high = self.numbers["blocks"]

@@ -28,6 +28,7 @@ from ..implementations import CPU, Example, Implementation, Known
 from ..strategies._settings import settings_of_our_own
 from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
+from .edits import TAKEN
 from .law import Law
 from .outcomes import Nothing, NotOffered, NotTaken, Raised, Untested
 from .premises import OF_LABELS, TWIN, is_like, is_plain, is_written, plain_data, promised
@@ -539,21 +540,33 @@ def _shown(broken: LawBroken) -> Shown | None:
     rounds = isinstance(expected, torch.Tensor) and expected.is_floating_point()
     if broken.tolerance is not None and rounds:
         tolerance = broken.tolerance.of(expected.dtype)
-    for left, path in _parts(broken.left, broken.difference.path):
+    for left, path, rows in _parts(broken.left, broken.difference.path):
         for i, step in reversed(list(enumerate(broken.session.steps))):
             for name, value in ((step.name, step.result), ("x", step.after)):
                 to_it = path_to(left, value)
                 if to_it is not None:
-                    return Shown(i, name + to_it + path, expected, tolerance)
+                    to_it = to_it.removesuffix(".values") if path == ".samples" else to_it
+                    return Shown(i, name + to_it + path, expected, tolerance, rows)
     return None
 
 
-def _parts(left: Any, path: str) -> Iterator[tuple[Any, str]]:
-    """A side of a law, and what of it is on the path to the difference, with the rest of the path."""
-    yield left, path
-    position = re.match(r"\[(\d+)\]", path)
-    if position and isinstance(left, (list, tuple)):
-        yield from _parts(left[int(position[1])], path[position.end() :])
+def _parts(left: Any, path: str) -> Iterator[tuple[Any, str, list[int] | None]]:
+    """A side of a law, and what of it is on the path to the difference, with the rest of the path; of
+    values that were put into another order, those that they were made of, and the order."""
+    yield left, path, None
+    position = re.match(r"(?:\.block\((\d+)\)|\[(\d+)\])", path)
+    if position is None:
+        return
+    rest = path[position.end() :]
+    if isinstance(left, TensorMap):
+        block = left.block(int(position[1]))
+        taken = getattr(block.values, TAKEN, None)
+        if taken is not None and rest in (".values", ".samples"):
+            yield taken.values, rest.removeprefix(".values"), taken.rows
+        elif rest == ".values":
+            yield block.values, "", None
+    elif isinstance(left, (list, tuple)):
+        yield from _parts(left[int(position[2])], rest)
 
 
 @functools.lru_cache(maxsize=64)

@@ -92,13 +92,14 @@ class Name:
 
 @dataclass(frozen=True)
 class Shown:
-    """Where a script shows the difference: after this step, at this path, what was expected there, and
-    how far apart it may be."""
+    """Where a script shows the difference: after this step, at this path, what was expected there, how
+    far apart it may be, and in which order of the ``rows``, where it is another one."""
 
     step: int
     path: str
     expected: Any
     tolerance: float
+    rows: list[int] | None = None
 
 
 class ScriptWriter:
@@ -271,7 +272,7 @@ class ScriptWriter:
                     "print([v.grad for v in inputs], [p.grad for p in module.parameters()])",
                 ]
         if shown is not None:
-            lines += self._assertion(shown.path, shown.expected, shown.tolerance)
+            lines += self._assertion(shown)
         text = "\n".join(lines)
         homes = [f"import {home}" for home in sorted(self._homes)]
         imports = dict.fromkeys([*(f"import {name}" for name in IMPORTS), *homes, *self._imports])
@@ -280,12 +281,15 @@ class ScriptWriter:
         head = [*(f"# {line}" for line in title.splitlines()), *used, ""]
         return "\n".join(head) + "\n" + text + "\n"
 
-    def _assertion(self, path: str, expected: Any, tolerance: float) -> list[str]:
+    def _assertion(self, shown: Shown) -> list[str]:
+        path, expected = shown.path, shown.expected
         if isinstance(expected, Refused):
             return ['raise AssertionError("this must be refused")']
         lines = [f"print({path})"]
+        rows = "" if shown.rows is None or shown.rows == sorted(shown.rows) else f"[{shown.rows}]"
         if isinstance(expected, torch.Tensor):
-            options = f"rtol=0, atol={tolerance:.3g}"
+            path += rows
+            options = f"rtol=0, atol={shown.tolerance:.3g}"
             code = plain_source(expected)
             if len(code) > _INLINE:
                 lines.append(f"expected = {code}")
@@ -294,7 +298,7 @@ class ScriptWriter:
             lines.append(f"torch.testing.assert_close({path}{back}, {code}, {options})")
         elif isinstance(expected, Labels):
             names, values = expected.names, expected.values.tolist()
-            lines.append(f"assert ({path}.names, {path}.values.tolist()) == ({names}, {values})")
+            lines.append(f"assert ({path}.names, {path}.values{rows}.tolist()) == ({names}, {values})")
         elif not isinstance(expected, (TensorMap, TensorBlock, torch.nn.Module)):
             lines.append(f"assert {path} == {self.value(expected)}")
         return lines

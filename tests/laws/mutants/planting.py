@@ -60,6 +60,13 @@ def norms(module, x):
     return each(lambda b: changed(b, values=b.values.square().sum(1), components=[]), x)
 
 
+def block_of_the_first_key(module, x):
+    """The first block alone, under keys of λ and σ alone."""
+    names = ["o3_lambda", "o3_sigma"]
+    rows = torch.stack([x.keys.column(name) for name in names], 1)[:1]
+    return TensorMap(Labels(names, rows), list(map(changed, x))[:1])
+
+
 def sums_over_atoms(module, x):
     """One sample for each system."""
     return each(summed, x)
@@ -85,6 +92,7 @@ _RIGHT = {
     "keeping": identity,
     "leaving_out": without_gradients,
     "of_norms": norms,
+    "of_one": block_of_the_first_key,
     "of_sums": sums_over_atoms,
     "of_two": squared_distance,
 }
@@ -101,6 +109,7 @@ OWN_ROWS = (
     _own_row("keeping", "keeps_keys", "keeps_properties"),
     _own_row("leaving_out", "leaves_out_gradients"),
     _own_row("of_norms", "invariant", maps={"spherical": True}),
+    _own_row("of_one", "equivariant", "leaves_out_gradients", maps={"spherical": True}),
     _own_row("of_sums", "keeps_keys", aggregates("atom")),
     _own_row("of_two", "matches_labels", given={"other": like}),
 )

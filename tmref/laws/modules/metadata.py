@@ -136,7 +136,7 @@ def names_of_keys_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     alike, the output is the same under those keys. [doc] keys are what blocks are found by; only
     invariant_keys select by what they are."""
     order = draw(st.permutations(x.keys.names), label="order")
-    new = Relabelling({n: f"new_{n}" for n in order if not n.startswith("o3_")}, tuple(order))
+    new = Relabelling({n: f"new_{n}" for n in order if n not in f.recipe.row.o3_names}, tuple(order))
     y = f(x)
     f.make("other", relabelled(f.written, new))
     return f.run("z = other(x)", x=with_keys(x, new(x.keys))), with_keys(y, new(y.keys))
@@ -156,16 +156,22 @@ def names_of_samples_components_and_properties_mean_nothing(f: ModuleSession, x:
         Relabelling({name: f"new_{name}" for name in order}, tuple(order)) for order in orders
     )
     y = f(x)
-    given = TensorMap(x.keys, [_renamed(block, of_samples, of_properties) for block in x])
+    of_mu = f.recipe.row.o3_names[-1]
+    given = TensorMap(x.keys, [_renamed(block, of_mu, of_samples, of_properties) for block in x])
     z = f.run("z = module(x)", x=given)
-    return z, with_properties(f, TensorMap(y.keys, [_renamed(b, of_samples) for b in y]), given, z)
+    return z, with_properties(
+        f, TensorMap(y.keys, [_renamed(b, of_mu, of_samples) for b in y]), given, z
+    )
 
 
 def _renamed(
-    block: TensorBlock, of_samples: Relabelling, of_properties: Relabelling | None = None
+    block: TensorBlock,
+    of_mu: str,
+    of_samples: Relabelling,
+    of_properties: Relabelling | None = None,
 ) -> TensorBlock:
     components = [
-        c if c.names == ["o3_mu"] else Labels(f"new_{c.names[0]}", c.values) for c in block.components
+        c if c.names == [of_mu] else Labels(f"new_{c.names[0]}", c.values) for c in block.components
     ]
     properties = block.properties if of_properties is None else of_properties(block.properties)
     return TensorBlock(block.values, of_samples(block.samples), components, properties)

@@ -38,6 +38,16 @@ def explicit_gradients_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
     return f.input_afterwards(), before
 
 
+@law("pure", maps={"min_blocks": 1, "allow_nan": True, "allow_infinity": True}, copied=True, examples=50)
+def what_is_no_number_stays(f: ModuleSession, x: Any, draw: Any) -> Any:
+    """A forward leaves NaN and infinities in its input where they are, whether it takes or refuses them:
+    they say what is missing, and others read it, too. [torch] without in_place, a forward never changes
+    its input."""
+    before = x.copy()
+    f.attempt(x)
+    return f.input_afterwards(), before
+
+
 @law("pure", needs=[FURTHER_INPUTS], copied=True, examples=50)
 def further_inputs_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A forward leaves what it is given besides the map as it was: maps, labels and tensors in it.

@@ -23,7 +23,7 @@ from ..edits import (
     zeros_like,
 )
 from ..law import law
-from ..outcomes import Nothing
+from ..outcomes import NOT_A_MAP
 from ..session import ModuleSession
 
 
@@ -44,7 +44,7 @@ def blocks_are_found_by_their_keys(f: ModuleSession, x: Any, draw: Any) -> Any:
     order = draw(st.permutations(range(len(x))), label="order")
     y = f(x)
     if not isinstance(y, TensorMap):
-        return Nothing("its output is no map")
+        return NOT_A_MAP
     z = f(blocks_at(x, order))
     first, second = (sorted(tensor.keys.values.tolist()) for tensor in (y, z))
     if first != second:
@@ -59,7 +59,7 @@ def blocks_may_change_their_keys(f: ModuleSession, x: Any, draw: Any) -> Any:
     output. [maths] one function of blocks makes of equal blocks equal ones."""
     alike: dict[Any, list[int]] = {}
     for i, (key, block) in enumerate(x.items()):
-        kind = [key[name] for name in key.names if name.startswith("o3_")], block.shape[1:-1]
+        kind = [key[name] for name in key.names if name in f.recipe.row.o3_names], block.shape[1:-1]
         alike.setdefault(str(kind), []).append(i)
     order = list(range(len(x)))
     for n, places in enumerate(alike.values()):
@@ -108,7 +108,7 @@ def linear_up_to_its_bias(f: ModuleSession, x: Any, draw: Any) -> Any:
     y = draw(f.like(x), label="y")
     zero = f(zeros_like(x))
     if not isinstance(zero, TensorMap):
-        return Nothing("its output is no map")
+        return NOT_A_MAP
     left = map_values(torch.sub, f(map_values(lambda p, q: a * p + q, x, y)), zero)
     right = map_values(lambda p, q, o: a * (p - o) + (q - o), f(x), f(y), zero)
     return left, right

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from ...block import TensorBlock
 from ...catalog import INVARIANT, Call, Recipe, invariances
 from ...labels import Labels
 from ...permutations import Permutation
-from ...rotations import Rotation
+from ...rotations import Quaternion, Rotation
 from ...strategies import label_values, permutations, rotations
 from ...tensor_map import TensorMap
 from ..edits import (
@@ -26,6 +27,7 @@ from ..edits import (
     zeros_like,
 )
 from ..law import law
+from ..outcomes import NOT_A_MAP, Nothing
 from ..premises import WRITTEN
 from ..session import ModuleSession
 
@@ -61,23 +63,23 @@ def blocks_and_samples_have_no_order(f: ModuleSession, x: Any, draw: Any) -> Any
     return f(permuted(x)), permuted(y)
 
 
-@law("deterministic", "equivariant", "keeps_keys", maps=_SPHERICAL, examples=50)
+@law("deterministic", "equivariant", maps=_SPHERICAL, examples=50)
 def turns_by_right_angles_commute(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The output for a map that was turned by right angles, and inverted or not, is what the output is
     turned to. [doc] the module preserves equivariance: covariant blocks have no bias and no activation;
     [maths] f(Rx) = R f(x) for every R in O(3)."""
     quaternion = draw(st.sampled_from(_RIGHT_ANGLES), label="quaternion")
     inversion = draw(st.booleans(), label="inversion")
-    return _both_ways(f, x, Rotation(quaternion, inversion and _may_be_inverted(f.recipe)))
+    return _both_ways(f, x, quaternion, inversion and _may_be_inverted(f.recipe))
 
 
-@law("deterministic", "equivariant", "keeps_keys", maps=_SPHERICAL, rounded=True)
+@law("deterministic", "equivariant", maps=_SPHERICAL, rounded=True)
 def rotations_commute(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The output for a rotated map, inverted or not, is the rotated output, up to rounding. [doc] the
     module preserves equivariance; [maths] f(Rx) = R f(x) for every R in O(3)."""
     any_of_them = rotations(inversions=_may_be_inverted(f.recipe))
     rotation = draw(any_of_them.map(lambda r: (r.quaternion, r.inversion)), label="rotation")
-    return _both_ways(f, x, Rotation(*rotation))
+    return _both_ways(f, x, *rotation)
 
 
 @law("deterministic", "invariant", maps=_SPHERICAL, examples=50)
@@ -86,7 +88,7 @@ def turns_by_right_angles_change_nothing(f: ModuleSession, x: Any, draw: Any) ->
     invariant: f(Rx) = f(x) for every R in O(3)."""
     quaternion = draw(st.sampled_from(_RIGHT_ANGLES), label="quaternion")
     inversion = draw(st.booleans(), label="inversion")
-    return f(Rotation(quaternion, inversion)(x)), f(x)
+    return f(Rotation(quaternion, inversion, f.recipe.row.o3_names)(x)), f(x)
 
 
 @law("deterministic", "invariant", maps=_SPHERICAL, rounded=True)
@@ -94,12 +96,18 @@ def rotations_change_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The output for a rotated map, inverted or not, is the output, up to rounding. [maths] invariant:
     f(Rx) = f(x) for every R in O(3)."""
     any_of_them = rotations(inversions=True)
-    rotation = draw(any_of_them.map(lambda r: (r.quaternion, r.inversion)), label="rotation")
-    return f(Rotation(*rotation)(x)), f(x)
+    drawn = any_of_them.map(lambda r: (r.quaternion, r.inversion))
+    quaternion, inversion = draw(drawn, label="rotation")
+    return f(Rotation(quaternion, inversion, f.recipe.row.o3_names)(x)), f(x)
 
 
-def _both_ways(f: ModuleSession, x: TensorMap, rotation: Rotation) -> tuple[TensorMap, TensorMap]:
+def _both_ways(
+    f: ModuleSession, x: TensorMap, quaternion: Quaternion, inversion: bool
+) -> tuple[TensorMap, TensorMap] | Nothing:
+    rotation = Rotation(quaternion, inversion, f.recipe.row.o3_names)
     y = f(x)
+    if not isinstance(y, TensorMap):
+        return NOT_A_MAP
     return f(rotation(x)), rotation(y)
 
 
@@ -209,7 +217,7 @@ def integers_of_keys_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     is the same under those keys. [doc] keys are what blocks are found by; only invariant_keys select by
     what they are, by default by o3_lambda and o3_sigma."""
     amount = draw(label_values(), label="amount")
-    moved = {name: amount for name in x.keys.names if not name.startswith("o3_")}
+    moved = {name: amount for name in x.keys.names if name not in f.recipe.row.o3_names}
     new = Relabelling(shift=moved)
     y = f(x)
     f.make("other", relabelled(f.written, new))
@@ -225,17 +233,24 @@ def integers_of_samples_components_and_properties_mean_nothing(
     a module to the values of every block."""
     amounts = draw(st.tuples(label_values(), label_values(), label_values()), label="amounts")
     y = f(x)
-    given = TensorMap(x.keys, [_moved(block, *amounts) for block in x])
+    spherical = f.recipe.row.o3_names
+    given = TensorMap(x.keys, [_moved(block, spherical, *amounts) for block in x])
     z = f.run("z = module(x)", x=given)
-    return z, with_properties(f, TensorMap(y.keys, [_moved(b, *amounts[:2]) for b in y]), given, z)
+    return z, with_properties(
+        f, TensorMap(y.keys, [_moved(b, spherical, *amounts[:2]) for b in y]), given, z
+    )
 
 
 def _moved(
-    block: TensorBlock, of_samples: int, of_components: int, of_properties: int = 0
+    block: TensorBlock,
+    spherical: Sequence[str],
+    of_samples: int,
+    of_components: int,
+    of_properties: int = 0,
 ) -> TensorBlock:
     def moved(labels: Labels, amount: int) -> Labels:
-        spherical = labels.names == ["o3_mu"]
-        return Relabelling(shift={} if spherical else dict.fromkeys(labels.names, amount))(labels)
+        stays = labels.names[0] == spherical[-1]
+        return Relabelling(shift={} if stays else dict.fromkeys(labels.names, amount))(labels)
 
     components = [moved(component, of_components) for component in block.components]
     samples, properties = moved(block.samples, of_samples), moved(block.properties, of_properties)

@@ -343,6 +343,23 @@ def the_last_output_is_kept(module, x):
     return y
 
 
+@called("what_is_no_number_stays", "relu", "linear", "sequential_tanh")
+@own("what_is_no_number_stays", "keeping")
+def nan_taken_for_zeros_in_place(module, x):
+    for block in x:
+        block.values.nan_to_num_(nan=0.0, posinf=torch.inf, neginf=-torch.inf)
+    return module(x)
+
+
+@called("what_is_no_number_stays", "linear")
+def infinities_clamped_in_place_and_refused(module, x):
+    for block in x:
+        if block.values.isinf().any():
+            block.values.clamp_(-1, 1)
+            raise ValueError("infinite")
+    return module(x)
+
+
 @own("further_inputs_stay", "of_two")
 def the_other_map_is_centred(module, x, other):
     for block in other:

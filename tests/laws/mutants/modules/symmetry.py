@@ -3,6 +3,7 @@
 import torch
 
 from mutants.planting import (
+    block_of_the_first_key,
     built,
     called,
     changed,
@@ -356,6 +357,12 @@ def components_counted_from_0(module, x):
         return changed(block, components=components)
 
     return each(counted, module(x))
+
+
+@own(right_angles, "of_one")
+@own(any_angle, "of_one")
+def components_of_another_key_in_reverse(module, x):
+    return each(lambda b: changed(b, values=b.values.flip(1)), block_of_the_first_key(module, x))
 
 
 @own("turns_by_right_angles_change_nothing", "of_norms")
