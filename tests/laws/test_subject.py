@@ -332,6 +332,7 @@ def test_a_failure_may_be_known_of_a_row_of_ones_own(monkeypatch):
     assert known == {
         "the_input_stays": "it works in place: to save memory",
         "explicit_gradients_stay": None,
+        "what_is_no_number_stays": None,
     }
 
 

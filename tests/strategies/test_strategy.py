@@ -17,7 +17,8 @@ NEEDED = {"block": A_BLOCK, "tensor": A_MAP, "row": catalog.row("tanh")}
 STRATEGIES = {
     name: getattr(ts, name)
     for name in ts.__all__
-    if inspect.isfunction(getattr(ts, name)) and name not in ("make_strategies_namespace", "unit_bound")
+    if inspect.isfunction(getattr(ts, name))
+    and name not in ("as_code", "make_strategies_namespace", "unit_bound")
 }
 each = pytest.mark.parametrize("name", STRATEGIES)
 
@@ -161,7 +162,12 @@ def test_labels_do_not_depend_on_options():
         ("tensor_maps", "dtypes", torch.float64, "must be a strategy; for one value: "),
         ("tensor_blocks", "bound", 0, "must be an int from 1 to 127"),
         ("gradients", "max_rows", True, "must be an int of at least 0"),
-        ("like", "wide", 1, "must be True or False"),
+        (
+            "like",
+            "wide",
+            1,
+            "must be True, False, or two magnitudes, the smaller one first: (1e-3, 1e6)",
+        ),
         ("sub_maps", "min_blocks", 2, "must be an int from 0 to 1"),
         ("labels", "max_size", 2.0, "must be an int of at least 0"),
         ("label_values", "min_value", 2**31, "must be a 32-bit integer"),

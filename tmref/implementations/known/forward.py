@@ -140,12 +140,15 @@ METATENSOR: tuple[Known, ...] = (
         reason="Sequential takes modules and properties of its layers by position: where a layer was "
         "made with its keys in another order, blocks go through the modules of other keys [doc]",
     ),
-    Known(
-        law="the_input_stays",
-        rows=("layer_norm_no_mean",),
-        when=_has_values,
-        example=_one_block,
-        reason=_IN_PLACE,
+    *(
+        Known(
+            law=law,
+            rows=("layer_norm_no_mean",),
+            when=_has_values,
+            example=_one_block,
+            reason=_IN_PLACE,
+        )
+        for law in ("the_input_stays", "what_is_no_number_stays")
     ),
     Known(
         law="derivatives_are_those_of_plain_torch",
