@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -326,7 +327,8 @@ def _search(
         refused = isinstance(invalid, InvalidArgument)
         low, high = inputs.numbers["blocks"]
         strategies = ", ".join(inputs.choices) or "maps"
-        why = f"{strategies} gave none that is allowed, of {low} to {high} blocks"
+        blocks = f"at least {low}" if high == inf else f"{low} to {high}"
+        why = f"{strategies} gave none that is allowed, of {blocks} blocks"
         why = _first_line(invalid) if refused else why
         verdict.message = f"{NO_MAP}: {why}"
     except Flaky as error:
