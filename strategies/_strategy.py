@@ -13,6 +13,7 @@ from hypothesis.internal.conjecture.utils import calc_label_from_name
 from tmref.printing import source_of
 
 from ._bytes import Bytes
+from ._options import check_option_names, option_names
 
 #: Hypothesis gives so many bytes to one example, of which one draw takes a part.
 MOST_BYTES, LONGEST = 8192, 1024
@@ -112,9 +113,12 @@ class DrawnBy(st.SearchStrategy[T]):
 
 def strategy(define: Callable[P, Callable[[Draw], T]]) -> Callable[P, st.SearchStrategy[T]]:
     """Make a strategy of ``define``, which checks its arguments and returns a function of ``draw``."""
+    known = option_names(define)
 
     @functools.wraps(define)
     def made(*args: P.args, **kwargs: P.kwargs) -> st.SearchStrategy[T]:
+        check_option_names(define.__name__, kwargs, known)
+
         def call() -> str:
             return call_source(define, *args, **kwargs)
 

@@ -8,6 +8,7 @@ from tmref import TensorMap
 from tmref.permutations import Permutation
 from tmref.rotations import O3_NAMES, Rotation
 
+from ._options import check_flags, check_map
 from ._strategy import Draw, strategy
 from .axes import checked_o3_names
 from .numbers import check_size
@@ -17,13 +18,14 @@ from .numbers import check_size
 def sub_maps(tensor: TensorMap, *, min_blocks: int = 0) -> Callable[[Draw], TensorMap]:
     """Maps of some of the blocks of ``tensor``, at least ``min_blocks``, in its order, of its values.
 
-    Shrinks towards few blocks, the first ones. Raises InvalidArgument for a ``min_blocks`` that is no
-    int, or more than there are.
+    Shrinks towards few blocks, the first ones. Raises InvalidArgument for what is no map, and a
+    ``min_blocks`` that is no int, or more than there are.
 
     >>> x = find(tensor_maps(), lambda x: len(x) == 3)
     >>> find(sub_maps(x), lambda part: len(part) == 1).keys
     Labels.range("key", 1)
     """
+    check_map("sub_maps", tensor)
     check_size("min_blocks", min_blocks, 0, len(tensor))
     count = len(tensor)
 
@@ -46,12 +48,15 @@ def permutations(
     ``samples`` is: functions p, so that ``p(x)`` is the permuted map.
 
     What keeps samples apart commutes with them: ``f(p(x))`` equals ``p(f(x))``. Shrinks towards the
-    permutation that changes nothing.
+    permutation that changes nothing. Raises InvalidArgument for what is no map, and a flag that is no
+    bool.
 
     >>> x = find(tensor_maps(), lambda x: len(x) == 2)
     >>> find(permutations(x), lambda p: p(x).keys != x.keys)
     Permutation((1, 0), samples=((), ()))
     """
+    check_map("permutations", tensor)
+    check_flags(keys=keys, samples=samples)
 
     def draw_permutation(draw: Draw) -> Permutation:
         sizes = [len(block) for block in tensor]
@@ -73,11 +78,12 @@ def rotations(
 
     What is equivariant commutes with them: ``f(R(x))`` equals ``R(f(x))``, up to rounding. Their
     quaternions are small integers. Shrinks towards the identity, then half and quarter turns. Raises
-    InvalidArgument for names that are no three.
+    InvalidArgument for names that are no three, and a flag that is no bool.
 
     >>> find(rotations(inversions=False), lambda R: R.quaternion != (1, 0, 0, 0))
     Rotation((0, 1, 0, 0))
     """
+    check_flags(inversions=inversions)
     names = checked_o3_names(o3_names)
 
     def draw_rotation(draw: Draw) -> Rotation:

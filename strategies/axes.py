@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from hypothesis import strategies as st
@@ -16,6 +16,7 @@ from tmref.labels import _checked_names
 from tmref.rotations import O3_NAMES
 
 from ._bytes import INT32_MAX, INT32_MIN, LABEL_VALUES, Bytes, sizes
+from ._options import is_name
 from ._strategy import Draw, strategy
 from .numbers import check_size, check_sizes, check_strategies
 
@@ -50,11 +51,15 @@ def dimension_names(
     them, by default up to three.
 
     Shrinks towards few names, and the first ones. Raises InvalidArgument for an alphabet that has a
-    name twice, and sizes that contradict each other or the alphabet.
+    name twice or something that is none, and sizes that contradict each other or the alphabet.
 
     >>> find(dimension_names(alphabet=["system", "atom"]), lambda names: len(names) == 2)
     ('system', 'atom')
     """
+    if not isinstance(alphabet, Collection) or not all(map(is_name, alphabet)):
+        raise InvalidArgument(
+            f"alphabet={alphabet!r} must be a list of names of ASCII letters, digits and _"
+        )
     if len(set(alphabet)) != len(alphabet):
         raise InvalidArgument(f"alphabet={alphabet!r} must have distinct names")
     check_size("min_size", min_size)
@@ -209,7 +214,7 @@ SPHERICAL_NAMES = (
 
 def checked_o3_names(names: object) -> tuple[str, str, str]:
     """The names of the dimensions of λ, σ and μ. Raises InvalidArgument where they are none."""
-    if isinstance(names, (list, tuple)) and len(names) == 3 and all(isinstance(n, str) for n in names):
+    if isinstance(names, (list, tuple)) and len(names) == 3 and all(map(is_name, names)):
         of_lambda, of_sigma, of_mu = names
         if of_lambda != of_sigma and not {of_lambda, of_sigma} & {"center_type", "neighbor_type"}:
             found = of_lambda, of_sigma, of_mu
@@ -337,7 +342,8 @@ def spherical_keys(
     >>> find(spherical_keys(), lambda x: any(key["o3_lambda"] == 2 for key in x))
     Labels(["o3_lambda", "o3_sigma"], torch.tensor([[2, 1]]))
     """
-    if not sigmas or not set(sigmas) <= {*_SIGMAS}:
+    is_some = isinstance(sigmas, Collection) and len(sigmas) > 0
+    if not is_some or any(sigma not in _SIGMAS for sigma in sigmas):
         raise InvalidArgument(f"sigmas={sigmas!r} must be some of 1 and -1")
     of_sigmas = tuple(dict.fromkeys(sigmas))
     check_spherical(min_size, max_size, max_lambda, "min_size", "max_size", len(of_sigmas))

@@ -17,6 +17,15 @@ from tmref.rotations import O3_NAMES
 
 from . import axes
 from ._bytes import Bytes, sizes
+from ._options import (
+    check_block,
+    check_flags,
+    check_map,
+    checked_components,
+    checked_labels,
+    checked_names,
+    is_sequence,
+)
 from ._strategy import Draw, strategy
 from .numbers import MAX_FEATURES, check_size, check_sizes, check_strategies
 from .values import Values
@@ -69,8 +78,19 @@ class _Gradient:
         free = (name for name in map("direction_{}".format, itertools.count(1)) if name not in taken)
         directions = [Labels.range(next(free), size) for size in entries[: self.extra]]
         if self.components is not None:
-            directions = list(self.components)
+            directions = self._beside(taken)
         return _draw_block(draw, [labelled, *directions, *of.components, of.properties], of, values)
+
+    def _beside(self, taken: set[str]) -> list[Labels]:
+        """The components that were drawn for it, of other names than those of the block."""
+        found = list(self.components or ())
+        names = [axis.names[0] for axis in found]
+        if not taken.isdisjoint(names):
+            raise InvalidArgument(
+                f"gradient_components gave the names {names} for a block with the components "
+                f"{sorted(taken)}, which its gradients have, too; each must have another name"
+            )
+        return found
 
 
 def _draw_block(
@@ -105,13 +125,14 @@ def gradients(
     two) of one to three entries; and the block's own components, properties, dtype and device. Other
     options are those of :func:`array_values` but ``dtypes`` and ``devices``.
 
-    Shrinks towards no rows. Raises InvalidArgument for bounds that can't be met, TypeError for an
-    option that doesn't exist.
+    Shrinks towards no rows. Raises InvalidArgument for what is no block, and bounds that can't be met,
+    TypeError for an option that doesn't exist.
 
     >>> block = find(tensor_blocks(), lambda block: len(block.samples) == 2)
     >>> find(gradients(block), lambda gradient: len(gradient.samples) == 1).samples
     Labels.range("sample", 1)
     """
+    check_block("gradients", block)
     check_size("max_rows", max_rows)
     check_size("max_components", max_components, 0, len(_EXTRA) - 1)
     _without_kind(values, "a gradient has the block's {}")
@@ -235,11 +256,7 @@ class _Blocks:
 
 def _labels_of(axis: str, drawn: Any) -> Any:
     """What a strategy gave for an axis, checked."""
-    found = drawn if axis == "components" and isinstance(drawn, (list, tuple)) else [drawn]
-    if not all(isinstance(labels, Labels) for labels in found):
-        what = "lists of tmref's Labels" if axis == "components" else "tmref's Labels"
-        raise InvalidArgument(f"{axis} must give {what}, got {drawn!r}")
-    return list(drawn) if axis == "components" else drawn
+    return checked_components(axis, drawn) if axis == "components" else checked_labels(axis, drawn)
 
 
 def pick_counts(data: Bytes, tables: tuple[Sequence[int], Sequence[int]]) -> Counts:
@@ -280,7 +297,11 @@ def tensor_blocks(
 
     def draw_block(draw: Draw) -> TensorBlock:
         kind = how.kind(draw, draw.bytes("dtype", 1, exact=True))
-        drawn = [draw(of_samples), *draw(of_components), draw(of_properties)]
+        drawn = [
+            checked_labels("samples", draw(of_samples)),
+            *checked_components("components", draw(of_components)),
+            checked_labels("properties", draw(of_properties)),
+        ]
         block = _draw_block(draw, drawn, kind, how)
         for gradient in _pick_gradients(draw, max_gradients):
             block.add_gradient(gradient.parameter, gradient.draw(draw, block, how))
@@ -306,7 +327,11 @@ def _pick_gradients(
             name,
             data.pick(_EXTRA),
             tuple(data.pick(samples)),
-            components=None if components is None else _labels_of("components", draw(components)),
+            components=(
+                None
+                if components is None
+                else checked_components("gradient_components", draw(components))
+            ),
         )
         for name in names[:number]
     ]
@@ -373,12 +398,11 @@ def tensor_maps(
     check_sizes("min_blocks", min_blocks, "max_blocks", max_blocks)
     check_sizes("min_samples", min_samples, "max_samples", max_samples)
     check_sizes("min_properties", min_properties, "max_properties", max_properties)
-    check_size("max_gradients", max_gradients, 0, len(gradient_names))
+    check_size("max_gradients", max_gradients, 0, len(_checked_parameters(gradient_names)))
     check_size("max_lambda", max_lambda)
+    check_flags(same_samples=same_samples, spherical=spherical, one_width=one_width)
     of_lambda, _, of_mu = of_o3 = axes.checked_o3_names(o3_names)
-    for names in gradient_samples:
-        if not names or names[0] != "sample":
-            raise InvalidArgument(f"gradient_samples={gradient_samples!r} must all begin with sample")
+    of_gradients = _checked_gradient_samples(gradient_samples)
     check_strategies(
         keys=keys,
         gradient_components=gradient_components,
@@ -402,8 +426,6 @@ def tensor_maps(
             raise InvalidArgument(f"{axis} have names of their own: leave the names of {axis} out")
     if spherical and components is not None:
         raise InvalidArgument("components are o3_mu where spherical=True: leave one of them out")
-    if not isinstance(same_samples, bool):
-        raise InvalidArgument(f"same_samples={same_samples!r} must be True or False")
     drawn_from: dict[str, Any] = {}
     if samples is not None:
         drawn_from["samples"] = samples.filter(_of_sizes(min_samples, max_samples))
@@ -439,7 +461,7 @@ def tensor_maps(
             names=names,
             kind=(dtype, device),
             gradients=_pick_gradients(
-                draw, max_gradients, gradient_names, gradient_samples, gradient_components
+                draw, max_gradients, gradient_names, of_gradients, gradient_components
             ),
             values=how,
             tables=tables,
@@ -465,6 +487,28 @@ def tensor_maps(
     return draw_map
 
 
+def _checked_parameters(names: Sequence[str]) -> Sequence[str]:
+    """The names of what gradients are with respect to. Raises InvalidArgument where they are none."""
+    if not is_sequence(names) or not all(isinstance(name, str) for name in names):
+        remedy = f"; for one name: [{names!r}]" if isinstance(names, str) else ""
+        raise InvalidArgument(f"gradient_names={names!r} must be a list of names{remedy}")
+    if len(set(names)) != len(names):
+        raise InvalidArgument(f"gradient_names={names!r} must be distinct")
+    return names
+
+
+def _checked_gradient_samples(samples: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
+    """The names that samples of gradients may have. Raises InvalidArgument where they are none."""
+    if not is_sequence(samples) or not samples or not all(map(is_sequence, samples)):
+        raise InvalidArgument(
+            f"gradient_samples={samples!r} must be a list of lists of names: [('sample', 'atom')]"
+        )
+    found = tuple(checked_names(f"gradient_samples[{i}]", names) for i, names in enumerate(samples))
+    if any(names[0] != "sample" for names in found):
+        raise InvalidArgument(f"gradient_samples={samples!r} must all begin with sample")
+    return found
+
+
 def _of_sizes(low: int, high: int) -> Callable[[Any], bool]:
     """Whether labels have so many entries; what is no labels goes through, to be refused in words."""
     return lambda labels: not isinstance(labels, Labels) or low <= len(labels) <= high
@@ -475,6 +519,13 @@ def _checked_keys(keys: object, of_lambda: str | None) -> Labels:
         raise InvalidArgument(f"keys must give tmref's Labels, got a {type(keys).__name__}: {keys!r}")
     if of_lambda is not None and of_lambda not in keys.names:
         raise InvalidArgument(f"keys gave {keys!r}; where spherical=True they need {of_lambda}")
+    if of_lambda is not None:
+        at = keys.names.index(of_lambda)
+        least = min((row[at] for row in keys._entries()), default=0)
+        if least < 0:
+            raise InvalidArgument(
+                f"keys gave {keys!r}; where spherical=True {of_lambda} must be at least 0, got {least}"
+            )
     return keys
 
 
@@ -483,13 +534,14 @@ def like(tensor: TensorMap, **values: Unpack[ValueOptions]) -> Callable[[Draw], 
     """Maps with the metadata of ``tensor``, gradients' included, its dtype and device, and other values.
 
     Options are those of :func:`array_values` but ``dtypes`` and ``devices``; without a bound, values
-    are up to :func:`unit_bound` of the features. Shrinks towards zeros. Raises InvalidArgument for
-    options that can't be met, TypeError for one that doesn't exist.
+    are up to :func:`unit_bound` of the features. Shrinks towards zeros. Raises InvalidArgument for what
+    is no map, and options that can't be met, TypeError for one that doesn't exist.
 
     >>> x = find(tensor_maps(), lambda x: any(block.values.numel() for block in x))
     >>> find(like(x), lambda y: bool((y[0].values > 0).any()))[0].values
     tensor([[1.]])
     """
+    check_map("like", tensor)
     _without_kind(values, "the map has {} of its own")
     how = Values.checked(values, max((len(block.properties) for block in tensor), default=0))
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
 
 from tmref import Labels, Permutation, Rotation, TensorBlock, TensorMap
 from tmref.block import block_source
@@ -120,7 +121,9 @@ def _bound(make: Callable[..., Any], implementation: Implementation) -> Callable
     @functools.wraps(make)
     def made(*args: Any, **kwargs: Any) -> Any:
         given = {
-            name: (_labels_of if name in _OF_LABELS else _to_ours)(value, implementation)
+            name: _labels_of(name, value, implementation)
+            if name in _OF_LABELS
+            else _to_ours(value, implementation)
             for name, value in kwargs.items()
         }
         ours = make(*(_to_ours(arg, implementation) for arg in args), **given)
@@ -172,15 +175,24 @@ def _to_ours(thing: Any, implementation: Implementation) -> Any:
     return implementation.decode_block(thing) if hasattr(thing, "samples") else thing
 
 
-def _labels_of(option: Any, implementation: Implementation) -> Any:
-    """A strategy of our labels for one of theirs."""
+def _labels_of(name: str, option: Any, implementation: Implementation) -> Any:
+    """A strategy of our labels for the ``option`` of this name, which is one of theirs."""
     if not isinstance(option, st.SearchStrategy):
         return option
 
     def ours(drawn: Any) -> Any:
         if isinstance(drawn, (list, tuple)):
             return list(map(ours, drawn))
-        return drawn if isinstance(drawn, Labels) else implementation.decode_labels(drawn)
+        if isinstance(drawn, Labels):
+            return drawn
+        try:
+            return implementation.decode_labels(drawn)
+        except (AttributeError, TypeError, ValueError) as error:
+            lists = "lists of " if name.endswith("components") else ""
+            raise InvalidArgument(
+                f"{name} must give {lists}{implementation.name}'s Labels, "
+                f"got a {type(drawn).__name__}: {drawn!r}"
+            ) from error
 
     return _Converted(option, ours, lambda: repr(option))
 

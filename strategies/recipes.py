@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from math import prod
 
 import torch
+from hypothesis.errors import InvalidArgument
 
 from tmref import Labels, TensorMap
 from tmref.catalog import INVARIANT, Recipe, Row, invariances, recipe
 
 from . import axes
 from ._bytes import Bytes, sizes
+from ._options import check_flags, check_map
 from ._strategy import Draw, strategy
 from .numbers import MAX_FEATURES
 from .values import Values
@@ -32,13 +34,16 @@ def recipes(row: Row, tensor: TensorMap, *, shuffled_layers: bool = False) -> Ca
     Arguments are written or left out, given once or as a list, sizes as numbers or by
     ``out_properties``; where ``shuffled_layers``, the layers of a Sequential have their keys in orders
     of their own. Parameters are multiples of 1/8 up to :func:`unit_bound` of the features. Shrinks
-    towards the order of the map.
+    towards the order of the map. Raises InvalidArgument for what is no row, no map or no bool.
 
     >>> from tmref import catalog
     >>> x = find(tensor_maps(), lambda x: any(block.values.numel() for block in x))
     >>> find(recipes(catalog.row("tanh"), x), lambda recipe: True).call
     Call('Tanh', kwargs={'in_keys': Labels.range("key", 1)}, parameters=())
     """
+    _check_row("recipes", row)
+    check_map("recipes", tensor)
+    check_flags(shuffled_layers=shuffled_layers)
     keys = tensor.keys
     shuffled = shuffled_layers and row.kind.composes
     features = [len(block.properties) for block in tensor]
@@ -73,6 +78,12 @@ def recipes(row: Row, tensor: TensorMap, *, shuffled_layers: bool = False) -> Ca
         )
 
     return draw_recipe
+
+
+def _check_row(of: str, row: object) -> None:
+    """InvalidArgument unless what a strategy takes is a row."""
+    if not isinstance(row, Row):
+        raise InvalidArgument(f"{of}: row must be a Row, as catalog.row('tanh') is, got {row!r}")
 
 
 def _pick_order(data: Bytes, keys: Labels) -> Labels:

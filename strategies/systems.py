@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import prod
 from types import MappingProxyType
 
@@ -12,6 +12,8 @@ from hypothesis.errors import InvalidArgument
 
 from tmref import Labels
 
+from ._bytes import INT32_MAX, INT32_MIN
+from ._options import check_flags, checked_names, is_sequence
 from ._strategy import Draw, strategy
 from .axes import labels_of_rows
 from .numbers import check_sizes
@@ -20,15 +22,27 @@ from .numbers import check_sizes
 Numbers = tuple[int, int] | Sequence[int]
 
 
-def _numbers(name: str, numbers: Numbers) -> Sequence[int]:
-    """All numbers of a dimension."""
-    is_range = isinstance(numbers, tuple) and len(numbers) == 2
-    found = range(numbers[0], numbers[1] + 1) if is_range else list(numbers)
-    if not len(found) or not all(isinstance(number, int) for number in found):
-        raise InvalidArgument(
-            f"{name}={numbers!r} must be a first and a last number, or a list of numbers"
-        )
-    return found
+def _numbers(option: str, numbers: Numbers) -> Sequence[int]:
+    """All numbers of a dimension, each of them once. However many there are, a range stays one."""
+    what = f"{option}={numbers!r} must be a first and a last number, or a list of numbers"
+    if not isinstance(numbers, Collection):
+        raise InvalidArgument(what)
+    found = numbers if isinstance(numbers, range) else tuple(numbers)
+    if not found:
+        raise InvalidArgument(what)
+    for number in (found[0], found[-1]) if isinstance(found, range) else found:
+        if not _is_int32(number):
+            raise InvalidArgument(f"{what}; {number!r} is no 32-bit integer")
+    if isinstance(numbers, tuple) and len(numbers) == 2:
+        if numbers[0] > numbers[1]:
+            raise InvalidArgument(f"{what}; the first is above the last")
+        return range(numbers[0], numbers[1] + 1)
+    return found if isinstance(found, range) else list(dict.fromkeys(found))
+
+
+def _is_int32(number: object) -> bool:
+    is_int = isinstance(number, int) and not isinstance(number, bool)
+    return is_int and INT32_MIN <= number <= INT32_MAX  # type: ignore[operator]
 
 
 _TYPES: Mapping[str, Numbers] = MappingProxyType({"center_type": (1, 118)})
@@ -42,8 +56,9 @@ def labels_of(
     that are said: from a first one to a last one, ``{"center_type": (1, 118)}``, or those of a list,
     ``{"center_type": [1, 6, 8]}``.
 
-    Shrinks towards few entries, and the first numbers. Raises InvalidArgument for sizes that contradict
-    each other or are more than there are entries, and numbers that are none.
+    Numbers that repeat count once. Shrinks towards few entries, and the first numbers. Raises
+    InvalidArgument for sizes that contradict each other or are more than there are entries, names that
+    labels can't have, and numbers that are no 32-bit integers.
 
     >>> both = {"center_type": (1, 118), "neighbor_type": [1, 8]}
     >>> find(labels_of(dimensions=both), lambda x: len(x) == 2)
@@ -52,7 +67,8 @@ def labels_of(
     check_sizes("min_size", min_size, "max_size", max_size)
     if not isinstance(dimensions, Mapping) or not dimensions:
         raise InvalidArgument(f"dimensions={dimensions!r} must be numbers by name")
-    of_names = [_numbers(name, numbers) for name, numbers in dimensions.items()]
+    names = checked_names("dimensions", dimensions)
+    of_names = [_numbers(f"dimensions[{name!r}]", dimensions[name]) for name in names]
     there = prod(map(len, of_names))
     if min_size > there:
         raise InvalidArgument(f"min_size={min_size} must be at most the {there} entries that there are")
@@ -62,7 +78,7 @@ def labels_of(
         max_size=min(max_size, there),
         unique=True,
     )
-    return lambda draw: labels_of_rows(tuple(dimensions), dict.fromkeys(draw(rows)))
+    return lambda draw: labels_of_rows(names, dict.fromkeys(draw(rows)))
 
 
 @strategy
@@ -76,14 +92,16 @@ def all_pairs_of(
     """Keys with all pairs of ``min_numbers`` to ``max_numbers`` of the ``numbers`` under two ``names``,
     in the order of the first dimension and then of the second.
 
-    Shrinks towards few and small numbers. Raises InvalidArgument for bounds that can't be met.
+    Shrinks towards few and small numbers. Raises InvalidArgument for bounds that can't be met, names
+    that are no two, and numbers that are no 32-bit integers.
 
     >>> find(all_pairs_of(), lambda x: len(x) == 4)
     Labels(["center_type", "neighbor_type"], torch.tensor([[1, 1], [1, 2], [2, 1], [2, 2]]))
     """
     check_sizes("min_numbers", min_numbers, "max_numbers", max_numbers)
-    if len(names) != 2:
-        raise InvalidArgument(f"names={names!r} must be two")
+    if not is_sequence(names) or len(names) != 2:
+        raise InvalidArgument(f"names={names!r} must be two, as ('center_type', 'neighbor_type') are")
+    of_pairs = checked_names("names", names)
     of_both = _numbers("numbers", numbers)
     if min_numbers > len(of_both):
         raise InvalidArgument(f"min_numbers={min_numbers} must be at most the {len(of_both)} numbers")
@@ -96,7 +114,7 @@ def all_pairs_of(
 
     def draw_pairs(draw: Draw) -> Labels:
         pairs = itertools.product(sorted(draw(some)), repeat=2)
-        return labels_of_rows(tuple(names), dict.fromkeys(pairs))
+        return labels_of_rows(of_pairs, dict.fromkeys(pairs))
 
     return draw_pairs
 
@@ -115,7 +133,8 @@ def systems_and_atoms(
     of ``min_atoms`` to ``max_atoms`` atoms each, in this order or, without ``in_order``, in any.
 
     Where ``min_atoms`` is 0, systems without atoms are numbers that are left out. ``further`` dimensions
-    are 0. Shrinks towards few systems of few atoms. Raises InvalidArgument for bounds that can't be met.
+    are 0. Shrinks towards few systems of few atoms. Raises InvalidArgument for bounds that can't be met,
+    and names that labels can't have.
 
     >>> find(systems_and_atoms(), lambda x: len(x) == 3)
     Labels(["system", "atom"], torch.tensor([[0, 0], [1, 0], [1, 1]]))
@@ -124,8 +143,9 @@ def systems_and_atoms(
     """
     check_sizes("min_systems", min_systems, "max_systems", max_systems)
     check_sizes("min_atoms", min_atoms, "max_atoms", max_atoms)
+    check_flags(in_order=in_order)
+    names = checked_names("further", further, before=("system", "atom"))
     atoms = st.lists(st.integers(min_atoms, max_atoms), min_size=min_systems, max_size=max_systems)
-    names = ("system", "atom", *further)
 
     def draw_samples(draw: Draw) -> Labels:
         counts = draw(atoms)

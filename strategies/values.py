@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from math import frexp, inf, log2, nan, prod
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from ._bytes import Bytes
+from ._options import ValueOptions as ValueOptions
+from ._options import check_flags
 from ._strategy import Draw, strategy
 from .numbers import MAX_FEATURES, UNITS, check_size, check_strategies, checked_bound, units
 from .printing import printed_as_source
@@ -43,7 +45,7 @@ def dtypes(
     >>> find(dtypes(allow_complex=True), lambda dtype: dtype.is_complex)
     torch.complex64
     """
-    _check_flags(allow_half=allow_half, allow_integers=allow_integers, allow_complex=allow_complex)
+    check_flags(allow_half=allow_half, allow_integers=allow_integers, allow_complex=allow_complex)
     more = _HALF * allow_half + _INTEGERS * allow_integers + _COMPLEX * allow_complex
     table = st.sampled_from(_FLOATING + more)
     return lambda draw: draw(table)
@@ -64,20 +66,6 @@ def layouts() -> Callable[[Draw], str]:
     """
     table = st.sampled_from(LAYOUTS)
     return lambda draw: draw(table)
-
-
-class ValueOptions(TypedDict, total=False):
-    """The options of :func:`array_values`, which strategies of blocks and maps take, too."""
-
-    dtypes: st.SearchStrategy[torch.dtype]
-    bound: int | None
-    wide: bool | tuple[float, float]
-    allow_nan: bool
-    allow_infinity: bool
-    allow_subnormal: bool
-    layouts: st.SearchStrategy[str] | None
-    requires_grad: st.SearchStrategy[bool] | None
-    devices: st.SearchStrategy[torch.device] | None
 
 
 @strategy
@@ -146,9 +134,6 @@ class Values:
         """What is asked for, with the bound of so many features unless it says another one."""
         given: dict[str, Any] = dict(options)
         known = [field.name for field in fields(cls)]
-        for name in given:
-            if name not in known:
-                raise TypeError(f"there is no option {name!r}; those of values are {', '.join(known)}")
         strategies: dict[str, Any] = {
             n: given.get(n) for n in ("dtypes", "layouts", "requires_grad", "devices")
         }
@@ -158,7 +143,7 @@ class Values:
         }
         if not isinstance(flags["wide"], bool):
             flags["wide"] = _magnitudes_between(flags["wide"])
-        _check_flags(**{n: bool(flag) if n == "wide" else flag for n, flag in flags.items()})
+        check_flags(**{n: bool(flag) if n == "wide" else flag for n, flag in flags.items()})
         bound = given.get("bound")
         if flags["wide"] and bound is not None:
             raise InvalidArgument(
@@ -239,12 +224,6 @@ def _magnitudes_between(wide: object) -> tuple[float, float]:
     raise InvalidArgument(
         f"wide={wide!r} must be True, False, or two magnitudes, the smaller one first: (1e-3, 1e6)"
     )
-
-
-def _check_flags(**flags: object) -> None:
-    for name, flag in flags.items():
-        if not isinstance(flag, bool):
-            raise InvalidArgument(f"{name}={flag!r} must be True or False")
 
 
 def _real(dtype: torch.dtype) -> torch.dtype:

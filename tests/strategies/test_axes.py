@@ -523,6 +523,13 @@ def test_bad_sizes_of_labels_are_refused(axis, options, message, refused):
         ({"max_size": True}, "max_size=True must be an int of at least 0"),
         ({"alphabet": ["a"], "max_size": 2}, "max_size=2 must be at most the 1 names of the alphabet"),
         ({"alphabet": ["a", "b", "a"]}, "alphabet=['a', 'b', 'a'] must have distinct names"),
+        *(
+            (
+                {"alphabet": bad},
+                f"alphabet={bad!r} must be a list of names of ASCII letters, digits and _",
+            )
+            for bad in (3, ["a b"], ["a", 3], [["a"]], "a b")
+        ),
     ],
 )
 def test_bad_options_of_names_are_refused(options, message, refused):

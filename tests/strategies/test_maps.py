@@ -12,6 +12,7 @@ from hypothesis.errors import InvalidArgument
 import tmref
 from tmref import Labels, TensorBlock, TensorMap, implementations
 from tmref import strategies as tm
+from tmref.rotations import O3_NAMES
 from tmref.strategies import (
     array_values,
     components,
@@ -726,9 +727,7 @@ def test_bad_options_of_values_are_refused(option, message, make, refused):
 
 @made
 def test_an_option_that_does_not_exist_is_refused_by_name(make):
-    with pytest.raises(
-        TypeError, match=r"^there is no option 'bonds'; those of values are dtypes, bound"
-    ):
+    with pytest.raises(InvalidArgument, match=r"^\w+ has no option 'bonds'; did you mean 'bound'\?$"):
         make(bonds=3)
 
 
@@ -977,11 +976,37 @@ def test_importing_the_strategies_registers_types_and_importing_tmref_does_not(r
                 "max_blocks",
                 "max_lambda",
             )
-            for bad in (-1, True, 2.0, None)
+            for bad in (-1, True, 2.0, "3", None)
         ),
         *(
             ({"max_gradients": bad}, f"max_gradients={bad!r} must be an int from 0 to 2")
             for bad in (-1, 3, True, 1.0, None)
+        ),
+        (
+            {"gradient_names": "strain"},
+            "gradient_names='strain' must be a list of names; for one name: ['strain']",
+        ),
+        *(
+            ({"gradient_names": bad}, f"gradient_names={bad!r} must be a list of names")
+            for bad in (3, None, ("strain", 3))
+        ),
+        ({"gradient_names": ("a", "a")}, "gradient_names=('a', 'a') must be distinct"),
+        *(
+            (
+                {"gradient_samples": bad},
+                f"gradient_samples={bad!r} must be a list of lists of names: [('sample', 'atom')]",
+            )
+            for bad in ("sample", ["sample"], [], 3, None, [3])
+        ),
+        (
+            {"gradient_samples": [("sample",), ("sample", "an atom")]},
+            "gradient_samples[1]=('sample', 'an atom'): names must be identifiers of ASCII letters, "
+            "digits and _, got 'an atom'",
+        ),
+        (
+            {"gradient_samples": [("sample", "sample")]},
+            "gradient_samples[0]=('sample', 'sample'): names must be distinct, got 'sample' twice in "
+            "['sample', 'sample']",
         ),
     ],
 )
@@ -1006,6 +1031,70 @@ def test_bad_options_of_maps_are_refused(options, message, refused):
 def test_bad_options_of_blocks_are_refused(options, message, refused):
     with refused(InvalidArgument, message):
         tensor_blocks(**options)
+
+
+XYZ = Labels.range("xyz", 3)
+NO_COMPONENTS = [
+    (XYZ, f"must give lists of tmref's Labels, got {XYZ!r}; for one component: [labels]"),
+    (3, "must give lists of tmref's Labels, got 3"),
+    ([3], "must give lists of tmref's Labels, got [3]"),
+    ([XYZ, XYZ], "gave the names ['xyz', 'xyz']; each must have another one"),
+    *(
+        ([XYZ, bad], f"gave {bad!r}; each must have one dimension and at least one entry")
+        for bad in (Labels.empty("a"), Labels(["a", "b"], torch.tensor([[0, 1]])))
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), NO_COMPONENTS)
+@pytest.mark.parametrize("strategy", [tensor_maps, tensor_blocks])
+def test_components_that_no_block_can_have_are_refused(strategy, given, words, drawn):
+    message = re.escape(f"components {words}")
+    with pytest.raises(InvalidArgument, match=rf"^{message}(\n|$)"):
+        drawn(strategy(components=st.just(given)), 20)
+
+
+@pytest.mark.parametrize(("given", "words"), NO_COMPONENTS)
+def test_components_that_no_gradient_can_have_are_refused(given, words, drawn):
+    message = re.escape(f"gradient_components {words}")
+    with pytest.raises(InvalidArgument, match=rf"^{message}(\n|$)"):
+        drawn(tensor_maps(max_gradients=1, gradient_components=st.just(given)), 20)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"components": st.just([XYZ])}, "xyz"),
+        ({"component_names": st.just(["xyz"])}, "xyz"),
+        ({"spherical": True}, "o3_mu"),
+    ],
+)
+def test_components_of_a_gradient_that_its_block_has_are_refused(options, name, drawn):
+    of_gradients = [Labels.range("other", 2), Labels.range(name, 2)]
+    message = re.escape(
+        f"gradient_components gave the names ['other', '{name}'] for a block with the components "
+        f"['{name}'], which its gradients have, too; each must have another name"
+    )
+    strategy = tensor_maps(max_gradients=1, gradient_components=st.just(of_gradients), **options)
+    with pytest.raises(InvalidArgument, match=rf"^{message}(\n|$)"):
+        drawn(strategy, 20)
+
+
+@pytest.mark.parametrize("axis", ["samples", "properties"])
+@pytest.mark.parametrize("strategy", [tensor_maps, tensor_blocks])
+def test_labels_of_an_axis_that_are_none_are_refused(strategy, axis, drawn):
+    message = re.escape(f"{axis} must give tmref's Labels, got [{XYZ!r}]")
+    with pytest.raises(InvalidArgument, match=rf"^{message}(\n|$)"):
+        drawn(strategy(**{axis: st.just([XYZ])}), 20)
+
+
+@pytest.mark.parametrize("o3_names", [O3_NAMES, ("l", "sigma", "m")])
+def test_spherical_keys_of_negative_lambda_are_refused(o3_names, drawn):
+    keys = Labels(o3_names[:2], torch.tensor([[0, 1], [-2, 1], [-1, -1]]))
+    strategy = tensor_maps(spherical=True, o3_names=o3_names, keys=st.just(keys))
+    message = f"keys gave {keys!r}; where spherical=True {o3_names[0]} must be at least 0, got -2"
+    with pytest.raises(InvalidArgument, match=rf"^{re.escape(message)}(\n|$)"):
+        drawn(strategy, 1)
 
 
 # --- how they are drawn

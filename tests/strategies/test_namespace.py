@@ -364,6 +364,48 @@ def test_options_are_checked_as_ever(name, refused):
         InvalidArgument, "keys=3 must be a strategy; for one value: hypothesis.strategies.just(3)"
     ):
         namespace.tensor_maps(keys=3)
+    with refused(InvalidArgument, "tensor_maps has no option 'max_block'; did you mean 'max_blocks'?"):
+        namespace.tensor_maps(max_block=3)
+
+
+@by_name
+@pytest.mark.parametrize("option", ["keys", "samples", "properties", "components"])
+def test_options_that_give_no_labels_are_refused(name, option, drawn):
+    namespace = make_strategies_namespace(name)
+    lists = "lists of " if option == "components" else ""
+    entry = drawn(namespace.labels(min_size=1), 1)[0][0]
+    for bad in (3, "a", None, entry):
+        words = f"{option} must give {lists}{name}'s Labels, got a {type(bad).__name__}: {bad!r}"
+        with pytest.raises(InvalidArgument, match=rf"^{re.escape(words)}(\n|$)"):
+            drawn(namespace.tensor_maps(**{option: st.just(bad)}), 20)
+    if option != "keys":
+        words = f"{option} must give {lists}{name}'s Labels, got a int: 3"
+        with pytest.raises(InvalidArgument, match=rf"^{re.escape(words)}(\n|$)"):
+            drawn(namespace.tensor_blocks(**{option: st.just([3])}), 20)
+
+
+@by_name
+def test_components_that_are_no_list_are_refused(name, drawn):
+    namespace = make_strategies_namespace(name)
+    labels = drawn(namespace.labels(min_size=1), 1)[0]
+    words = "components must give lists of tmref's Labels, got Labels"
+    for strategy in (namespace.tensor_maps, namespace.tensor_blocks):
+        with pytest.raises(InvalidArgument, match=f"^{words}"):
+            drawn(strategy(components=st.just(labels)), 20)
+
+
+@by_name
+def test_maps_and_blocks_in_each_others_place_are_refused(name, drawn):
+    namespace = make_strategies_namespace(name)
+    tensor, block = (
+        drawn(namespace.tensor_maps(min_blocks=1), 1)[0],
+        drawn(namespace.tensor_blocks(), 1)[0],
+    )
+    for take in (namespace.like, namespace.sub_maps, namespace.permutations):
+        with pytest.raises(InvalidArgument, match="tensor must be a TensorMap, got TensorBlock"):
+            take(block)
+    with pytest.raises(InvalidArgument, match="block must be a TensorBlock, got TensorMap"):
+        namespace.gradients(tensor)
 
 
 @pytest.mark.parametrize("name", ["metatensor", "tmref.nowhere:implementation", "os:path", ""])

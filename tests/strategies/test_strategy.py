@@ -1,4 +1,5 @@
 import inspect
+import re
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from hypothesis.errors import InvalidArgument
 import tmref
 import tmref.strategies as ts
 from tmref import Labels, TensorBlock, TensorMap, catalog
+from tmref.strategies.values import ValueOptions
 
 A_BLOCK = TensorBlock(torch.zeros(2, 2), Labels.range("s", 2), [], Labels.range("p", 2))
 A_MAP = TensorMap(Labels.range("k", 1), [A_BLOCK])
@@ -186,8 +188,85 @@ def test_options_are_checked_when_a_strategy_is_made(name, option, bad, message)
 
 @each
 def test_options_that_do_not_exist_are_refused(name):
-    with pytest.raises(TypeError, match="no_such_option"):
-        made(name, no_such_option=1)
+    parameters = inspect.signature(STRATEGIES[name]).parameters.values()
+    there = [p.name for p in parameters if p.kind != p.VAR_KEYWORD]
+    if len(there) < len(parameters):
+        there += ValueOptions.__annotations__
+    remedy = f"there are {', '.join(there)}" if there else "it takes none"
+    words = f"{name} has no option 'no_such_thing'; {remedy}"
+    with pytest.raises(InvalidArgument, match=f"^{re.escape(words)}$"):
+        made(name, no_such_thing=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "misspelt", "near"),
+    [
+        ("tensor_maps", "max_block", "max_blocks"),
+        ("tensor_maps", "dtype", "dtypes"),
+        ("tensor_blocks", "max_gradient", "max_gradients"),
+        ("gradients", "max_row", "max_rows"),
+        ("like", "bounds", "bound"),
+        ("labels", "minsize", "min_size"),
+        ("labels_of", "dimension", "dimensions"),
+        ("rotations", "inversion", "inversions"),
+    ],
+)
+def test_a_misspelt_option_is_told_the_nearest_name(name, misspelt, near, refused):
+    with refused(InvalidArgument, f"{name} has no option {misspelt!r}; did you mean {near!r}?"):
+        made(name, **{misspelt: 1})
+
+
+OF_A_BLOCK = "got TensorBlock; a map of one block is TensorMap(Labels.single(), [block])"
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "words"),
+    [
+        *(
+            (name, A_BLOCK, f"{name}: tensor must be a TensorMap, {OF_A_BLOCK}")
+            for name in ("like", "sub_maps", "permutations")
+        ),
+        ("like", 3, "like: tensor must be a TensorMap, got int"),
+        (
+            "gradients",
+            A_MAP,
+            "gradients: block must be a TensorBlock, got TensorMap; give one of its blocks: "
+            "tensor.block(0)",
+        ),
+        ("gradients", None, "gradients: block must be a TensorBlock, got NoneType"),
+    ],
+)
+def test_what_is_no_map_or_block_is_refused(name, given, words, refused):
+    with refused(InvalidArgument, words):
+        STRATEGIES[name](given)
+
+
+@pytest.mark.parametrize("name", ["recipes", "invalid_recipes"])
+def test_what_is_no_row_or_map_of_a_recipe_is_refused(name, refused):
+    with refused(InvalidArgument, f"recipes: tensor must be a TensorMap, {OF_A_BLOCK}"):
+        STRATEGIES[name](catalog.row("tanh"), A_BLOCK)
+    words = "recipes: row must be a Row, as catalog.row('tanh') is, got 'tanh'"
+    with refused(InvalidArgument, words):
+        STRATEGIES[name]("tanh", A_MAP)
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("permutations", "keys"),
+        ("permutations", "samples"),
+        ("recipes", "shuffled_layers"),
+        ("rotations", "inversions"),
+        ("systems_and_atoms", "in_order"),
+        ("tensor_maps", "one_width"),
+        ("tensor_maps", "same_samples"),
+        ("tensor_maps", "spherical"),
+    ],
+)
+@pytest.mark.parametrize("bad", [1, None, "no"])
+def test_flags_that_are_no_bools_are_refused(name, flag, bad, refused):
+    with refused(InvalidArgument, f"{flag}={bad!r} must be True or False"):
+        made(name, **{flag: bad})
 
 
 def test_no_option_is_a_value_or_a_strategy(refused):

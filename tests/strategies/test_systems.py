@@ -1,5 +1,7 @@
 """Labels as atomistic data has them."""
 
+import re
+
 import pytest
 import torch
 from hypothesis import find, given
@@ -132,12 +134,55 @@ def test_blocks_have_samples_of_their_own_unless_it_is_said():
     ("make", "words"),
     [
         (lambda: labels_of(dimensions={}), r"dimensions=\{\} must be numbers by name"),
-        (
-            lambda: labels_of(dimensions={"a": []}),
-            r"a=\[\] must be a first and a last number, or a list",
-        ),
         (lambda: labels_of(dimensions={"a": (0, 1)}, min_size=3), "min_size=3 must be at most the 2"),
-        (lambda: all_pairs_of(names=("a",)), r"names=\('a',\) must be two"),
+        (
+            lambda: labels_of(dimensions={"a": [1, 1, 1]}, min_size=2),
+            "min_size=2 must be at most the 1 entries that there are",
+        ),
+        (
+            lambda: labels_of(dimensions={"a": [1, 2, 1], "b": [5, 5]}, min_size=3),
+            "min_size=3 must be at most the 2 entries that there are",
+        ),
+        (
+            lambda: labels_of(dimensions={"a b": (0, 1)}),
+            r"dimensions=\{'a b': \(0, 1\)\}: names must be identifiers of ASCII .* got 'a b'",
+        ),
+        (
+            lambda: labels_of(dimensions={3: (0, 1)}),
+            r"dimensions=\{3: \(0, 1\)\}: names must be .* strings, got \(3,\)",
+        ),
+        *(
+            (
+                lambda bad=bad: all_pairs_of(names=bad),
+                rf"names={re.escape(repr(bad))} must be two, as \('center_type', 'neighbor_type'\) are",
+            )
+            for bad in (("a",), "ab", 3, ())
+        ),
+        (
+            lambda: all_pairs_of(names=("a", "a")),
+            r"names=\('a', 'a'\): names must be distinct, got 'a' twice",
+        ),
+        (
+            lambda: all_pairs_of(names=("a", "0")),
+            r"names=\('a', '0'\): names must be identifiers of ASCII letters, digits and _, got '0'",
+        ),
+        (
+            lambda: all_pairs_of(numbers=[1, 1], min_numbers=2),
+            "min_numbers=2 must be at most the 1 numbers",
+        ),
+        (
+            lambda: systems_and_atoms(further="pair"),
+            r"further='pair' must be a list of names; for one name: \['pair'\]",
+        ),
+        (lambda: systems_and_atoms(further=3), "further=3 must be a list of names"),
+        (
+            lambda: systems_and_atoms(further=["atom"]),
+            r"further=\['atom'\]: names must be distinct, got 'atom' twice",
+        ),
+        (
+            lambda: systems_and_atoms(further=["an atom"]),
+            r"further=\['an atom'\]: names must be identifiers of ASCII .*, got 'an atom'",
+        ),
         (
             lambda: all_pairs_of(numbers=[1], min_numbers=2),
             "min_numbers=2 must be at most the 1 numbers",
@@ -149,6 +194,8 @@ def test_blocks_have_samples_of_their_own_unless_it_is_said():
         (lambda: rotations(o3_names=3), "o3_names=3 must be three names"),
         (lambda: spherical_keys(sigmas=[2]), r"sigmas=\[2\] must be some of 1 and -1"),
         (lambda: spherical_keys(sigmas=[1], max_size=9), "max_size=9 must be at most 5"),
+        (lambda: rotations(o3_names=("the l", "s", "m")), "must be three names"),
+        (lambda: spherical_keys(sigmas=1), "sigmas=1 must be some of 1 and -1"),
         (lambda: tensor_maps(same_samples=1), "same_samples=1 must be True or False"),
         (lambda: tensor_maps(gradient_samples=[("atom",)]), "must all begin with sample"),
         (
@@ -164,6 +211,46 @@ def test_blocks_have_samples_of_their_own_unless_it_is_said():
 def test_options_that_can_not_be_met_are_refused(make, words):
     with pytest.raises(InvalidArgument, match=words):
         make()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        *((bad, "") for bad in (3, None, [], (), range(0))),
+        ((3, 1), "; the first is above the last"),
+        ((1, 10**10), "; 10000000000 is no 32-bit integer"),
+        ((-(2**31) - 1, 0), "; -2147483649 is no 32-bit integer"),
+        (range(10**30), f"; {10**30 - 1} is no 32-bit integer"),
+        ((1.0, 3.0), "; 1.0 is no 32-bit integer"),
+        ([1, 2**40], "; 1099511627776 is no 32-bit integer"),
+        ([1, True], "; True is no 32-bit integer"),
+        ("12", "; '1' is no 32-bit integer"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(numbers, words, refused):
+    message = f"={numbers!r} must be a first and a last number, or a list of numbers{words}"
+    with refused(InvalidArgument, f"dimensions['a']{message}"):
+        labels_of(dimensions={"b": (0, 1), "a": numbers})
+    with refused(InvalidArgument, f"numbers{message}"):
+        all_pairs_of(numbers=numbers)
+
+
+@pytest.mark.parametrize("all_of_them", [(-(2**31), 2**31 - 1), range(-(2**31), 2**31)])
+def test_all_32_bit_integers_may_be_asked_for(all_of_them, drawn):
+    """They are never listed: that would take minutes."""
+    both = labels_of(dimensions={"a": all_of_them, "b": (0, 2**31 - 1)}, min_size=1)
+    of_both = [labels.values for labels in drawn(both, 50)]
+    assert all(bool((values[:, 1] >= 0).all()) for values in of_both)
+    assert any(bool((values[:, 0] < -(2**30)).any()) for values in of_both)
+    assert any(bool((values > 2**30).any()) for values in of_both)
+    pairs = drawn(all_pairs_of(numbers=all_of_them, min_numbers=2), 20)
+    assert {len(labels) for labels in pairs} == {4}
+
+
+def test_numbers_that_repeat_count_once(drawn):
+    again = labels_of(dimensions={"a": [6, 1, 6, 6], "b": [2, 2]}, min_size=2, max_size=9)
+    once = labels_of(dimensions={"a": [6, 1], "b": [2]}, min_size=2, max_size=9)
+    assert drawn(again, 20) == drawn(once, 20)
 
 
 @pytest.mark.parametrize(

@@ -701,11 +701,21 @@ def test_a_bound_beside_wide_is_refused(refused):
     assert isinstance(array_values(bound=None, wide=True), st.SearchStrategy)
 
 
-@pytest.mark.parametrize("name", ["dtype", "allow_nans", "shape", "values"])
-def test_options_that_do_not_exist_are_refused(name, refused):
-    flags = "wide, allow_nan, allow_infinity, allow_subnormal"
-    known = f"dtypes, bound, {flags}, layouts, requires_grad, devices"
-    with refused(TypeError, f"there is no option {name!r}; those of values are {known}"):
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("dtype", "did you mean 'dtypes'?"),
+        ("allow_nans", "did you mean 'allow_nan'?"),
+        ("shape", "did you mean 'shapes'?"),
+        (
+            "numbers",
+            "there are shapes, dtypes, bound, wide, allow_nan, allow_infinity, allow_subnormal, "
+            "layouts, requires_grad, devices",
+        ),
+    ],
+)
+def test_options_that_do_not_exist_are_refused(name, remedy, refused):
+    with refused(InvalidArgument, f"array_values has no option {name!r}; {remedy}"):
         array_values(**{name: None})
 
 
