@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import pickle
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -19,12 +18,15 @@ from ..implementations import CPU, Example, Implementation
 from ..labels import Labels, labels_source
 from ..printing import source_of, tensor_source
 from ..tensor_map import TensorMap
-from .steps import IMPORTS, OF_ONES_OWN, Step
+from .sources import code_of, pickled, plain_code
+from .steps import IMPORTS, MODULES, OF_ONES_OWN, Step
 
 #: The calls that make data.
 _OF_DATA = ("Labels", "TensorBlock", "TensorMap")
 #: What makes what is judged, where it is one's own.
 _OWN = ("build", *OF_ONES_OWN)
+#: What the code of users may call so, though the implementation itself does not import it.
+_NUMPY = "import numpy as np"
 #: The longest code of an expected tensor that stands within the assertion.
 _INLINE = 60
 
@@ -32,7 +34,7 @@ _INLINE = 60
 def _is_used(line: str, text: str) -> bool:
     """Whether a script needs a line, which imports one name that may not be in it, or does more."""
     found = re.fullmatch(r"(?:import|from [\w.]+ import) (?:\w+ as )?(\w+)", line)
-    return found is None or re.search(rf"\b{found[1]}\b", text) is not None
+    return found is None or re.search(rf"(?<![\w.]){found[1]}\b", text) is not None
 
 
 def path_to(part: Any, whole: Any) -> str | None:
@@ -48,6 +50,10 @@ def path_to(part: Any, whole: Any) -> str | None:
         inside = [(f".{name}", getattr(whole, name)) for name in ("values", "samples", "properties")]
         inside += [(f".components[{i}]", labels) for i, labels in enumerate(whole.components)]
         inside += [(f'.gradient("{name}")', gradient) for name, gradient in whole.gradients()]
+    elif isinstance(whole, Mapping):
+        inside = [(f"[{name!r}]", value) for name, value in whole.items()]
+    elif isinstance(whole, (list, tuple)):
+        inside = [(f"[{i}]", value) for i, value in enumerate(whole)]
     else:
         return None
     found = ((first, path_to(part, value)) for first, value in inside)
@@ -61,21 +67,15 @@ def _takes_a_map(call: Call) -> bool:
     )
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether the repr of a value is code that makes it."""
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return all(map(_is_plain, value))
-    if isinstance(value, Mapping):
-        return all(_is_plain(item) for pair in value.items() for item in pair)
-    return type(value).__module__.partition(".")[0] in ("builtins", "fractions", "torch", "tmref")
+def _prints_as_code(value: Any) -> bool:
+    """Whether the repr of a value is code that makes it, as those of tmref's own objects are."""
+    library = type(value).__module__.partition(".")[0]
+    return library in ("fractions", "tmref") and not isinstance(value, torch.nn.Module)
 
 
-def _pickled(value: Any) -> str:
-    """The code of an object of another library: that of its pickle, or of nothing, with its repr."""
-    try:
-        return f"pickle.loads({pickle.dumps(value)!r})"
-    except Exception:
-        return f"...  # {' '.join(repr(value).split())}"
+def _is_collection(value: Any) -> bool:
+    """Whether it is given with what is in it encoded."""
+    return isinstance(value, (list, dict)) or type(value) is tuple
 
 
 def plain_source(tensor: torch.Tensor) -> str:
@@ -88,6 +88,13 @@ class Name:
     """What has a name in the code already."""
 
     name: str
+
+
+def _is_expression(value: Any) -> bool:
+    """Whether it is written by an expression, which needs no lines before it."""
+    is_data = isinstance(value, (Name, Call, Deferred, Labels, TensorBlock))
+    is_other = not isinstance(value, TensorMap) and _prints_as_code(value)
+    return is_data or is_other or plain_code(value) is not None
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,7 @@ class ScriptWriter:
     """
 
     def __init__(self, implementation: Implementation) -> None:
+        self._implementation = implementation
         self._array = getattr(implementation, "labels_array", "torch.tensor")
         self._imports = getattr(implementation, "imports", ("import torch",))
         self._parameters = getattr(implementation, "parameters_code", "{}.parameters()")
@@ -173,10 +181,14 @@ class ScriptWriter:
             return "x"
         if isinstance(value, list):
             return "[" + ", ".join(map(self.value, value)) + "]"
+        if type(value) is tuple:
+            return f"({', '.join(map(self.value, value))}{',' * (len(value) == 1)})"
         if isinstance(value, dict):
-            items = (f"{source_of(key)}: {self.value(item)}" for key, item in value.items())
+            items = (f"{self._unmoved(key)}: {self.value(item)}" for key, item in value.items())
             return "{" + ", ".join(items) + "}"
-        return source_of(value) if _is_plain(value) else _pickled(value)
+        if _prints_as_code(value):
+            return source_of(value)
+        return plain_code(value) or pickled(value) or "..."
 
     def call(self, call: Call) -> str:
         """The code of a call."""
@@ -197,9 +209,54 @@ class ScriptWriter:
         """The lines that give a value a name: a map, a recipe, or anything that has code."""
         if isinstance(value, Recipe):
             return self._made(name, value.call)
+        value = self._ours(value)
         if isinstance(value, TensorMap):
             return self.map(name, value)
-        return [f"{name} = {self.value(value)}"]
+        if _is_collection(value):
+            lines: list[str] = []
+            value = self._with_names(name, value, lines)
+            return [*lines, f"{name} = {self.value(value)}"]
+        if _is_expression(value):
+            return [f"{name} = {self.value(value)}"]
+        return self._further(name, value)
+
+    def _ours(self, value: Any) -> Any:
+        """Our data for that of the implementation; the value itself where it is none, or unreadable."""
+        is_ours = isinstance(value, (Labels, TensorBlock, TensorMap))
+        if is_ours or not any(self._implementation.is_a(value, kind) for kind in _OF_DATA):
+            return value
+        try:
+            return self._implementation.to_ours(value)
+        except Exception:
+            return value
+
+    def _with_names(self, name: str, value: Any, lines: list[str]) -> Any:
+        """The value, with names for what has no expression in it; the lines that give them are added."""
+        if isinstance(value, dict):
+            keys = [self._with_names(f"{name}_key_{i}", key, lines) for i, key in enumerate(value)]
+            words = [k if isinstance(k, str) and k.isidentifier() else i for i, k in enumerate(keys)]
+            pairs = zip(words, value.values(), strict=True)
+            found = [self._with_names(f"{name}_{word}", item, lines) for word, item in pairs]
+            return dict(zip(keys, found, strict=True))
+        if _is_collection(value):
+            found = [self._with_names(f"{name}_{i}", item, lines) for i, item in enumerate(value)]
+            return tuple(found) if isinstance(value, tuple) else found
+        if _is_expression(value):
+            return value
+        while any(line.startswith(f"{name} = ") for line in lines):
+            name += "_"
+        lines.extend(self.bound(name, value))
+        return Name(name)
+
+    def _further(self, name: str, value: Any) -> list[str]:
+        """The lines that give a name to what is no data; where it has no code, they say what it was."""
+        there = {**MODULES, **self._implementation.names_in_code()}
+        lines = [*code_of(value, name, there)]
+        if lines[-1].startswith("raise "):
+            lines.insert(-1, f"# {name} is {' '.join(repr(value).split())}")
+        if self._moved and isinstance(value, torch.nn.Module):
+            lines.append(f"{name}{self._moved}")
+        return lines
 
     def _made(self, name: str, call: Call) -> list[str]:
         """The lines that give a name to what a call makes, and before it to what it takes."""
@@ -275,7 +332,8 @@ class ScriptWriter:
             lines += self._assertion(shown)
         text = "\n".join(lines)
         homes = [f"import {home}" for home in sorted(self._homes)]
-        imports = dict.fromkeys([*(f"import {name}" for name in IMPORTS), *homes, *self._imports])
+        named = [f"import {name}" for name in IMPORTS]
+        imports = dict.fromkeys([*named, *homes, _NUMPY, *self._imports])
         definitions = [line for line in self._imports if not line.startswith(("import ", "from "))]
         used = [line for line in imports if _is_used(line, "\n".join([*definitions, text]))]
         head = [*(f"# {line}" for line in title.splitlines()), *used, ""]
@@ -299,6 +357,10 @@ class ScriptWriter:
         elif isinstance(expected, Labels):
             names, values = expected.names, expected.values.tolist()
             lines.append(f"assert ({path}.names, {path}.values{rows}.tolist()) == ({names}, {values})")
+        elif path.endswith(".gradients_list()"):
+            lines.append(f"assert sorted({path}) == {sorted(expected.gradients_list())}")
+        elif path.endswith(".components"):
+            lines.append(f"assert len({path}) == {len(expected.components)}")
         elif not isinstance(expected, (TensorMap, TensorBlock, torch.nn.Module)):
             lines.append(f"assert {path} == {self.value(expected)}")
         return lines
