@@ -212,7 +212,8 @@ def test_a_side_is_equal_to_itself():
             "values is 1.0 at [0, 0], expected 2.0 (torch.float32, shape (1, 1))",
         ),
         ([1, 2], [1, 3], "[1]", "[1] is 2, expected 3"),
-        ([1], [1, 2], "", "it has 1 entries, expected 2"),
+        ([1], [1, 2], "", "it is [1], expected [1, 2]"),
+        ([None], [None, None], "", "it has 1 entries, expected 2"),
         (
             [[], [axis("n")]],
             [[], [axis("m")]],

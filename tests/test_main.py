@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tmref.__main__ import main
-from tmref.laws import LAWS
+from tmref.laws import LAWS, limits
 from tmref.verdicts import read
+from tmref.watch import MEMORY
 
 #: What the selected law is tried on: its share of a hundred, for seven rows share the code.
 EXAMPLES = 15
@@ -40,9 +42,45 @@ def checked(tmp_path_factory):
     return folder / "folder" / "report.jsonl", found
 
 
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("[[]]", r"rows must be what row_of_module\(...\) and row_of_function\(...\) make, got \[\]"),
+        ("[Reference]", "rows must be what row_of_module"),
+        (
+            'row_of_function(lambda x: x, name="same", traits=["per_sample"]),',
+            "the trait per_sample of same can't be tested: its laws need other traits, too: keeps_keys, "
+            "keeps_samples; leave the trait out, or say what is missing",
+        ),
+    ],
+)
+def test_rows_that_can_not_be_tried_are_said_at_once(rows, words, tmp_path, monkeypatch, capsys):
+    name = f"with_rows_{tmp_path.name}"  # each is another module
+    (tmp_path / f"{name}.py").write_text(
+        "from tmref.implementations.reference import Reference\n"
+        "from tmref.laws import row_of_function\n"
+        f"class WithRows(Reference):\n    rows = {rows}\n"
+        "implementation = WithRows()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["check", f"{name}:implementation"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(rf"tmref check: {name}:implementation: {words}", line)
+
+
+def test_the_defaults_of_the_limits_are_those_of_the_plugin(capsys):
+    with pytest.raises(SystemExit):
+        main(["check", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"may take, and a verdict twenty times (default: {limits.SECONDS:g})" in said
+    assert f"of a worker (default: {MEMORY:g})" in said
+    assert limits.EXAMPLES_OF_A_VERDICT == 20
+
+
 def test_a_check_ends_with_the_counts_and_what_shows_more(checked):
     _, found = checked
-    assert (found.returncode, found.stderr) == (0, "")
+    said = "tmref check: in the main process (-n 0) a crash ends the check\n"
+    assert (found.returncode, found.stderr) == (0, said)
     assert counts(found) == {"reference": [1, 0, 0, 0, EXAMPLES]}
     assert found.stdout.splitlines()[-1] == f"    tmref report {Path('folder', 'report.jsonl')}"
     assert len(found.stdout.splitlines()) < 10
@@ -169,7 +207,7 @@ def test_a_crash_is_an_error_with_its_own_verdict(tmp_path):
     found = tmref("check", "adapter:wrong", "-k", "decoded", "-n1", cwd=tmp_path)
     assert found.returncode == 1
     assert "error: what_is_encoded_comes_back_decoded" in found.stdout
-    assert "crashed, hung, or failed in tmref itself" in found.stdout
+    assert "it ended the process, with status" in found.stdout
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,26 @@
 
 import importlib.metadata
 import json
+import os
+from pathlib import Path
 
 import pytest
 import torch
 
 import tmref
 from tmref import verdicts
-from tmref.verdicts import ERROR, FAIL, PASS, UNTESTED, Report, Verdict, header, read
+from tmref.verdicts import (
+    ERROR,
+    FAIL,
+    PASS,
+    UNTESTED,
+    Report,
+    UnusablePlace,
+    Verdict,
+    header,
+    read,
+    usable_place,
+)
 
 
 def verdict(kind=PASS, known=None, examples=20, **rest):
@@ -28,7 +41,8 @@ def written(tmp_path, head):
     def write(*found, complete=True):
         path = tmp_path / "deeper" / "check.jsonl"
         report = Report(path, head)
-        for one in found:
+        for i, one in enumerate(found):
+            one.law = f"law_{i}"  # there is one verdict for each
             report.add(one)
         report.close(complete=complete)
         return path
@@ -131,8 +145,85 @@ def test_a_file_cut_anywhere_is_incomplete(written):
 def test_lines_are_there_before_the_file_is_closed(tmp_path, head):
     report = Report(tmp_path / "check.jsonl", head)
     report.add(verdict())
-    assert len(read(tmp_path / "check.jsonl").verdicts) == 1
+    assert not (tmp_path / "check.jsonl").exists()
+    assert len(read(tmp_path / "check.jsonl.part").verdicts) == 1
     report.close(complete=False)
+    assert len(read(tmp_path / "check.jsonl").verdicts) == 1
+    assert not (tmp_path / "check.jsonl.part").exists()
+
+
+def test_a_report_takes_the_place_of_another_when_it_is_done(written, head):
+    path = written(verdict(), verdict())
+    report = Report(path, head)
+    report.add(verdict(FAIL))
+    assert len(read(path).verdicts) == 2
+    report.close(complete=True)
+    assert [v.verdict for v in read(path).verdicts] == [FAIL]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("a module", "is there and is no report of tmref check: it is left as it is"),
+        ("a folder", "is no file"),
+        ("a file within a file", "can't be written: "),
+        ("a device", "is no file"),
+    ],
+)
+def test_nothing_else_is_overwritten(kind, words, tmp_path):
+    (tmp_path / "adapter.py").write_text("implementation = 3\n")
+    place = {
+        "a module": tmp_path / "adapter.py",
+        "a folder": tmp_path,
+        "a file within a file": tmp_path / "adapter.py" / "report.jsonl",
+        "a device": Path(os.devnull),
+    }[kind]
+    with pytest.raises(UnusablePlace, match=words):
+        usable_place(place)
+    assert (tmp_path / "adapter.py").read_text() == "implementation = 3\n"
+
+
+def test_reports_and_empty_files_may_be_written_again(written, tmp_path):
+    usable_place(written(verdict()))
+    (tmp_path / "empty.jsonl").touch()
+    usable_place(tmp_path / "empty.jsonl")
+    usable_place(tmp_path / "new" / "report.jsonl")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda lines: [lines[0], *lines[2:]], "its footer counts 2 pass, and there are 1"),
+        (lambda lines: [*lines[:2], *lines[1:]], "it has 2 verdicts on law_0 on linear of reference"),
+        (
+            lambda lines: [line.replace('"examples": 20', '"examples": 21') for line in lines],
+            "its footer counts 40 examples, and there are 42",
+        ),
+        (lambda lines: [line.replace('"pass"', '"passed"') for line in lines], "no verdict 'passed'"),
+        (lambda lines: [line.replace('"linear"', "3") for line in lines], "row is 3 in the verdict"),
+        (lambda lines: [line.replace("20", '"[red]"') for line in lines], "examples is '[red]'"),
+        (lambda lines: [line.replace("null", "{}") for line in lines], "known is {} in the verdict"),
+        (lambda lines: [lines[0].replace('["a_law"]', "3"), *lines[1:]], "the header has laws 3"),
+        (lambda lines: [lines[0].replace('"linear"', "[]"), *lines[1:]], "[] among the rows"),
+        (lambda lines: [lines[0], "[" * 100_000 + "\n"], "recursion"),
+    ],
+)
+def test_a_damaged_report_is_refused(change, why, written):
+    path = written(verdict(), verdict())
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text("".join(change(lines)), encoding="utf-8")
+    with pytest.raises(ValueError, match="is no report of tmref check") as error:
+        read(path)
+    assert why in str(error.value)
+
+
+def test_what_a_verdict_says_can_be_written_and_printed():
+    said = verdict(message="\udc80\x1b[2J\x00\n\tä", reproducer="x = '\udcff'\r")
+    assert said.message == "\\udc80\\x1b[2J\\x00\n\tä"
+    assert said.reproducer == "x = '\\udcff'\\r"
+    said.message = "b" * 5_000
+    assert said.message == "b" * 2_000 + " … (3000 characters more)"
 
 
 @pytest.mark.parametrize(

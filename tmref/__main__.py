@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -70,6 +71,16 @@ def _parser() -> argparse.ArgumentParser:
     amount.add_argument("--thorough", action="store_true", help="ten times the examples")
     command.add_argument("--hypothesis-seed", type=int, default=0, metavar="N", help="default: 0")
     command.add_argument(
+        "--timeout",
+        type=float,
+        default=30,
+        metavar="S",
+        help="seconds that an example may take, and a verdict twenty times (default: %(default)s)",
+    )
+    command.add_argument(
+        "--memory", type=float, default=8, metavar="GIB", help="of a worker (default: %(default)s)"
+    )
+    command.add_argument(
         "-v", "--verbose", action="store_true", help="show all that tmref report shows of the file"
     )
     command.set_defaults(command=check)
@@ -121,7 +132,8 @@ def _parser() -> argparse.ArgumentParser:
 _ALONE = (
     *("-c", os.devnull, "--noconftest", "-p", "no:cacheprovider", "-p", "no:warnings"),
     *("-p", "no:logging", "-p", "no:unraisableexception", "-p", "no:threadexception"),
-    *("-p", "xdist.plugin", "-p", "pytest_timeout", "-p", "_hypothesis_pytestplugin"),
+    *("-p", "no:faulthandler"),
+    *("-p", "xdist.plugin", "-p", "_hypothesis_pytestplugin"),
     *("-p", "tmref.plugin"),
 )
 
@@ -141,35 +153,58 @@ def _without_plugins_of_others() -> Iterator[None]:
         os.environ.update(before)
 
 
+#: Workers are replaced as often as they die.
+_FOR_EVER = 10**9
+
+
+def _workers(given: Sequence[str]) -> tuple[str, ...]:
+    """How many workers there are: one, unless something else was given."""
+    if any(option.startswith(("-n", "--numprocesses")) for option in given):
+        if {"-n0", "--numprocesses=0"} & {*given} or "-n 0" in " ".join(given):
+            print("tmref check: in the main process (-n 0) a crash ends the check", file=sys.stderr)
+        return ()
+    return ("-n", "1")
+
+
 def check(options: argparse.Namespace) -> int:
     """Run the laws by pytest, then show the file of verdicts that it wrote."""
     import pytest
 
     from .reports.progress import Bar
     from .reports.terminal import show, show_brief
+    from .verdicts import UnusablePlace, usable_place
 
     if not _usable("check", options.device):
         return UNUSABLE
     chosen = _chosen("check", options.names)
-    if chosen is None:
+    if chosen is None or not _testable(chosen):
         return UNUSABLE
+    if options.report is not None:
+        try:
+            usable_place(options.report)
+        except UnusablePlace as error:
+            print(f"tmref check: --report: {error}", file=sys.stderr)
+            return UNUSABLE
     effort = 10 if options.thorough else 0.1 if options.quick else 1
     with tempfile.TemporaryDirectory() as folder:
         path = options.report or Path(folder) / "report.jsonl"
-        path.unlink(missing_ok=True)
+        before = path.stat().st_ino if path.exists() else None
         arguments = [
             *_ALONE,
-            *("--rootdir", os.getcwd(), "--import-mode=importlib", "--timeout=300"),
+            *("--rootdir", os.getcwd(), "--import-mode=importlib", f"--max-worker-restart={_FOR_EVER}"),
             *("-qq", "--no-header", "--no-summary", "--tb=no", "-o", "console_output_style=classic"),
             *(f"--tmref-impl={name}" for name in chosen),
             *(f"--tmref-report={path}", f"--tmref-effort={effort}"),
             f"--tmref-device={options.device}",
             f"--tmref-seed={options.hypothesis_seed}",
+            *(f"--tmref-timeout={options.timeout}", f"--tmref-memory={options.memory}"),
+            *_workers(options.pytest),
             *("--pyargs", "tmref.laws", *options.pytest),
         ]
         with _without_plugins_of_others():
             status = pytest.main(arguments, plugins=[Bar()])
-        if status == pytest.ExitCode.USAGE_ERROR or not path.exists():
+        is_new = path.exists() and path.stat().st_ino != before
+        if status == pytest.ExitCode.USAGE_ERROR or not is_new:
             return UNUSABLE
         if options.verbose:
             return _show([path], show)
@@ -177,6 +212,21 @@ def check(options: argparse.Namespace) -> int:
     print("\nthe table of laws and rows, and a script for each failure:")
     print(f"    tmref report {path}" if options.report else "    --report FILE, then tmref report FILE")
     return status
+
+
+def _testable(chosen: Sequence[str]) -> bool:
+    """Whether the rows that the implementations bring promise nothing that no law tests; says what
+    where they do."""
+    from .implementations import load
+    from .laws.checks import own_rows
+
+    try:
+        for name in chosen:
+            own_rows(load(name))
+    except (TypeError, ValueError) as error:
+        print(f"tmref check: {name}: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def _usable(command: str, device: str) -> bool:
@@ -195,21 +245,51 @@ def _chosen(command: str, given: Sequence[str]) -> list[str] | None:
     """The names of the implementations to be tried, of all that are there for ``all``; None, after
     saying why, where one of those named can't be."""
     from .implementations import UnknownImplementation, load, names
+    from .verdicts import readable
 
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # where an adapter of one's own is looked for
     everything = list(given) == ["all"]
-    chosen = []
+    chosen: list[str] = []
+    called: dict[str, str] = {}
     for name in names() if everything else dict.fromkeys(given):
         try:
-            load(name)
+            _probe(name)
+            of_name = load(name).name
+            if of_name in called:
+                raise UnknownImplementation(
+                    f"{called[of_name]!r} and {name!r} are both called {of_name!r}: rename one of them"
+                )
         except UnknownImplementation as error:
-            print(f"tmref {command}: {error}", file=sys.stderr)
+            print(f"tmref {command}: {readable(str(error))}", file=sys.stderr)
             if not everything:
                 return None
         else:
+            called[of_name] = name
             chosen.append(name)
     return chosen
+
+
+def _probe(name: str) -> None:
+    """Load an adapter of one's own in a process of its own. Raises UnknownImplementation where that
+    doesn't live to tell: it would take this one with it, and be taken for a good end."""
+    from .implementations import UnknownImplementation, is_own
+
+    if is_own(name):
+        return
+    code = (
+        "import sys; sys.path.append(sys.argv[2]); from tmref.implementations import *\n"
+        "try: load(sys.argv[1])\n"
+        "except UnknownImplementation: pass\n"
+        "print('lived')"
+    )
+    command = [sys.executable, "-c", code, name, os.getcwd()]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if not done.stdout.endswith(b"lived\n"):
+        what = f"the signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
+        raise UnknownImplementation(
+            f"{name!r}: importing it ends the process, with {what}; an adapter must be importable"
+        )
 
 
 def bench(options: argparse.Namespace) -> int:

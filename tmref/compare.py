@@ -40,7 +40,7 @@ class Refused:
     """A side that is no result: the implementation raised ``error``, or should have raised something.
     Two of them are equal, whatever was raised."""
 
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,13 @@ def _differences(path: str, left: Any, right: Any, tolerance: Tolerance | None) 
             yield from _differences(f"{path}[{name!r}]", left[name], right[name], tolerance)
     elif isinstance(left, (list, tuple)):
         if len(left) != len(right):
-            words = f"has {len(left)} entries, expected {len(right)}"
+            plain = all(isinstance(item, (str, int)) for item in (*left, *right))
+            found, expected = (left, right) if plain else (len(left), len(right))
+            words = (
+                f"is {found}, expected {expected}"
+                if plain
+                else f"has {found} entries, expected {expected}"
+            )
             yield Difference(path, left, right, _at(path, words))
             return
         for i, (a, b) in enumerate(zip(left, right, strict=True)):

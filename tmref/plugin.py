@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 from . import verdicts
 from .catalog import DATA
 from .implementations import Implementation, UnknownImplementation, UnusableDevice, load
-from .laws import LAWS, smoke
+from .laws import LAWS, limits, smoke
 from .laws.checks import cases
 from .laws.runner import NO_ROW
+from .watch import MEMORY, Watch
 
 #: Failures are kept here, and tried again first.
 DATABASE = Path(".hypothesis") / "tmref"
@@ -46,6 +48,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="F",
         help="try F times the examples that each law asks for (default: %(default)s)",
     )
+    group.addoption(
+        "--tmref-timeout",
+        type=float,
+        default=limits.SECONDS,
+        metavar="S",
+        help="seconds that an example may take, and a verdict twenty times (default: %(default)s)",
+    )
+    group.addoption(
+        "--tmref-memory",
+        type=float,
+        default=MEMORY,
+        metavar="GIB",
+        help="so much memory a worker may take (default: %(default)s)",
+    )
 
 
 def _seed(config: pytest.Config) -> int:
@@ -71,23 +87,47 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for implementation in _implementations(config):
         effort = config.getoption("tmref_effort")
         device = str(implementation.device)
-        found += cases(
-            implementation, effort=effort, seed=_seed(config), database=DATABASE, device=device
-        )
+        try:
+            found += cases(
+                implementation,
+                effort=effort,
+                seed=_seed(config),
+                database=DATABASE,
+                device=device,
+                timeout=config.getoption("tmref_timeout"),
+            )
+        except (TypeError, ValueError) as error:
+            raise pytest.UsageError(f"{implementation.name}: {error}") from error
     metafunc.parametrize("tmref_case", found, ids=[case.name for case in found])
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("tmref_report") and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(_Recorder(config), "tmref-recorder")
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        limits.write_the_pulse_to(Path(worker["tmref_pulses"]) / worker["workerid"])
+        return
+    watch = Watch(config.getoption("tmref_memory"))
+    config.pluginmanager.register(watch, "tmref-watch")
+    if config.getoption("tmref_report"):
+        config.pluginmanager.register(_Recorder(config, watch), "tmref-recorder")
 
 
 class _Recorder:
-    """Writes what the tests recorded to the file of verdicts; with workers, in their parent."""
+    """Writes what the tests recorded to the file of verdicts; with workers, in their parent. It knows
+    which verdicts are owed: one that doesn't come is an error."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, watch: Watch) -> None:
         found = _implementations(config)
-        self._versions = {implementation.name: str(implementation.version) for implementation in found}
+        self._watch = watch
+        self._versions = {implementation.name: implementation.version for implementation in found}
+        self._cases: dict[str, tuple[str, str, str]] = {}
+        for implementation in found:
+            for case in cases(implementation):
+                row = case.row.name if case.row else NO_ROW
+                law = case.law.name if case.law else smoke.NAME
+                self._cases[_id(case.name)] = law, row, implementation.name
+        #: The identifiers of the tests whose verdicts are owed.
+        self._owed: dict[str, None] = {}
         device = str(found[0].device)
         settings = {"effort": config.getoption("tmref_effort"), "selection": config.getoption("-k")}
         laws = {smoke.NAME: "smoke"} | {law.name: law.family for law in LAWS}
@@ -96,29 +136,50 @@ class _Recorder:
         head = verdicts.header(self._versions, laws, rows, _seed(config), settings, device)
         self._report = verdicts.Report(Path(config.getoption("tmref_report")), head)
 
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._owe([item.nodeid for item in session.items])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
+        if not self._owed:  # workers that replace others find the same
+            self._owe(ids)
+
+    def _owe(self, ids: Sequence[str]) -> None:
+        self._owed.update(dict.fromkeys(name for name in ids if self._case(name)))
+
+    def _case(self, nodeid: str) -> tuple[str, str, str] | None:
+        """The law, row and implementation of a test."""
+        return self._cases.get(nodeid.partition("[")[2].removesuffix("]"))
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         recorded: Any = dict(report.user_properties).get("tmref")
         if report.when == "call" and recorded is not None:
-            self._report.add(verdicts.Verdict(**recorded))
-        elif report.failed and report.when != "teardown" and "[" in report.nodeid:
-            self._report.add(self._unfinished(report))
+            self._add(report.nodeid, verdicts.Verdict(**recorded))
+        elif report.failed and report.when != "teardown":
+            text = str(report.longrepr).strip().splitlines() or ["no reason given"]
+            reason = self._watch.reason(report) or f"tmref itself is wrong: {text[-1]}"
+            self._add_error(report.nodeid, reason)
 
-    def _unfinished(self, report: pytest.TestReport) -> verdicts.Verdict:
-        """The verdict on a test that didn't come to one: it crashed, hung, or tmref itself is wrong."""
-        case = report.nodeid.partition("[")[2].removesuffix("]")
-        name, row, law = case.rsplit("-", 2)
-        if row == "":  # the smoke law's row is a hyphen itself
-            name, row = name.removesuffix("-"), "-"
-        text = str(report.longrepr).strip().splitlines() or ["no reason given"]
-        return verdicts.Verdict(
-            law,
-            row,
-            name,
-            self._versions.get(name, "?"),
-            verdicts.ERROR,
-            message=f"crashed, hung, or failed in tmref itself: {text[-1]}",
-        )
+    def _add(self, nodeid: str, verdict: verdicts.Verdict) -> None:
+        if nodeid in self._owed:
+            del self._owed[nodeid]
+            self._report.add(verdict)
+
+    def _add_error(self, nodeid: str, reason: str) -> None:
+        """The verdict on a test that didn't come to one."""
+        case = self._case(nodeid)
+        if case is not None:
+            version = self._versions[case[2]]
+            self._add(nodeid, verdicts.Verdict(*case, version, verdicts.ERROR, message=reason))
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: Any) -> None:
         ended = exitstatus in (0, 1, 5)  # all passed, some failed, nothing was selected
-        self._report.close(complete=ended and not (session.shouldstop or session.shouldfail))
+        complete = ended and not (session.shouldstop or session.shouldfail)
+        for nodeid in list(self._owed) if complete else ():
+            self._add_error(nodeid, "its verdict got lost")
+        self._report.close(complete=complete)
+
+
+def _id(name: str) -> str:
+    """The name of a case as pytest writes it in identifiers."""
+    return name.encode("unicode_escape").decode("ascii")

@@ -28,6 +28,23 @@ _PACKAGES = (
 )
 
 
+#: The longest text of a verdict: what is beyond is cut off, and how much it is, is said.
+LONGEST_MESSAGE, LONGEST_SCRIPT = 2_000, 100_000
+
+
+def readable(text: str, longest: int = LONGEST_MESSAGE) -> str:
+    """The text, which can be printed and written: control characters and what is no Unicode as
+    escapes, cut at the ``longest``."""
+    beyond = len(text) - longest
+    kept = text[:longest].encode("utf-8", "backslashreplace").decode("utf-8")
+    escaped = "".join(c if c.isprintable() or c in "\n\t" else _escape(c) for c in kept)
+    return f"{escaped} … ({beyond} characters more)" if beyond > 0 else escaped
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
 @dataclass
 class Verdict:
     """What became of one law on one row of one implementation.
@@ -51,6 +68,13 @@ class Verdict:
     reproducer: str | None = None
     seconds: float = 0.0
     offered: bool = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # whatever a library under test said: it must neither be lost nor spoil a terminal or a file
+        if isinstance(value, str):
+            longest = LONGEST_SCRIPT if name in ("counterexample", "reproducer") else LONGEST_MESSAGE
+            value = readable(value, longest)
+        super().__setattr__(name, value)
 
     @property
     def status(self) -> str:
@@ -109,16 +133,53 @@ def header(
     }
 
 
+class UnusablePlace(ValueError):
+    """No report can be written there; the message has the remedy."""
+
+
+def usable_place(path: Path) -> None:
+    """Raises UnusablePlace where no report can be written, or something else would be overwritten."""
+    if path.exists() and not path.is_file():
+        raise UnusablePlace(f"{path} is no file: name one that is, or that is not there yet")
+    if path.exists() and path.stat().st_size and not _begins_as_a_report(path):
+        raise UnusablePlace(
+            f"{path} is there and is no report of tmref check: it is left as it is; give another name, "
+            "or delete it"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _part(path).open("a", encoding="utf-8"):
+            pass
+        _part(path).unlink()
+    except OSError as error:
+        raise UnusablePlace(f"{path} can't be written: {error.strerror}") from error
+
+
+def _begins_as_a_report(path: Path) -> bool:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return "header" in json.loads(file.readline())
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
+
+
+def _part(path: Path) -> Path:
+    """Where a report is while it is being written."""
+    return path.with_name(f"{path.name}.part")
+
+
 class Report:
     """A file of verdicts that is being written: a header, a line for each, a footer with the counts.
 
-    The file is complete when it has its footer; every line is flushed, so that what was found is kept
-    when the run is cut short.
+    It is beside its place, with ``.part`` after its name, until it is closed, and moved there then. The
+    file is complete when it has its footer; every line is flushed, so that what was found is kept when
+    the run is cut short.
     """
 
     def __init__(self, path: Path, head: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("w", encoding="utf-8")
+        self._path = path
+        self._file = _part(path).open("w", encoding="utf-8")
         self._counts: Counter[str] = Counter()
         self._write(head)
 
@@ -136,9 +197,13 @@ class Report:
     def close(self, *, complete: bool) -> None:
         """End the file, with the footer where the run is complete."""
         if complete:
-            names = (*VERDICTS, "known", "examples")
-            self._write({"footer": {name: self._counts[name] for name in names}})
+            self._write({"footer": {name: self._counts[name] for name in _COUNTED}})
         self._file.close()
+        _part(self._path).replace(self._path)
+
+
+#: What the footer counts.
+_COUNTED = (*VERDICTS, "known", "examples")
 
 
 @dataclass(frozen=True)
@@ -156,16 +221,72 @@ class Results:
 
 
 def read(path: Path) -> Results:
-    """The verdicts in a file. Raises ValueError where it isn't such a file, saying what is wrong."""
+    """The verdicts in a file. Raises ValueError where it isn't such a file, or its footer counts other
+    verdicts than it has, saying what is wrong."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         if lines and not lines[-1].endswith("\n"):
             del lines[-1]  # cut short in the middle of a line
         records = [json.loads(line) for line in lines]
-        if not records or "header" not in records[0]:
+        if not records or not isinstance(records[0], dict) or "header" not in records[0]:
             raise ValueError("it has no header")
-        footer = records[-1].get("footer")
+        footer = records[-1].get("footer") if len(records) > 1 else None
         body = records[1:] if footer is None else records[1:-1]
-        return Results(records[0]["header"], [Verdict(**record) for record in body], footer)
-    except (ValueError, TypeError, AttributeError) as error:
+        verdicts = [_checked_verdict(record) for record in body]
+        _check_header(records[0]["header"])
+        _check_footer(footer, verdicts)
+        return Results(records[0]["header"], verdicts, footer)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is no report of tmref check: {error}") from error
+
+
+#: The types of what a verdict has.
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("law", "row", "implementation", "version", "verdict"), str),
+    **dict.fromkeys(("known", "message", "counterexample", "reproducer"), (str, type(None))),
+    "examples": int,
+    "seconds": (int, float),
+    "offered": bool,
+}
+
+
+def _checked_verdict(record: Any) -> Verdict:
+    """The verdict of a line. Raises TypeError and ValueError where it is none."""
+    verdict = Verdict(**record)
+    for name, kind in _TYPES.items():
+        if not isinstance(getattr(verdict, name), kind):
+            raise TypeError(f"{name} is {getattr(verdict, name)!r} in the verdict on {verdict.law!r}")
+    if verdict.verdict not in VERDICTS:
+        raise ValueError(f"there is no verdict {verdict.verdict!r}; there are {', '.join(VERDICTS)}")
+    return verdict
+
+
+def _check_header(head: Any) -> None:
+    """Raises TypeError where something in it, which reports show, is of another type."""
+    kinds = {"implementations": dict, "laws": list, "rows": list, "families": dict, "device": str}
+    for name, kind in kinds.items():
+        if not isinstance(head.get(name, kind()), kind):
+            raise TypeError(f"the header has {name} {head[name]!r}")
+    for name in ("laws", "rows", "implementations"):
+        for item in head.get(name, ()):
+            if not isinstance(item, str):
+                raise TypeError(f"the header has {item!r} among the {name}")
+
+
+def _check_footer(footer: Any, verdicts: Sequence[Verdict]) -> None:
+    """Raises ValueError where it counts other verdicts than there are, and for one that is there twice:
+    lines were lost, or added."""
+    of_cases = Counter((v.implementation, v.row, v.law) for v in verdicts)
+    for (implementation, row, law), times in of_cases.items():
+        if times > 1:
+            raise ValueError(f"it has {times} verdicts on {law} on {row} of {implementation}")
+    if footer is None:
+        return
+    counts = Counter(v.verdict for v in verdicts)
+    counts["known"] = sum(v.known is not None for v in verdicts)
+    counts["examples"] = sum(v.examples for v in verdicts)
+    for name in _COUNTED:
+        if footer.get(name) != counts[name]:
+            raise ValueError(
+                f"its footer counts {footer.get(name)} {name}, and there are {counts[name]}"
+            )

@@ -108,7 +108,6 @@ def test_an_attribute_that_is_not_there():
     ("path", "missing"),
     [
         ("tmref:nn", "name, version, encode, decode, build"),
-        ("tmref.implementations:Implementation", "name, version"),
         ("tmref:__version__", "name, version, decode, build"),
     ],
 )
@@ -196,3 +195,45 @@ def test_labels_of_a_peer_come_back(name):
     assert theirs.values.tolist() == [[0], [1]]
     decoded = implementation.decode(implementation.encode(TensorMap(labels, [block_of_one()] * 2)))
     assert decoded.keys == labels
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("class Broken(", "can't be imported (SyntaxError: "),
+        ("1 / 0", "can't be imported (ZeroDivisionError: division by zero)"),
+        ("raise SystemExit(0)", "can't be imported (SystemExit: 0)"),
+        ("raise BaseException('of its own')", "can't be imported (BaseException: of its own)"),
+        (
+            "implementation = Reference",
+            "is the class Reference, where an instance is needed: Reference()",
+        ),
+        (
+            "implementation = Reference()\nimplementation.version = 3",
+            "its version is 3, which must be a text",
+        ),
+        (
+            "implementation = Reference()\nimplementation.name = 'a\\nb'",
+            r"its name is 'a\nb', which must be",
+        ),
+        (
+            "implementation = Reference()\nimplementation.name = ''",
+            "its name is '', which must be a text",
+        ),
+    ],
+)
+def test_adapters_that_are_none_are_refused_in_words(source, words, tmp_path, monkeypatch):
+    module = f"adapter_of_{tmp_path.name}"
+    first = "from tmref.implementations.reference import Reference\n"
+    (tmp_path / f"{module}.py").write_text(first + source)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UnknownImplementation) as error:
+        load(f"{module}:implementation")
+    assert str(error.value).startswith(repr(f"{module}:implementation"))
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize("path", ["../adapter:x", "a b:c", ":x", "adapter:", "a:b:c"])
+def test_a_path_that_is_none_is_refused(path):
+    with pytest.raises(UnknownImplementation, match="there is no implementation"):
+        load(path)

@@ -102,7 +102,7 @@ def from_code(code):
         ),
         (
             ("derivatives_are_those_of_plain_torch", "input_detached", "tanh"),
-            "['x[0]'] is 0.0 at [0, 0], expected 1.0 (torch.float32, shape (1, 1)); "
+            "inputs[0].grad is 0.0 at [0, 0], expected 1.0 (torch.float32, shape (1, 1)); "
             "1.91e-06 apart would do",
             1,
             (1, 1),

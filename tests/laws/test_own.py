@@ -14,11 +14,13 @@ from tmref.implementations import Known, load
 from tmref.implementations.reference import Reference
 from tmref.laws import (
     UnexpectedVerdicts,
+    check_function,
     check_implementation,
     check_module,
     parametrize_module_with_laws,
     parametrize_with_laws,
 )
+from tmref.strategies import labels_of
 from tmref.verdicts import ERROR, FAIL, PASS, UNTESTED
 
 ALL_KEPT = ["keeps_keys", "keeps_samples", "keeps_components"]
@@ -68,7 +70,7 @@ def test_a_module_that_changes_its_input_passes_where_it_does_not_promise_otherw
     assert "pointwise" in held
     assert title == "in_place: did not hold:"
     assert any(line.startswith("    pure, by ") and "the_input_stays" in line for line in broken)
-    with pytest.raises(AssertionError, match=r"the_input_stays \(in_place\): fail"):
+    with pytest.raises(AssertionError, match=r"the_input_stays.* \(in_place\): fail"):
         check_module(in_place, traits=["keeps_keys", "pure"])
 
 
@@ -417,7 +419,7 @@ def test_a_module_that_returns_fewer_blocks_is_a_failure_not_a_crash():
             return tmref.TensorMap(tmref.Labels(x.keys.names, x.keys.values[:1]), [x.block(0)])
 
     with pytest.raises(AssertionError, match=r"keys_survive_in_order \(<lambda>\): fail"):
-        check_module(lambda x: First(), traits=["keeps_keys", "per_sample"])
+        check_module(lambda x: First(), traits=["keeps_keys"])
 
 
 def test_a_sample_that_is_lost_is_shown_by_name_and_by_a_script_that_ends_with_it():
@@ -461,12 +463,134 @@ def test_maps_can_be_restricted():
 
 
 def test_a_trait_whose_laws_need_others_names_them():
-    with pytest.raises(AssertionError, match="need other traits, too: keeps_keys, keeps_samples"):
-        check_module(linear, traits=["per_sample"], effort=0.02)
+    words = (
+        "the trait per_sample of linear can't be tested: its laws need other traits, too: keeps_keys, "
+        "keeps_samples; leave the trait out, or say what is missing"
+    )
+    for declare in (check_module, parametrize_module_with_laws):
+        with pytest.raises(ValueError, match=re.escape(words)):
+            declare(linear, traits=["per_sample"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"traits": ["invariant"], "maps": {"spherical": False}}, "about maps that are spherical"),
+        ({"traits": ["invariant"], "maps": {"component_names": st.just(())}}, "no map can be drawn"),
+        ({"traits": ["matches_labels"]}, "its laws need further inputs"),
+        ({"traits": ["per_block", "keeps_keys"], "maps": {"max_blocks": 1}}, "at least 2 blocks"),
+    ],
+)
+def test_a_trait_that_no_map_can_test_is_refused(options, words):
+    with pytest.raises(ValueError, match=rf"the trait .* can't be tested: .*{words}"):
+        check_module(linear, **options)
+
+
+def test_a_law_that_is_expected_to_fail_must_be_about_the_module_in_all_ways_to_check_it():
+    expected = {"samples_survive": "they don't"}
+    with pytest.raises(ValueError, match="samples_survive needs traits that are not declared"):
+        parametrize_module_with_laws(linear, traits=["keeps_keys"], expected_failed_laws=expected)
+
+
+def test_where_nothing_is_declared_and_nothing_needs_no_trait_what_holds_is_printed_all_the_same(capsys):
+    def norms(x):
+        blocks = []
+        for b in x:
+            if b.has_any_gradient():
+                raise ValueError("no gradients, please")
+            labels = b.samples, [], b.properties
+            blocks.append(tmref.TensorBlock(b.values.square().sum(1), *labels))
+        return tmref.TensorMap(x.keys, blocks)
+
+    check_function(norms, maps={"spherical": True, "max_gradients": 0}, effort=0.05)
+    (held, *_) = capsys.readouterr().out.splitlines()
+    assert {"keeps_keys", "keeps_samples", "invariant"} <= set(held.split(": ")[2].split(", "))
+
+
+def test_what_no_law_could_be_tried_on_is_a_failure(only):
+    only("values_are_those_of_plain_torch")
+    with pytest.raises(AssertionError, match=r"every law .*: untested: there is no twin"):
+        check_module(linear, effort=0.05)
+
+
+def test_laws_that_have_no_maps_are_named(capsys, only):
+    only("an_unknown_key_never_gets_the_module_of_another", "maps_on_meta_are_refused_or_stay_there")
+    keys = st.just(tmref.Labels("center_type", torch.tensor([[1], [8]])))
+    check_module(linear, traits=["keyed", "keeps_keys"], maps={"keys": keys}, effort=0.1)
+    said = capsys.readouterr().out
+    assert "linear: not tried, for want of maps:\n" in said
+    law = "    an_unknown_key_never_gets_the_module_of_another"
+    assert f"{law}: it takes no maps with other keys" in said
+
+
+def test_a_key_that_is_not_known_is_drawn_from_the_keys_that_are_taken(only):
+    only("an_unknown_key_never_gets_the_module_of_another")
+
+    class Falls(torch.nn.Module):
+        """Unknown types get the module of the first one."""
+
+        def __init__(self, x):
+            super().__init__()
+            self.module, self.keys = linear(x), x.keys
+
+        def forward(self, x):
+            at = [max(0, self.keys.position(key) or 0) for key in x.keys]
+            keys = tmref.Labels(self.keys.names, self.keys.values[at])
+            outputs = [
+                self.module(
+                    tmref.TensorMap(tmref.Labels(keys.names, keys.values[i : i + 1]), [b])
+                ).block(0)
+                for i, b in enumerate(
+                    tmref.TensorBlock(b.values, b.samples, b.components, b.properties) for b in x
+                )
+            ]
+            return tmref.TensorMap(x.keys, outputs)
+
+    options = {"keys": labels_of(dimensions={"center_type": (1, 9)}), "one_width": True}
+    with pytest.raises(AssertionError, match="an_unknown_key_never_gets_the_module_of_another"):
+        check_module(Falls, traits=["keyed", "keeps_keys"], maps=options, effort=0.3)
+
+
+def wrong_blocks_of_one_map_among_others(x):
+    return {"first": x, "second": [tmref.TensorMap(x.keys, list(reversed(list(x))))]}
+
+
+def test_blocks_are_found_by_their_keys_in_all_maps_that_come_back(only):
+    only("blocks_are_found_by_their_keys")
+    options = {"traits": ["deterministic"], "maps": {"one_width": True}, "effort": 0.5}
+    with pytest.raises(AssertionError, match=r"blocks_are_found_by_their_keys .*\['second'\]\[0\]"):
+        check_function(wrong_blocks_of_one_map_among_others, **options)
+
+
+def test_gradients_are_left_out_of_no_map_that_comes_back(only):
+    only("explicit_gradients_are_not_left_out")
+
+    def two(x):
+        without = [tmref.TensorBlock(b.values, b.samples, b.components, b.properties) for b in x]
+        return {"kept": x, "lost": tmref.TensorMap(x.keys, without)}
+
+    with pytest.raises(AssertionError, match=r"gradients\[\d\] is \[\], expected \['positions'"):
+        check_function(two, traits=["deterministic"], effort=0.5)
+
+
+def test_what_does_not_depend_on_the_map_has_no_gradients_to_leave_out(only):
+    only("explicit_gradients_are_not_left_out", "the_same_input_gives_the_same_output")
+
+    def constant(x, number):
+        labels = tmref.Labels.single()
+        return tmref.TensorMap(
+            labels, [tmref.TensorBlock(torch.full((1, 1), number), labels, [], labels)]
+        )
+
+    given = {"number": st.just(2.0)}
+    verdicts = check_function(constant, traits=["deterministic"], given=given, effort=0.3)
+    assert {v.law: v.message for v in verdicts}["explicit_gradients_are_not_left_out"] == (
+        "its output is the same for other values"
+    )
 
 
 def test_an_unknown_trait_is_refused_and_those_there_are_named():
-    with pytest.raises(ValueError, match=r"there is no trait 'lineal'; there are keeps_keys, .*seeded"):
+    with pytest.raises(ValueError, match=r"there is no trait 'lineal'; did you mean 'linear'"):
         check_module(linear, traits=["lineal"])
 
 

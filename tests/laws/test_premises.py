@@ -173,10 +173,15 @@ def test_options_narrow_what_a_module_is_given(maps):
             drawn.append(taken.why_not(x))
             return super().forward(x)
 
+    traits = [*EVERY, "keyed", "seeded"]
+    if maps.get("max_blocks") == 0:
+        traits = ["keeps_keys"]
+    elif maps.get("max_blocks") == 1:
+        traits.remove("per_block")  # there is nothing to test it on
     found = check_module(
         lambda x: Watched(x.keys, [torch.nn.Sigmoid() for _ in x]),
         twin=lambda key, block: torch.nn.Sigmoid(),
-        traits=[*EVERY, "keyed", "seeded"],
+        traits=traits,
         maps=maps,
         effort=0.01,
     )

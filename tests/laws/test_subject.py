@@ -1,8 +1,12 @@
 """Modules and functions of one's own: how they are called and made, and which maps they are given."""
 
 import re
+from collections import namedtuple
 from types import MappingProxyType, SimpleNamespace
 
+import metatensor.learn
+import metatensor.torch.learn
+import numpy as np
 import pytest
 import torch
 from hypothesis import strategies as st
@@ -26,7 +30,7 @@ from tmref.laws import (
 from tmref.laws.checks import cases
 from tmref.laws.premises import WRITTEN
 from tmref.laws.subject import SLOW
-from tmref.strategies import like, systems_and_atoms, tensor_maps
+from tmref.strategies import like, make_strategies_namespace, systems_and_atoms, tensor_maps
 from tmref.verdicts import FAIL, PASS, UNTESTED
 
 ALL_KEPT = ["keeps_keys", "keeps_samples", "keeps_components"]
@@ -395,15 +399,18 @@ def test_laws_narrow_the_options_and_filter_what_is_drawn(monkeypatch):
     name = "blocks_do_not_influence_each_other"
     monkeypatch.setattr(own, "LAWS", [law for law in LAWS if law.name == name])
     for inputs, verdict in (
-        (tensor_maps(max_blocks=1), UNTESTED),
         (tensor_maps(min_blocks=2), PASS),
-        (tensor_maps().map(lambda x: x), PASS),
-        (tensor_maps(max_blocks=1).map(lambda x: x), UNTESTED),
+        (tensor_maps().map(tmref.TensorMap.copy), PASS),
+        (tensor_maps(max_blocks=1).map(tmref.TensorMap.copy), UNTESTED),
     ):
         traits = ["keeps_keys", "per_block"]
         options = {"inputs": inputs, "traits": traits, "effort": 0.05, "on_fail": None}
-        (found,) = check_module(lambda x: Watched(), **options)
+        found = check_module(lambda x: Watched(), **options)[0]
         assert found.verdict == verdict
+    with pytest.raises(ValueError, match=r"per_block .* can't be tested: it is about at least 2 blocks"):
+        check_module(
+            lambda x: Watched(), inputs=tensor_maps(max_blocks=1), traits=["per_block", "keeps_keys"]
+        )
 
 
 def test_what_laws_make_of_what_was_drawn_may_be_refused(only):
@@ -479,3 +486,233 @@ def test_gradients_that_are_left_out_are_declared():
     assert {v.law for v in error.value.unexpected} >= {"explicit_gradients_are_not_left_out"}
     declared = check_function(plain, traits=[*traits, "leaves_out_gradients"], effort=0.1)
     assert {v.verdict for v in declared} == {PASS, UNTESTED}
+
+
+# --- what is said of what can't be used
+
+
+def nothing(x, **given):
+    """What a loss of no meaning gives."""
+    return torch.zeros(())
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"self": like}, "given has the name 'self': it must be that of an argument of the call"),
+        ({"module": like}, "given has the name 'module'"),
+        ({1: like}, "given has the name 1"),
+        ({"n": 3}, r"given\['n'\] must be a strategy, or a function of x that returns one, got 3"),
+    ],
+)
+def test_further_inputs_that_are_none_are_refused(given, words):
+    with pytest.raises(InvalidArgument, match=words):
+        check_function(nothing, given=given)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (lambda: like, r"that returns a strategy, and raised TypeError: .* takes 0 positional"),
+        (lambda x: torch.ones(3), r"that returns a strategy, and gave a Tensor; for one value: .*just"),
+        (st.nothing(), "no map that the law is about could be drawn: n gave none"),
+    ],
+)
+def test_what_gives_no_further_input_is_said(given, words):
+    with pytest.raises(AssertionError, match=words):
+        check_function(nothing, given={"n": given}, effort=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"call": 3}, TypeError, "call must be a function, got 3"),
+        ({"twin": 3}, TypeError, "twin must be a function, got 3"),
+        ({"parameters": 3}, TypeError, "parameters must be a function, got 3"),
+        ({"traits": [["keeps_keys"]]}, TypeError, r"got \['keeps_keys'\] in it"),
+        ({"traits": [aggregates("atom"), aggregates("pair")]}, ValueError, "say all dimensions in one"),
+        ({"call": lambda module, x: None}, AssertionError, "it returns nothing, where a map, labels"),
+        ({"call": lambda module, x: "hello"}, AssertionError, "it returns a str, where a map, labels"),
+        (
+            {"parameters": lambda m: [1, 2]},
+            AssertionError,
+            "must give a list of parameters, got 1 in it",
+        ),
+        ({"parameters": lambda m: None}, AssertionError, "must give a list of parameters, got None"),
+    ],
+)
+def test_options_of_a_call_that_are_none_are_refused(options, error, words):
+    with pytest.raises(error, match=words):
+        check_module(linear, effort=0.1, **options)
+
+
+def test_a_dimension_that_no_sample_has_is_named():
+    with pytest.raises(AssertionError, match="samples have no dimension 'atoms'"):
+        check_function(
+            lambda x: x,
+            traits=["keeps_keys", aggregates("atoms")],
+            maps={"sample_names": st.just(("system", "atom"))},
+            effort=0.05,
+        )
+    with pytest.raises(ValueError, match="aggregates takes each dimension once"):
+        aggregates("atom", "atom")
+
+
+# --- what is right, and was once said to be wrong
+
+
+Pair = namedtuple("Pair", ["first", "second"])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        make_strategies_namespace("metatensor-torch").tensor_maps(),
+        st.just(np.ones(3)),
+        st.just([make_strategies_namespace("metatensor-torch")]),
+        st.builds(Pair, st.integers(), like(tmref.TensorMap(tmref.Labels.range("key", 0), []))),
+    ],
+    ids=["map of theirs", "array", "object", "namedtuple"],
+)
+def test_further_inputs_of_any_kind_stay(given, only):
+    only("further_inputs_stay")
+    options = {"given": {"n": given}, "implementation": "metatensor-torch", "effort": 0.1}
+    (verdict,) = check_function(lambda x, n: x, traits=["pure"], **options)
+    assert (verdict.verdict, verdict.message) == (PASS, None)
+
+
+def of_nested_targets(prediction, targets):
+    (target,) = targets["energy"]
+    error = torch.zeros((), dtype=torch.float64)
+    for key, block in prediction.items():
+        other = target.block(key)
+        if block.samples != other.samples:
+            raise ValueError("prediction and target have other labels")
+        error = error + (block.values - other.values).square().sum()
+    return error
+
+
+def of_nested_targets_by_position(prediction, targets):
+    (target,) = targets["energy"]
+    return sum((a.values - b.values).square().sum() for a, b in zip(prediction, target, strict=True))
+
+
+def test_maps_within_further_inputs_are_matched_by_their_labels(only):
+    only(*(law.name for law in LAWS if "matches_labels" in law.traits))
+    given = {"targets": lambda x: st.fixed_dictionaries({"energy": st.tuples(like(x))})}
+    options = {"traits": ["matches_labels", "deterministic"], "given": given, "on_fail": None}
+    verdicts = check_function(of_nested_targets, effort=0.5, **options)
+    assert {v.verdict for v in verdicts} == {PASS}
+    wrong = check_function(of_nested_targets_by_position, effort=0.5, **options)
+    assert {v.law for v in wrong if v.verdict == FAIL} == {
+        "samples_of_one_input_are_found_by_their_labels",
+        "blocks_of_one_input_are_found_by_their_keys",
+        "other_samples_in_one_input_are_refused",
+    }
+
+
+def mapped(x, change):
+    blocks = []
+    for b in x:
+        if b.has_any_gradient():
+            raise ValueError("no explicit gradients, please")
+        labels = b.samples, b.components, b.properties
+        blocks.append(tmref.TensorBlock(change(b.values), *labels))
+    return tmref.TensorMap(x.keys, blocks)
+
+
+def shifted(x):
+    return mapped(x, lambda values: 0.8042 * values - 37758.13)
+
+
+def shifted_and_bent(x):
+    return mapped(x, lambda values: 0.8042 * values - 37758.13 + 0.01 * values**2)
+
+
+def determinants(x):
+    return tmref.TensorMap(
+        x.keys,
+        [
+            tmref.TensorBlock(
+                torch.linalg.det(torch.einsum("imp,imq->ipq", b.values, b.values)).reshape(-1, 1),
+                b.samples,
+                [],
+                tmref.Labels.range("determinant", 1),
+            )
+            for b in x
+        ],
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rounding_is_no_failure_where_terms_are_larger_than_what_they_sum_to(seed, only):
+    only("linear_up_to_its_bias", "rotations_change_nothing", "turns_by_right_angles_change_nothing")
+    options = {"seed": seed, "on_fail": None}
+    (verdict,) = check_function(shifted, traits=["linear"], **options)
+    assert verdict.verdict == PASS, verdict.message
+    (verdict,) = check_function(shifted_and_bent, traits=["linear"], **options)
+    assert verdict.verdict == FAIL
+    verdicts = check_function(
+        determinants,
+        traits=["invariant"],
+        maps={"spherical": True, "max_gradients": 0},
+        **options,
+    )
+    assert {v.verdict for v in verdicts} == {PASS}
+
+
+class Normalised(torch.nn.Module):
+    """A layer norm as it is written by hand: more exact than torch's where there is one feature."""
+
+    def __init__(self, n, dtype):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(n, dtype=dtype))
+        self.bias = torch.nn.Parameter(torch.zeros(n, dtype=dtype))
+
+    def forward(self, values):
+        centred = values - values.mean(-1, keepdim=True)
+        deviation = (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+        return centred / deviation * self.weight + self.bias
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_derivatives_that_are_more_exact_than_torchs_are_no_failure(seed, only):
+    only("derivatives_are_those_of_plain_torch", "steps_of_an_optimizer_are_those_on_plain_torch")
+
+    def build(x):
+        layers = [Normalised(len(b.properties), b.dtype) for b in x]
+        return tmref.nn.ModuleMap(x.keys, layers)
+
+    def twin(key, block):
+        return torch.nn.LayerNorm(len(block.properties), dtype=block.dtype)
+
+    verdicts = check_module(build, twin=twin, traits=["keeps_keys"], seed=seed, on_fail=None)
+    assert {v.law: v.message for v in verdicts if v.verdict != PASS} == {}
+
+
+def test_a_sum_over_all_samples_may_name_its_one_sample_as_it_likes(only):
+    only("what_shares_the_rest_is_one_sample", "splitting_by_the_rest_commutes", "groups_have_no_order")
+
+    def total(x):
+        return mapped_to(x, lambda values: values.sum(0, keepdim=True))
+
+    def mapped_to(x, change):
+        one = tmref.Labels.single()
+        return tmref.TensorMap(
+            x.keys, [tmref.TensorBlock(change(b.values), one, b.components, b.properties) for b in x]
+        )
+
+    maps = {"sample_names": st.just(("system", "atom"))}
+    traits = ["keeps_keys", aggregates("system", "atom")]
+    verdicts = check_function(total, traits=traits, maps=maps, effort=0.3)
+    assert {v.verdict for v in verdicts} == {PASS, UNTESTED}
+
+
+def test_a_module_of_torchscript_can_be_frozen(only):
+    only("a_frozen_module_gives_the_same")
+    (verdict,) = check_module(scripted, traits=["deterministic"], implementation="metatensor-torch")
+    assert verdict.verdict == PASS, verdict.message
+
+
+def scripted(x):
+    return torch.jit.script(metatensor.torch.learn.nn.ReLU(x.keys))

@@ -17,12 +17,12 @@ TRAITS: dict[str, str] = {
     "keyed": "every key has a module of its own, and other keys have none",
     "linear": "linear up to a bias: f(ax + by) - f(0) = a(f(x) - f(0)) + b(f(y) - f(0))",
     "pointwise": "every value of the output depends on the one value in its place",
-    "deterministic": "one input gives one output: no random numbers, no state that a forward changes",
+    "deterministic": "one input gives one output, in training or not: no random numbers, no state",
     "equivariant": "the output for a rotated map of spherical tensors is the rotated output",
     "invariant": "the output for a rotated map of spherical tensors is the output",
     "shared": "all blocks are treated by one module, whatever their keys are",
     "aggregates": "samples that share the rest of their dimensions become one: `aggregates('atom')`",
-    "matches_labels": "samples of several inputs are matched by their labels",
+    "matches_labels": "samples and blocks of several inputs are matched by their labels",
     "leaves_out_gradients": "explicit gradients are left out of the output",
     "composed": "the layers it is given are applied one after the other",
     "seeded": "the initial parameters are those of torch's modules, made for one key after the other",
@@ -60,10 +60,12 @@ def aggregates(*names: str) -> Trait:
     """The trait of what makes one sample of all those that differ in the dimensions ``names`` alone, as
     a sum over atoms: the samples of the output are the rest of the dimensions, each that is there once.
 
-    Raises TypeError for names that are no strings, or none.
+    Raises TypeError for names that are no strings, or none, and ValueError for one that is there twice.
     """
     if not names or not all(isinstance(name, str) for name in names):
         raise TypeError(f"aggregates takes the names of dimensions of samples, got {names!r}")
+    if len({*names}) < len(names):
+        raise ValueError(f"aggregates takes each dimension once, got {names!r}")
     return Trait("aggregates", names)
 
 

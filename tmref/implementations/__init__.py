@@ -196,8 +196,8 @@ class Implementation:
     def to_theirs(self, value: Any) -> Any:
         """Their labels, block or map for ours, what a call makes, lists and dictionaries of them; or the
         value itself. All of it is on the device, but modules that are told where to be."""
-        if isinstance(value, list):
-            return [self.to_theirs(item) for item in value]
+        if isinstance(value, list) or type(value) is tuple:
+            return type(value)(self.to_theirs(item) for item in value)
         if isinstance(value, dict):
             return {name: self.to_theirs(item) for name, item in value.items()}
         if isinstance(value, Call):
@@ -216,7 +216,8 @@ class Implementation:
         """Our labels, block or map for theirs, tensors for arrays, lists and dictionaries of them; or
         the value itself."""
         if isinstance(value, (list, tuple)):
-            return type(value)(map(self.to_ours, value))
+            items = map(self.to_ours, value)
+            return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
         if isinstance(value, dict):
             return {name: self.to_ours(item) for name, item in value.items()}
         for kind, decode in (
@@ -306,6 +307,11 @@ def names() -> list[str]:
     return [*_OWN, *sorted({point.name for point in found} - set(_OWN))]
 
 
+def is_own(name: str) -> bool:
+    """Whether it is one of tmref's own, which nothing ends that is imported."""
+    return name in _OWN
+
+
 def load(name: str) -> Implementation:
     """The implementation of this name, or at this path: ``package.module:attribute``.
 
@@ -321,30 +327,50 @@ def load(name: str) -> Implementation:
             ) from error
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
         if point.name == name:
-            return _checked(name, point.load())
+            return _checked(name, _imported(name, point.value, point.load))
     module, _, attribute = name.partition(":")
-    if not module or not attribute:
+    is_path = all(part.isidentifier() for part in (*module.split("."), *attribute.split(".")))
+    if not is_path:
         raise UnknownImplementation(
             f"there is no implementation {name!r}; there are {', '.join(names())}, and those of your "
             "own by their path: package.module:attribute"
         )
+    found = _imported(name, module, lambda: importlib.import_module(module))
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise UnknownImplementation(f"{name!r}: the module {module} has no {attribute!r}")
+        found = getattr(found, part)
+    return _checked(name, found)
+
+
+def _imported(name: str, module: str, load: Callable[[], Any]) -> Any:
+    """What ``load`` gives. Raises UnknownImplementation where the module raises, or exits."""
     try:
-        found = importlib.import_module(module)
-    except ImportError as error:
+        return load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        said = f"{type(error).__name__}: {error}" if not isinstance(error, ImportError) else str(error)
         raise UnknownImplementation(
-            f"{name!r}: the module {module} can't be imported ({error})"
+            f"{name!r}: the module {module} can't be imported ({said})"
         ) from error
-    try:
-        return _checked(name, getattr(found, attribute))
-    except AttributeError:
-        raise UnknownImplementation(f"{name!r}: the module {module} has no {attribute!r}") from None
 
 
 def _checked(name: str, found: Any) -> Implementation:
+    if isinstance(found, type) and issubclass(found, Implementation):
+        raise UnknownImplementation(
+            f"{name!r} is the class {found.__name__}, where an instance is needed: {found.__name__}()"
+        )
     missing = [a for a in ("name", "version", "encode", "decode", "build") if not hasattr(found, a)]
     if missing:
         raise UnknownImplementation(
             f"{name!r} is no implementation: it has no {', '.join(missing)}; "
             "make it an instance of a subclass of tmref.implementations.Implementation"
         )
+    for attribute in ("name", "version"):
+        said = getattr(found, attribute)
+        if not isinstance(said, str) or not said.isprintable() or not said:
+            raise UnknownImplementation(
+                f"{name!r}: its {attribute} is {said!r}, which must be a text of one line"
+            )
     return found

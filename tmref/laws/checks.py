@@ -15,6 +15,7 @@ from . import runner, smoke
 from .answer import OnFail, answer, checked
 from .chapters import LAWS
 from .law import Law
+from .own import require_testable
 from .subject import OwnRow
 
 
@@ -28,6 +29,7 @@ class Case:
     examples: int | None = None
     seed: int = 0
     database: Path | None = None
+    timeout: float | None = None
 
     @property
     def name(self) -> str:
@@ -38,7 +40,7 @@ class Case:
 
     def check(self) -> Verdict:
         """The verdict; untested where the smoke law failed before."""
-        first = runner.smoke(self.implementation, self.seed)
+        first = runner.smoke(self.implementation, self.seed, self.timeout)
         if self.law is None or self.row is None:
             return first
         if first.verdict != PASS:
@@ -56,7 +58,26 @@ class Case:
             hypothesis_seed=self.seed,
             database=database,
             inherited=self.implementation.known if isinstance(self.row, OwnRow) else (),
+            timeout=self.timeout,
         )
+
+
+def own_rows(implementation: Implementation) -> list[Row]:
+    """The rows of an implementation, on the maps that it takes. Raises TypeError for what is no row, and
+    ValueError for one that promises what no law can test."""
+    rows: list[Row] = []
+    for row in implementation.rows:
+        if not isinstance(row, Row):
+            raise TypeError(
+                f"rows must be what row_of_module(...) and row_of_function(...) make, got {row!r}"
+            )
+        row = dataclasses.replace(row, maps={**row.maps, **implementation.inputs})
+        if isinstance(row, OwnRow):
+            require_testable(row)
+        if row.name in [other.name for other in rows]:
+            raise ValueError(f"two rows are called {row.name}: give one another name=")
+        rows.append(row)
+    return rows
 
 
 def cases(
@@ -66,22 +87,21 @@ def cases(
     seed: int = 0,
     database: Path | None = None,
     device: str = "cpu",
+    timeout: float | None = None,
 ) -> list[Case]:
     """The smoke law, then every law on every row that has its traits, on ``effort`` times the examples
-    that it asks for, with all data and modules on ``device``. Raises UnusableDevice where there is none
-    of this name."""
+    that it asks for, each of which may take ``timeout`` seconds, with all data and modules on
+    ``device``. Raises UnusableDevice where there is none
+    of this name, TypeError and ValueError as :func:`own_rows`."""
     implementation = implementation.on(device)
-    rows = [
-        dataclasses.replace(row, maps={**row.maps, **implementation.inputs})
-        for row in implementation.rows
-    ]
-    found = [Case(implementation, None, None, None, seed, database)]
+    rows = own_rows(implementation)
+    found = [Case(implementation, None, None, None, seed, database, timeout)]
     for row in (*(DATA if implementation.judges_data else ()), *rows):
         makes_it = row.subject(implementation)
         for law in LAWS:
             if law.applies_to(row):
                 examples = law.examples_on(row, effort, rows)
-                found.append(Case(makes_it, law, row, examples, seed, database))
+                found.append(Case(makes_it, law, row, examples, seed, database, timeout))
     return found
 
 

@@ -122,6 +122,14 @@ def blocks_at(x: TensorMap, order: Sequence[int]) -> TensorMap:
     return TensorMap(Labels(x.keys.names, x.keys.values[order]), [x.block(i) for i in order])
 
 
+def blocks_in(y: Any) -> list[TensorBlock]:
+    """The blocks of all maps in what a module returned: a map, or dictionaries, lists and tuples."""
+    if isinstance(y, (dict, list, tuple)):
+        items = y.values() if isinstance(y, dict) else y
+        return [block for item in items for block in blocks_in(item)]
+    return list(y) if isinstance(y, TensorMap) else []
+
+
 def by_key(x: TensorMap) -> list[int]:
     """The positions of the blocks in the order of the integers of their keys."""
     return sorted(range(len(x)), key=x.keys.values.tolist().__getitem__)

@@ -30,9 +30,10 @@ class Law:
     two computations of them: no rounding excuses a difference. Where ``rounded``, the law itself rounds:
     a difference may be excused where the module's arithmetic is exact, too. Where ``derived``, the sides
     are derivatives, or made of them; where ``relative``, the law divides what it compares, so that
-    rounding is that of the sides, whatever the input is. A law of data is about no
-    module of the catalog: its ``x`` is drawn from ``given``, where there is one. ``examples`` is how
-    many it is tried on, divided over the rows that share their code.
+    rounding is that of the sides, whatever the input is. What is known of classes by the law
+    ``known_as`` is known by this one, too. A law of data is about no module of the catalog: its ``x`` is
+    drawn from ``given``, where there is one. ``examples`` is how many it is tried on, divided over the
+    rows that share their code.
     """
 
     sides: Callable[..., Any]
@@ -49,6 +50,7 @@ class Law:
     derived: bool = False
     relative: bool = False
     given: st.SearchStrategy[Any] | None = None
+    known_as: str = ""
 
     @property
     def name(self) -> str:
@@ -96,6 +98,7 @@ def law(
     rounded: bool = False,
     derived: bool = False,
     relative: bool = False,
+    known_as: str = "",
     examples: int = EXAMPLES,
 ) -> Callable[[Callable[..., Any]], Law]:
     """Make a function a law on modules with these traits, for maps and recipes of these options.
@@ -112,6 +115,7 @@ def law(
         "rounded": rounded,
         "derived": derived,
         "relative": relative,
+        "known_as": known_as,
         "examples": examples,
     }
     premises: dict[str, Any] = {"needs": tuple(needs), "ways": tuple(ways), "tried": tried}

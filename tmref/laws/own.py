@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from hypothesis import strategies as st
 
+from ..block import TensorBlock
 from ..catalog import CONCESSIONS, TRAITS
 from ..implementations import Implementation, load
+from ..labels import Labels
 from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
-from . import runner
+from . import chapters, runner
 from .answer import OnFail, answer, checked, law_names, with_expected
 from .chapters import LAWS
 from .law import Law, law
+from .outcomes import Raised
 from .runner import NO_MAP
 from .session import ModuleSession
 from .subject import Given, OwnRow, Twins, row_of_function, row_of_module
@@ -27,10 +31,25 @@ from .subject import Given, OwnRow, Twins, row_of_function, row_of_module
 def it_can_be_made_and_called(f: ModuleSession, x: Any, draw: Any) -> Any:
     """What is judged can be made for maps that it takes, and called on them, and so can its twin. It is
     no law, but what all others need: where it doesn't hold they say nothing."""
-    f(x)
+    y = f(x)
+    if not _has_data(y):
+        raise Raised(
+            f"it returns {'nothing' if y is None else f'a {type(y).__name__}'}, where a map, labels, a "
+            "tensor, a number, or dictionaries, lists and tuples of them can be judged"
+        )
     if f.recipe.twins is not None:
         f.twin(x)
+    elif isinstance(f.recipe.row, OwnRow) and f.recipe.row.parameters is not None:
+        f.implementation.parameters(f.module)
     return True, True
+
+
+def _has_data(y: Any) -> bool:
+    """Whether something in what a module returned can be judged; an empty nest may be what is right."""
+    if isinstance(y, (dict, list, tuple)):
+        items = y.values() if isinstance(y, dict) else y
+        return not len(y) or any(map(_has_data, items))
+    return isinstance(y, (TensorMap, TensorBlock, Labels, torch.Tensor, int, float))
 
 
 def check_module(
@@ -73,15 +92,16 @@ def check_module(
 
     ``expected_failed_laws`` are laws by name, each with the reason why it is broken: one that isn't is
     a failure. First of all the module is made and called: where that fails no law is tried. What takes
-    longer than 0.1 s to build is built once for maps of one dtype, and equal keys, components and
-    properties; copies of it are judged.
+    longer than 0.1 s to build, and less to copy, is built once for maps of one dtype, and equal keys,
+    components and properties; copies of it are judged.
 
-    Returns the verdicts, and prints which traits held but are not declared, and which did not hold by
-    which law. Where a law is broken or a declared trait can't be tested, ``on_fail`` says what is done:
-    "raise" UnexpectedVerdicts, an AssertionError that has all ``verdicts``, with the scripts that show
-    it; "warn"; or None, nothing. Raises ValueError for a trait or a law that doesn't exist, or an
-    unusable device, TypeError for traits or expected laws that are no collection of these, and
-    InvalidArgument for ``maps`` or ``given`` that can't be drawn from.
+    Returns the verdicts, and prints which traits held but are not declared, which did not hold by which
+    law, and which laws had no maps. Where a law is broken or a declared trait was not tested,
+    ``on_fail`` says what is done: "raise" UnexpectedVerdicts, an AssertionError that has all
+    ``verdicts``, with the scripts that show it; "warn"; or None, nothing. Raises ValueError for a trait
+    or a law that doesn't exist, a trait that no law can test, or an unusable device, TypeError for
+    traits or expected laws that are no collection of these, and InvalidArgument for ``maps`` or
+    ``given`` that can't be drawn from.
     """
     __tracebackhide__ = True
     row = row_of_module(
@@ -95,7 +115,7 @@ def check_module(
         parameters=parameters,
     )
     subject = _Subject(row, implementation, effort=effort, seed=seed, device=device)
-    return subject.check(traits, expected_failed_laws or {}, on_fail)
+    return subject.check(expected_failed_laws or {}, on_fail)
 
 
 def check_function(
@@ -121,7 +141,7 @@ def check_function(
     __tracebackhide__ = True
     row = row_of_function(function, twin=twin, traits=traits, maps=maps, inputs=inputs, given=given)
     subject = _Subject(row, implementation, effort=effort, seed=seed, device=device)
-    return subject.check(traits, expected_failed_laws or {}, on_fail)
+    return subject.check(expected_failed_laws or {}, on_fail)
 
 
 def parametrize_module_with_laws(
@@ -177,6 +197,10 @@ def parametrize_module_with_laws(
         return check
 
     found = [it_can_be_made_and_called, *subject.laws]
+    for name in expected.keys() - {one.name for one in found}:
+        raise ValueError(
+            f"expected_failed_laws: {name} needs traits that are not declared; take it out of them"
+        )
     checks = [checker(law) for law in found]
     return pytest.mark.parametrize("check", checks, ids=[law.name for law in found])
 
@@ -202,6 +226,7 @@ class _Subject:
         self.base = base.on(device)
         self.subject = row.subject(self.base)
         self.subject.known = ()  # it is about other rows, whatever this one is called
+        require_testable(row)
         it_can_be_made_and_called.examples_on(row, effort)  # an unusable effort is said at once
 
     @property
@@ -214,6 +239,8 @@ class _Subject:
         """The verdict on whether it can be made and called, with what may help where it can't."""
         verdict = self.verdict_on(it_can_be_made_and_called)
         if self.stops_at(verdict):
+            if "twin" in (verdict.message or ""):
+                verdict.reproducer = None  # scripts are of the module alone
             verdict.message = f"{verdict.message}{self._remedy(verdict)}"
         return verdict
 
@@ -238,9 +265,7 @@ class _Subject:
             inherited=self.base.known,
         )
 
-    def check(
-        self, traits: Sequence[str], expected: Mapping[str, str], on_fail: OnFail
-    ) -> list[Verdict]:
+    def check(self, expected: Mapping[str, str], on_fail: OnFail) -> list[Verdict]:
         """The verdicts of all laws, answered as ``on_fail`` says."""
         __tracebackhide__ = True
         checked(on_fail)
@@ -251,12 +276,14 @@ class _Subject:
         verdicts = [with_expected(self.verdict_on(law), expected) for law in self.laws]
         failed = [v for v in verdicts if v.verdict in (FAIL, ERROR) and not v.known]
         failed += _not_tried(expected, verdicts, made)
-        failed += self._untested_traits(traits, verdicts, made)
-        if not any(v.examples for v in verdicts):
-            failed = failed or verdicts
+        failed += self._untested_traits(verdicts, made)
+        tried = {} if failed else self._tried_traits(verdicts)
+        if not failed and not tried and not any(v.examples for v in verdicts):
+            reasons = Counter(v.message for v in verdicts if v.message)
+            failed = [_untested("every law", next(iter(reasons), "there is none"), made)]
         if failed:
             return answer(verdicts, failed, on_fail)
-        self._print_traits(verdicts)
+        self._print_traits(tried, verdicts)
         return verdicts
 
     def _remedy(self, made: Verdict) -> str:
@@ -269,36 +296,26 @@ class _Subject:
             )
         if made.verdict == UNTESTED or "build(x)" in message:
             return ""
-        return (
-            f"\nx was a map of {self.base.name}'s types: for modules on others say "
-            "implementation=...; for modules that don't take every map say maps={...}, options of "
-            "tmref.strategies.tensor_maps; for those that take more than a map say call= and given="
-        )
+        remedies = [
+            "for modules that don't take every map say maps={...}, options of "
+            "tmref.strategies.tensor_maps, such as samples=systems_and_atoms()",
+            "for those that take more than a map say call= and given=",
+        ]
+        if "AttributeError" in message or "TypeError" in message:
+            of_types = f"x was a map of {self.base.name}'s types: for modules on others say "
+            remedies.insert(0, f"{of_types}implementation=...")
+        return "\n" + "; ".join(remedies)
 
-    def _untested_traits(
-        self, traits: Sequence[str], verdicts: Sequence[Verdict], made: Verdict
-    ) -> Iterator[Verdict]:
+    def _untested_traits(self, verdicts: Sequence[Verdict], made: Verdict) -> Iterator[Verdict]:
         """A verdict on each declared trait that no law has tested."""
-        of_trait = {law.name: law.traits for law in LAWS}
-        for trait in traits:
-            about = [v for v in verdicts if trait in of_trait[v.law]]
-            if any(trait in law.traits and law.inputs(self.row).empty for law in self.laws):
-                continue  # there is no map that it could be tested on
-            if self.row.inputs is not None and any(NO_MAP in (v.message or "") for v in about):
-                continue
-            if not any(v.verdict != UNTESTED for v in about):
-                others = [
-                    ", ".join(sorted(law.traits - self.row.traits))
-                    for law in LAWS
-                    if trait in law.traits
-                ]
-                needed = min(others, key=lambda names: names.count(","), default="")
-                reason = about[0].message if about else f"its laws need other traits, too: {needed}"
-                yield _untested(f"the trait {trait}", reason, made)
+        for trait in self.row.declared:
+            about = [v for v in verdicts if trait in _TRAITS_OF[v.law]]
+            if about and all(v.verdict == UNTESTED for v in about):
+                yield _untested(f"the trait {trait}", about[0].message, made)
 
-    def _print_traits(self, verdicts: Sequence[Verdict]) -> None:
-        """Say which traits held that are not declared, and which did not."""
-        name, tried = self.row.name, self._tried_traits(verdicts)
+    def _print_traits(self, tried: Mapping[str, list[str]], verdicts: Sequence[Verdict]) -> None:
+        """Say which traits held that are not declared, which did not, and which laws had no maps."""
+        name = self.row.name
         held = [trait for trait, by in tried.items() if not by]
         if held:
             print(f"{name}: held but not declared: {', '.join(held)}")
@@ -307,6 +324,12 @@ class _Subject:
         for trait, by in tried.items():
             if by:
                 print(f"    {trait}, by {', '.join(by)}")
+        not_tried = [v for v in verdicts if _is_for_want_of_maps(v)]
+        if not_tried:
+            print(f"{name}: not tried, for want of maps:")
+        for reason in dict.fromkeys(v.message for v in not_tried):
+            laws = ", ".join(v.law for v in not_tried if v.message == reason)
+            print(f"    {laws}: {reason}")
 
     def _tried_traits(self, verdicts: Sequence[Verdict]) -> dict[str, list[str]]:
         """The traits that are not declared and could be tested, with the laws that say that they don't
@@ -318,6 +341,7 @@ class _Subject:
         declared = self.row.traits
         holds: set[str] = set()
         fails: dict[str, list[str]] = {}
+        raised: dict[str, str] = {}
         before: object = None
         # most laws need deterministic: what breaks one of these is not blamed on it
         order = dict.fromkeys(("deterministic", *TRAITS))
@@ -335,11 +359,46 @@ class _Subject:
                             self.row, self.effort
                         )
                         found[one.name] = UNTESTED if few or v.known else v.verdict
+                        if v.verdict == ERROR:
+                            raised[one.name] = f" ({(v.message or '').splitlines()[0]})"
                 kinds = {found[law.name] for law in laws}
                 (holds.add if PASS in kinds and kinds <= {PASS, UNTESTED} else holds.discard)(trait)
                 if kinds & {FAIL, ERROR}:
-                    fails[trait] = [law.name for law in laws if found[law.name] in (FAIL, ERROR)]
+                    broken = [law.name for law in laws if found[law.name] in (FAIL, ERROR)]
+                    fails[trait] = [f"{name}{raised.get(name, '')}" for name in broken]
         return {trait: fails.get(trait, []) for trait in TRAITS if trait in holds or trait in fails}
+
+
+#: The traits that every law is about.
+_TRAITS_OF = {law.name: law.traits for law in LAWS}
+
+
+def _is_for_want_of_maps(verdict: Verdict) -> bool:
+    """Whether a law is untested since no map that it is about, or would make, is taken."""
+    reasons = ("it takes no maps ", NO_MAP)
+    return verdict.verdict == UNTESTED and (verdict.message or "").startswith(reasons)
+
+
+def require_testable(row: OwnRow) -> None:
+    """Raises ValueError where a trait is declared that no law can test: for want of other traits, or of
+    maps."""
+    for trait in row.declared:
+        why_not = [_why_untestable(one, row) for one in chapters.LAWS if trait in one.traits]
+        if why_not and all(why_not):
+            least = min(why_not, key=lambda reason: (reason.count(","), len(reason)))
+            raise ValueError(
+                f"the trait {trait} of {row.name} can't be tested: {least}; leave the trait out, or say "
+                "what is missing"
+            )
+
+
+def _why_untestable(law: Law, row: OwnRow) -> str:
+    """Why the law can't be tried on the row, whatever is drawn; "" where it can."""
+    needed = [premise.words for premise in law.needs if not premise.rows(row)]
+    traits = sorted(law.traits - row.traits)
+    if traits:
+        needed.append(f"other traits, too: {', '.join(traits)}")
+    return f"its laws need {', and '.join(needed)}" if needed else law.inputs(row).empty
 
 
 def _not_tried(

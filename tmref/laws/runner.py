@@ -8,7 +8,7 @@ import functools
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
@@ -28,9 +28,12 @@ from ..compare import Difference, Refused, Tolerance, compare
 from ..implementations import CPU, Example, Implementation, Known
 from ..strategies._settings import settings_of_our_own
 from ..tensor_map import TensorMap
-from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
+from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict, readable
+from . import limits
 from .edits import TAKEN
+from .interrupts import is_not_of_what_is_judged, noticing_the_user
 from .law import Law
+from .limits import TookTooLong, at_most
 from .outcomes import Nothing, NotOffered, NotTaken, Raised, Untested
 from .premises import OF_LABELS, TWIN, is_like, is_plain, is_written, plain_data, promised
 from .script import ScriptWriter, Shown, path_to
@@ -63,6 +66,8 @@ class Draw:
     source: Callable[[st.SearchStrategy[Any], str], Any]
     drawn: dict[str, Any] = field(default_factory=dict)
     factors: dict[str, Any] = field(default_factory=dict)
+    #: What it draws for.
+    session: Session | None = None
 
     def __call__(self, strategy: st.SearchStrategy[Any], label: str, *, factor: bool = False) -> Any:
         self.drawn[label] = self.source(strategy, label)
@@ -111,9 +116,9 @@ def try_example(
     ways = law.ways if ways is None else ways
     try:
         if recipe is None:
-            session = Session(implementation, ways)
+            session = draw.session = Session(implementation, ways)
         else:
-            session = ModuleSession(implementation, recipe, ways, x)
+            session = draw.session = ModuleSession(implementation, recipe, ways, x)
             if TWIN in law.needs and not is_written(recipe.row):
                 session.require_steady_twin(x)
         sides = law.sides(session, x, draw)
@@ -125,7 +130,9 @@ def try_example(
         error = raised.__cause__
         words = f"{raised}: {_in_words(error)}" if error else str(raised)
         given = _last_map(session, before)
-        refused = _not_promised(law, recipe.row, given, before) if error and recipe else None
+        refused = None
+        if recipe is not None and isinstance(error, Exception):  # what is none is no refusal
+            refused = _not_promised(law, recipe.row, given, before)
         if refused:
             return Nothing(f"{refused}: {words}")
         return LawBroken(ERROR, words, _example(recipe, before, draw, session), session)
@@ -190,7 +197,13 @@ def _in_words(error: BaseException | None) -> str:
 
 def _first_line(error: BaseException) -> str:
     """What an error says: its first line, but the last of what TorchScript's interpreter tells first."""
-    lines = str(error).strip().splitlines() or [""]
+    try:
+        said = readable(str(error))
+    except BaseException as another:
+        if is_not_of_what_is_judged(another):
+            raise
+        return f"(its words can't be had: {type(another).__name__})"
+    lines = said.strip().splitlines() or [""]
     return lines[-1] if lines[0].startswith(_INTERPRETER) else lines[0]
 
 
@@ -205,8 +218,10 @@ def check(
     database: Path | None = None,
     shrink: bool = True,
     inherited: Sequence[Known] = (),
+    timeout: float | None = None,
 ) -> Verdict:
-    """The verdict on one law for one row. Global random state is left as it was.
+    """The verdict on one law for one row. Global random state is left as it was. An example may take
+    ``timeout`` seconds, and a verdict :data:`limits.EXAMPLES_OF_A_VERDICT` times that.
 
     A module or function of one's own is made by its row's ``subject``. ``inherited`` are known failures
     of classes that it may be made of: a failure that is one of these is known, too.
@@ -215,17 +230,43 @@ def check(
     started = time.perf_counter()
     if recipes is None:
         recipes = functools.partial(_recipes, implementation)
-    with random_numbers_kept(implementation.device):
+    with noticing_the_user(), random_numbers_kept(implementation.device):
         known = [k for k in getattr(implementation, "known", ()) if _concerns(k, law, row)]
         how = functools.partial(_settings, database=database, shrink=shrink)
         number = examples or law.examples_on(row)
-        _search(
-            verdict, law, row, implementation, known, inherited, recipes, how, number, hypothesis_seed
-        )
-        if verdict.verdict in (PASS, UNTESTED):
-            _replay(verdict, law, row, implementation, known)
+        clock = _Clock(law, timeout)
+        try:
+            _search(
+                *(verdict, law, row, implementation, known, inherited, recipes, how, number),
+                *(hypothesis_seed, clock),
+            )
+            if verdict.verdict in (PASS, UNTESTED):
+                _replay(verdict, law, row, implementation, known, clock)
+        except TookTooLong as late:
+            verdict.verdict, verdict.message = ERROR, str(late)
+            if clock.broken is not None:
+                _describe(verdict, clock.broken, implementation)
     verdict.seconds = round(time.perf_counter() - started, 3)
     return verdict
+
+
+class _Clock:
+    """How long an example of a law may still take; ``broken`` is what is known of one that took
+    longer."""
+
+    def __init__(self, law: Law, timeout: float | None) -> None:
+        slow = limits.OF_TRANSFORMS if law.family == "transforms" else 1
+        self._seconds = None if timeout is None else timeout * slow
+        self._started = time.perf_counter()
+        self.broken: LawBroken | None = None
+
+    def an_example(self) -> contextlib.AbstractContextManager[None]:
+        """A context for one example. Raises TookTooLong where none may be tried any more."""
+        if self._seconds is not None:
+            of_all = self._seconds * limits.EXAMPLES_OF_A_VERDICT
+            if time.perf_counter() - self._started > of_all:
+                raise TookTooLong(f"the examples took longer than {of_all:g} s together")
+        return at_most(self._seconds)
 
 
 def _recipes(
@@ -262,6 +303,7 @@ def _search(
     how: Callable[[int], settings],
     number: int,
     hypothesis_seed: int,
+    clock: _Clock,
 ) -> None:
     """Look for an example that breaks the law, where no known failure is to be expected."""
     tally = _Tally()
@@ -270,13 +312,23 @@ def _search(
     ways: Sequence[str] = ()
 
     def try_one(data: st.DataObject) -> None:
+        with clock.an_example():
+            try_it(data)
+
+    def try_it(data: st.DataObject) -> None:
         x = data.draw(given_x, label="x")
         recipe = None if law.of_data else data.draw(recipes(row, x, **law.recipes), label="recipe")
         _require(law, implementation, row, recipe)
         if any(entry.covers(recipe, x) for entry in known):
             return
         draw = Draw(lambda s, label: data.draw(s, label))
-        broken = try_example(law, implementation, recipe, x, draw, ways)
+        try:
+            broken = try_example(law, implementation, recipe, x, draw, ways)
+        except TookTooLong as late:
+            session = draw.session
+            example = _example(recipe, x, draw, session)
+            clock.broken = LawBroken(ERROR, str(late), example, session)
+            raise
         if isinstance(broken, Nothing):
             tally.nothing(broken.reason)
         elif broken and not any(entry.covers(recipe, x, broken.example.draws) for entry in known):
@@ -303,7 +355,8 @@ def _search(
         if law.given is None and inputs.empty:
             raise NotOffered(inputs.empty)
         given_x = inputs.maps() if law.given is None else law.given
-        ways = _ways(law, row, implementation, recipes)
+        with clock.an_example():
+            ways = _ways(law, row, implementation, recipes)
         search(number)
         if not tally.compared and not known:
             # few examples were asked for: go on until one compares something
@@ -326,11 +379,13 @@ def _search(
         verdict.verdict, verdict.offered = UNTESTED, False
         refused = isinstance(invalid, InvalidArgument)
         low, high = inputs.numbers["blocks"]
-        strategies = ", ".join(inputs.choices) or "maps"
+        further = getattr(row, "given", {})
+        strategies = ", ".join([*inputs.choices, *further]) or "maps"
         blocks = f"at least {low}" if high == inf else f"{low} to {high}"
         why = f"{strategies} gave none that is allowed, of {blocks} blocks"
-        why = _first_line(invalid) if refused else why
-        verdict.message = f"{NO_MAP}: {why}"
+        verdict.message = (
+            f"nothing can be drawn: {_first_line(invalid)}" if refused else f"{NO_MAP}: {why}"
+        )
     except Flaky as error:
         verdict.verdict = ERROR
         verdict.message = _unreliable(error)
@@ -455,7 +510,12 @@ def _plain(law: Law, row: Row, recipes: Recipes) -> Example:
 
 
 def _replay(
-    verdict: Verdict, law: Law, row: Row, implementation: Implementation, known: Sequence[Known]
+    verdict: Verdict,
+    law: Law,
+    row: Row,
+    implementation: Implementation,
+    known: Sequence[Known],
+    clock: _Clock,
 ) -> None:
     """See whether the known failures are still there."""
     for entry in known:
@@ -466,7 +526,8 @@ def _replay(
             verdict.verdict = FAIL
             verdict.message = f"the example of a known failure is none by its own `when`: {entry.reason}"
             return
-        broken = try_example(law, implementation, example.recipe, example.x, pinned)
+        with clock.an_example():
+            broken = try_example(law, implementation, example.recipe, example.x, pinned)
         verdict.examples += 1
         if broken is None or isinstance(broken, Nothing):
             verdict.verdict = FAIL
@@ -481,7 +542,7 @@ def _known_of_parts(
 ) -> str | None:
     """The reason of a failure that is known of a part that is called, and that this part has by itself;
     None where there is none."""
-    of_law = [entry for entry in inherited if entry.law == law.name]
+    of_law = [entry for entry in inherited if entry.law in (law.name, law.known_as)]
     if not of_law or not isinstance(broken.session, ModuleSession):
         return None
     for part, x in broken.session.called_parts(broken.example.x):
@@ -542,6 +603,8 @@ def _shown(broken: LawBroken) -> Shown | None:
     rounds = isinstance(expected, torch.Tensor) and expected.is_floating_point()
     if broken.tolerance is not None and rounds:
         tolerance = broken.tolerance.of(expected.dtype)
+    if broken.session.steps and broken.session.steps[-1].cotangents is not None:
+        return _shown_derivative(broken, expected, tolerance)
     for left, path, rows in _parts(broken.left, broken.difference.path):
         for i, step in reversed(list(enumerate(broken.session.steps))):
             for name, value in ((step.name, step.result), ("x", step.after)):
@@ -552,10 +615,30 @@ def _shown(broken: LawBroken) -> Shown | None:
     return None
 
 
+def _shown_derivative(broken: LawBroken, expected: Any, tolerance: float) -> Shown | None:
+    """Where a script has the derivative that differs, which is called by the name of what it is by."""
+    assert broken.difference is not None
+    found = re.fullmatch(r"\['(.+)'\]", broken.difference.path)
+    session, recipe = broken.session, broken.example.recipe
+    if found is None or recipe is None or not isinstance(session, ModuleSession):
+        return None
+    of_input = re.fullmatch(r"x\[(\d+)\]", found[1])
+    if of_input:
+        path = f"inputs[{of_input[1]}].grad"
+    else:
+        names = list(session.parameters())
+        code = getattr(session.implementation, "parameters_code", "{}.parameters()").format("module")
+        path = f"list({code})[{names.index(found[1])}].grad"
+    return Shown(len(session.steps) - 1, path, expected, tolerance)
+
+
 def _parts(left: Any, path: str) -> Iterator[tuple[Any, str, list[int] | None]]:
     """A side of a law, and what of it is on the path to the difference, with the rest of the path; of
     values that were put into another order, those that they were made of, and the order."""
     yield left, path, None
+    name = re.match(r"\['([^']*)'\]", path)
+    if name is not None and isinstance(left, Mapping):
+        yield from _parts(left[name[1]], path[name.end() :])
     position = re.match(r"(?:\.block\((\d+)\)|\[(\d+)\])", path)
     if position is None:
         return
@@ -572,22 +655,25 @@ def _parts(left: Any, path: str) -> Iterator[tuple[Any, str, list[int] | None]]:
 
 
 @functools.lru_cache(maxsize=64)
-def smoke(implementation: Implementation, hypothesis_seed: int = 0) -> Verdict:
+def smoke(
+    implementation: Implementation, hypothesis_seed: int = 0, timeout: float | None = None
+) -> Verdict:
     """The verdict on the smoke law; it is found once in a process."""
     verdict = Verdict(NAME, NO_ROW, implementation.name, str(implementation.version), PASS)
     started = time.perf_counter()
     try:
-        verdict.examples = search(implementation, _SMOKE_EXAMPLES, hypothesis_seed)
+        with noticing_the_user():
+            verdict.examples = search(implementation, _SMOKE_EXAMPLES, hypothesis_seed, timeout)
     except Lost as lost:
-        raised = isinstance(lost.problem, Exception)
+        raised = isinstance(lost.problem, BaseException)
         verdict.verdict = ERROR if raised else FAIL
         verdict.message = (
-            f"{type(lost.problem).__name__}: {_first_line(lost.problem)}"
-            if isinstance(lost.problem, Exception)
-            else lost.problem.words
+            _in_words(lost.problem) if isinstance(lost.problem, BaseException) else lost.problem.words
         )
         verdict.counterexample = "\n".join(ScriptWriter(implementation).map("x", lost.x))
     except Flaky as error:
         verdict.verdict, verdict.message = ERROR, _unreliable(error)
+    except TookTooLong as late:
+        verdict.verdict, verdict.message = ERROR, str(late)
     verdict.seconds = round(time.perf_counter() - started, 3)
     return verdict

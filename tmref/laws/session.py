@@ -21,6 +21,7 @@ from ..implementations import CPU, Implementation
 from ..labels import Labels
 from ..strategies import like
 from ..tensor_map import TensorMap
+from .interrupts import is_not_of_what_is_judged
 from .outcomes import NotOffered, NotTaken, Raised
 from .premises import FURTHER_INPUTS, PROPERTIES, TWIN, WRITTEN, Inputs, Premise, is_like, is_written
 from .steps import CALL, MODULES, Step
@@ -31,7 +32,7 @@ from .twin import Twin, called_from_cpu, differentiate, on_cpu, quiet
 class Unreadable:
     """What came back, and is no data of the implementation's: reading it raises ``error``."""
 
-    error: Exception
+    error: BaseException
 
 
 class Session:
@@ -65,10 +66,7 @@ class Session:
         """
         result = self.attempt_to_run(code, **given)
         if isinstance(result, Refused):
-            what = (
-                "the module can't be called" if code == CALL else f"{_last_line(code)!r} can't be done"
-            )
-            raise Raised(what) from result.error
+            raise Raised(_undone(code)) from result.error
         return result
 
     def attempt_to_run(self, code: str, **given: Any) -> Any:
@@ -89,6 +87,11 @@ class Session:
                     exec(compiled, self._names)
         except Exception as error:
             result: Any = Refused(error)
+        except BaseException as error:  # which is no refusal
+            if is_not_of_what_is_judged(error):
+                self.steps.append(Step(code, before, name, None))  # it may be too late
+                raise
+            raise Raised(_undone(code)) from error
         else:
             result = self._decoded(code, self._names.get(name))
         self.steps.append(Step(code, before, name, result))
@@ -110,7 +113,9 @@ class Session:
         try:
             with quiet():
                 return self._brought_back(code, self.implementation.to_ours(theirs))
-        except Exception as error:
+        except BaseException as error:
+            if is_not_of_what_is_judged(error):
+                raise
             return Unreadable(error)
 
     def _brought_back(self, code: str, result: Any) -> Any:
@@ -153,6 +158,11 @@ class Session:
         if not found:
             raise NotOffered(f"{self.implementation.name} does not offer it: {ability}")
         return found
+
+
+def _undone(code: str) -> str:
+    """What an exception of code means, in words."""
+    return "the module can't be called" if code == CALL else f"{_last_line(code)!r} can't be done"
 
 
 def _last_line(code: str) -> str:
@@ -279,7 +289,9 @@ class ModuleSession(Session):
                 built = self.implementation.build(recipe)
                 module: torch.nn.Module = self.implementation.moved(built)
                 return module
-        except Exception as error:
+        except BaseException as error:
+            if is_not_of_what_is_judged(error):
+                raise
             raise Raised("the module can't be made") from error
 
     @property
@@ -343,6 +355,17 @@ class ModuleSession(Session):
         result: TensorMap = self.run(CALL, x=x)
         return result
 
+    def output_for(self, x: TensorMap) -> Any:
+        """What the module makes of another map, which is no step of the law's; None where it raises."""
+        try:
+            with quiet(), torch.no_grad():
+                theirs = self.module(self.implementation.to_theirs(copied(x)))
+                return on_cpu(self.implementation.to_ours(theirs))
+        except BaseException as error:
+            if is_not_of_what_is_judged(error):
+                raise
+            return None
+
     def input_afterwards(self) -> TensorMap:
         """The input of the last call, decoded again."""
         after: TensorMap = on_cpu(self.implementation.decode(self.their_input))
@@ -363,7 +386,8 @@ class ModuleSession(Session):
         """∂(sum of f(x) times ``cotangents``) by the input's values, ``x[i]``, and by the parameters."""
         y = self(x)
         self.steps[-1] = dataclasses.replace(self.steps[-1], cotangents=cotangents)
-        return differentiate([b.values for b in y], x, self.parameters(), cotangents)
+        of_outputs = [block.values for block in cotangents]
+        return differentiate([b.values for b in y], x, self.parameters(), of_outputs)
 
     def called_parts(self, x: TensorMap) -> list[tuple[torch.nn.Module, TensorMap]]:
         """The parts of the module that are called with a map where it is called with ``x``, itself
@@ -379,8 +403,9 @@ class ModuleSession(Session):
         try:
             with quiet():
                 self.module(self.implementation.to_theirs(copied(x)))
-        except Exception:  # what is called before it raises is called
-            pass
+        except BaseException as error:  # what is called before it raises is called
+            if is_not_of_what_is_judged(error):
+                raise
         finally:
             for hook in hooks:
                 hook.remove()
@@ -396,6 +421,10 @@ class ModuleSession(Session):
         """Make the module with other further inputs, under a name, for maps of the labels of ``x``."""
         call = dataclasses.replace(self.recipe.call, kwargs=dict(further))
         self.make(name, dataclasses.replace(self.recipe, call=call))
+        self.takes(x)
+
+    def takes(self, x: TensorMap) -> None:
+        """Let lines be given maps of the labels of ``x``, which the row takes as well."""
         self._drawn = x
 
     def again(self, recipe: Recipe) -> ModuleSession:

@@ -10,6 +10,8 @@ from ..compare import Difference, compare
 from ..implementations import Implementation
 from ..strategies import tensor_maps
 from ..strategies._settings import settings_of_our_own
+from .interrupts import is_not_of_what_is_judged
+from .limits import at_most
 
 NAME = "what_is_encoded_comes_back_decoded"
 DEMAND = (
@@ -22,13 +24,18 @@ DEMAND = (
 class Lost(Exception):
     """A map didn't come back as it was."""
 
-    def __init__(self, x: Any, problem: Difference | Exception) -> None:
+    def __init__(self, x: Any, problem: Difference | BaseException) -> None:
         super().__init__(problem)
         self.x = x
         self.problem = problem
 
 
-def search(implementation: Implementation, examples: int, hypothesis_seed: int) -> int:
+def search(
+    implementation: Implementation,
+    examples: int,
+    hypothesis_seed: int,
+    timeout: float | None = None,
+) -> int:
     """Try the law on maps with gradients; returns how many. Raises Lost with the smallest that is."""
     tried = 0
 
@@ -40,9 +47,12 @@ def search(implementation: Implementation, examples: int, hypothesis_seed: int) 
         tried += 1
         before = x.copy()
         try:
-            encoded = implementation.encode(implementation.moved(x))
-            difference = compare(implementation.decode(encoded), implementation.moved(before))
-        except Exception as error:
+            with at_most(timeout):
+                encoded = implementation.encode(implementation.moved(x))
+                difference = compare(implementation.decode(encoded), implementation.moved(before))
+        except BaseException as error:
+            if is_not_of_what_is_judged(error):
+                raise
             raise Lost(before, error) from error
         if difference:
             raise Lost(before, difference)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import difflib
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +30,7 @@ from ..catalog import (
 )
 from ..implementations import Example, Implementation
 from ..labels import LabelsEntry
-from ..strategies import array_values
+from ..strategies import array_values, systems_and_atoms
 from ..strategies.numbers import check_strategies
 from ..tensor_map import TensorMap
 from .premises import Inputs
@@ -73,6 +74,8 @@ class OwnRow(Row):
     call: Callable[..., Any] | None = None
     given: Mapping[str, Given] = field(default_factory=dict)
     parameters: Callable[[Any], Sequence[torch.nn.Parameter]] | None = None
+    #: The traits that were said, without those that follow from them.
+    declared: tuple[str, ...] = ()
 
     @property
     def is_function(self) -> bool:
@@ -116,7 +119,9 @@ class OwnRow(Row):
             of_module = self.parameters
             made.parameters_code = f"parameters({{}}{'.module' if self.is_wrapped else ''})"
             inside = (lambda m: m.module) if self.is_wrapped else (lambda m: m)
-            made.parameters = lambda module: list(of_module(inside(module)))  # type: ignore[method-assign]
+            made.parameters = lambda module: _checked_parameters(  # type: ignore[method-assign]
+                of_module(inside(module))
+            )
         return made
 
     def initial_recipe(self, x: TensorMap) -> Recipe:
@@ -160,8 +165,19 @@ def row_of_module(
         raise TypeError(
             f"build must make the module for a map, got a {type(build).__name__}; say: lambda x: ..."
         )
+    for option, function in (("twin", twin), ("call", call), ("parameters", parameters)):
+        if function is not None and not callable(function):
+            raise TypeError(f"{option} must be a function, got {function!r}")
     of_all = _checked(build, name, traits, maps, inputs, given)
-    return OwnRow(*of_all, build=build, twin=twin, call=call, given=given or {}, parameters=parameters)
+    return OwnRow(
+        *of_all,
+        build=build,
+        twin=twin,
+        call=call,
+        given=given or {},
+        parameters=parameters,
+        declared=tuple(traits),
+    )
 
 
 def row_of_function(
@@ -177,7 +193,7 @@ def row_of_function(
     """A function of maps as a row, for the ``rows`` of an adapter: arguments as of
     :func:`check_function`, and errors, too. The ``name`` is by default that of the function."""
     of_all = _checked(function, name, traits, maps, inputs, given)
-    return OwnRow(*of_all, function=function, twin=twin, given=given or {})
+    return OwnRow(*of_all, function=function, twin=twin, given=given or {}, declared=tuple(traits))
 
 
 def _checked(
@@ -191,19 +207,10 @@ def _checked(
     """What all rows of one's own have, checked."""
     if not callable(subject):
         raise TypeError(f"what is judged is made, or called, by a function, got {subject!r}")
-    if isinstance(traits, str) or not isinstance(traits, Collection):
-        raise TypeError(f"traits must be a list of names, got {traits!r}")
     for option, options in (("maps", maps), ("given", given)):
         if options is not None and not isinstance(options, Mapping):
             raise TypeError(f"{option} must be a dictionary, got {options!r}")
-    unknown = sorted(set(traits) - set(TRAITS))
-    if unknown:
-        raise ValueError(f"there is no trait {unknown[0]!r}; there are {', '.join(TRAITS)}")
-    aggregated: tuple[str, ...] = ()
-    for trait in traits:
-        if trait in OF_NAMES and not isinstance(trait, Trait):
-            raise ValueError(f"the trait {trait} is of dimensions: tmref.laws.{trait}('atom')")
-        aggregated += trait.names if isinstance(trait, Trait) else ()
+    aggregated = _checked_traits(traits)
     if inputs is not None:
         if maps is not None:
             raise InvalidArgument("maps are options, and inputs a strategy, of the same: leave one out")
@@ -212,21 +219,100 @@ def _checked(
             maps, inputs = inputs.options, None  # type: ignore[attr-defined]
     given_samples = inputs is not None or {"samples", "sample_names"} & {*(maps or {})}
     if aggregated and not given_samples:
-        maps = {**(maps or {}), "sample_names": st.just(("system", *aggregated))}
+        maps = {**(maps or {}), **_SAMPLES.get(aggregated, _samples_with(aggregated))}
     for of_name, value in (given or {}).items():
-        if not isinstance(value, st.SearchStrategy) and not callable(value):
-            raise InvalidArgument(
-                f"given[{of_name!r}] must be a strategy, or a function of x that returns one, got "
-                f"{value!r}; for one value: hypothesis.strategies.just(...)"
-            )
+        _check_given(of_name, value)
     name = name or str(getattr(subject, "__name__", type(subject).__name__))
     Inputs.taken(maps or {}).maps()  # unusable options are said at once
     return name, Kind(name), with_implied(traits), maps or {}, inputs
 
 
+def _checked_traits(traits: Sequence[str]) -> tuple[str, ...]:
+    """The names of the dimensions that are aggregated. Raises TypeError for what is no list of names,
+    ValueError for a trait that there is not, or that is said twice."""
+    if isinstance(traits, str) or not isinstance(traits, Collection):
+        raise TypeError(f"traits must be a list of names, got {traits!r}")
+    of_names: list[Trait] = []
+    for trait in traits:
+        if not isinstance(trait, str):
+            raise TypeError(f"traits must be a list of names, got {trait!r} in it")
+        if trait not in TRAITS:
+            near = difflib.get_close_matches(trait, TRAITS, n=1)
+            remedy = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(TRAITS)}"
+            raise ValueError(f"there is no trait {trait!r}; {remedy}")
+        if trait in OF_NAMES and not isinstance(trait, Trait):
+            raise ValueError(f"the trait {trait} is of dimensions: tmref.laws.{trait}('atom')")
+        of_names += [trait] if isinstance(trait, Trait) else []
+    if len(of_names) > 1:
+        names = ", ".join(repr(name) for trait in of_names for name in trait.names)
+        raise ValueError(
+            f"{of_names[0]} is declared twice: say all dimensions in one, aggregates({names})"
+        )
+    return of_names[0].names if of_names else ()
+
+
+#: What samples there are unless it is said, by what is aggregated.
+_SAMPLES: Mapping[tuple[str, ...], Mapping[str, Any]] = {
+    ("atom",): {"samples": systems_and_atoms(min_systems=1, max_systems=3, min_atoms=0, in_order=False)}
+}
+
+
+def _samples_with(aggregated: tuple[str, ...]) -> Mapping[str, Any]:
+    """Samples of these dimensions and another one."""
+    other = "system" if "system" not in aggregated else "structure"
+    return {"sample_names": st.just((other, *aggregated))}
+
+
+#: What further inputs can't be called: what calls them has these names for other things.
+_TAKEN_NAMES = ("self", "module", "x")
+
+
+def _check_given(name: Any, value: Any) -> None:
+    """InvalidArgument unless it is a further input: a strategy, or a function of x, under a name."""
+    if not isinstance(name, str) or not name.isidentifier() or name in _TAKEN_NAMES:
+        raise InvalidArgument(
+            f"given has the name {name!r}: it must be that of an argument of the call, but none of "
+            f"{', '.join(_TAKEN_NAMES)}"
+        )
+    if not isinstance(value, st.SearchStrategy) and not callable(value):
+        raise InvalidArgument(
+            f"given[{name!r}] must be a strategy, or a function of x that returns one, got "
+            f"{value!r}; for one value: hypothesis.strategies.just(...)"
+        )
+
+
+def _given_for(name: str, given: Given, x: TensorMap) -> st.SearchStrategy[Any]:
+    """The strategy of a further input for a map. Raises InvalidArgument where none is returned."""
+    if isinstance(given, st.SearchStrategy):
+        return given
+    try:
+        made = given(x)
+    except Exception as error:
+        what = f"raised {type(error).__name__}: {error}"
+    else:
+        if isinstance(made, st.SearchStrategy):
+            return made
+        what = f"gave a {type(made).__name__}"
+    raise InvalidArgument(
+        f"given[{name!r}] must be a function of x, a TensorMap of tmref's, that returns a strategy, and "
+        f"{what}; for one value: hypothesis.strategies.just(...)"
+    )
+
+
+def _checked_parameters(found: Any) -> list[torch.nn.Parameter]:
+    """What ``parameters(module)`` gave. Raises TypeError where that is no list of parameters."""
+    if isinstance(found, torch.Tensor) or not isinstance(found, Iterable):
+        raise TypeError(f"parameters(module) must give a list of parameters, got {found!r}")
+    parameters = list(found)
+    for item in parameters:
+        if not isinstance(item, torch.Tensor):
+            raise TypeError(f"parameters(module) must give a list of parameters, got {item!r} in it")
+    return parameters
+
+
 class _Builder:
     """What ``build`` gives, which has to be a torch module; a copy of what it gave before, where that
-    took long and the map is of the same dtype, keys, components and properties."""
+    took long, a copy is faster, and the map is of the same dtype, keys, components and properties."""
 
     def __init__(self, build: Callable[[Any], torch.nn.Module], implementation: Implementation) -> None:
         self._build, self._implementation = build, implementation
@@ -239,7 +325,7 @@ class _Builder:
             return copy.deepcopy(self._made[key])
         started = time.perf_counter()
         module = self._build(x)
-        self._is_slow |= time.perf_counter() - started > SLOW
+        seconds = time.perf_counter() - started
         if not isinstance(module, torch.nn.Module):
             raise TypeError(f"build(x) must give a torch.nn.Module, got a {type(module).__name__}")
         if any(torch.nn.parameter.is_lazy(p) for p in (*module.parameters(), *module.buffers())):
@@ -247,9 +333,13 @@ class _Builder:
                 "build(x) gave a module with lazy parameters, which only its first call makes; "
                 "call it in build, as in: def build(x): module = ...; module(x); return module"
             )
-        if self._is_slow and (key := self._like(x)) is not None:
+        if (self._is_slow or seconds > SLOW) and (key := self._like(x)) is not None:
             with contextlib.suppress(Exception):  # one that can't be copied is built each time
-                self._made[key] = copy.deepcopy(module)
+                started = time.perf_counter()
+                copied = copy.deepcopy(module)
+                self._is_slow = 2 * (time.perf_counter() - started) < seconds  # it may be no faster
+                if self._is_slow:
+                    self._made[key] = copied
         return module
 
     def _like(self, x: Any) -> str | None:
@@ -286,10 +376,7 @@ class _Twin:
 @st.composite
 def own_recipes(draw: st.DrawFn, row: OwnRow, x: TensorMap, implementation: Implementation) -> Recipe:
     """The one way to make the row's module, with drawn parameters and further inputs."""
-    given = {
-        name: draw(value if isinstance(value, st.SearchStrategy) else value(x), label=name)
-        for name, value in row.given.items()
-    }
+    given = {name: draw(_given_for(name, value, x), label=name) for name, value in row.given.items()}
     call = row.made_of(x, given)
     twins = None
     if row.twin is not None:

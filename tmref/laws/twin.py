@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import operator
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from ..catalog import Recipe
 from ..implementations import CPU
 from ..labels import Labels, LabelsEntry
 from ..tensor_map import TensorMap
+from .interrupts import is_not_of_what_is_judged
 from .outcomes import Raised
 
 
@@ -60,7 +61,9 @@ class Twin:
             torch.default_generator.manual_seed(recipe.seed)
             try:
                 self.modules = torch.nn.ModuleList(twin() for twin in recipe.twins)
-            except Exception as error:
+            except BaseException as error:
+                if is_not_of_what_is_judged(error):
+                    raise
                 raise Raised("the twin can't be made") from error
             for module in self.modules:
                 called_from_cpu(module, device)
@@ -75,7 +78,9 @@ class Twin:
         """The values that plain torch gives for every block of ``x``. Raises Raised where it raises."""
         try:
             return [self.module(key)(block.values) for key, block in x.items()]
-        except Exception as error:
+        except BaseException as error:
+            if is_not_of_what_is_judged(error):
+                raise
             raise Raised("the twin can't be called") from error
 
     def in_float64(self) -> Twin:
@@ -108,14 +113,14 @@ def differentiate(
     outputs: list[torch.Tensor],
     x: TensorMap,
     parameters: Mapping[str, torch.Tensor],
-    cotangents: TensorMap,
+    cotangents: Sequence[torch.Tensor],
 ) -> dict[str, torch.Tensor]:
     """The derivatives of the sum of ``outputs`` times ``cotangents``, by name.
 
     Where there is no dependence, they are zeros.
     """
     by = {f"x[{i}]": block.values for i, block in enumerate(x)} | dict(parameters)
-    pairs = [(y, c.values) for y, c in zip(outputs, cotangents, strict=True) if y.requires_grad]
+    pairs = [(y, c) for y, c in zip(outputs, cotangents, strict=True) if y.requires_grad]
     if not pairs or not by:
         return {name: torch.zeros_like(value) for name, value in by.items()}
     found = torch.autograd.grad(

@@ -77,14 +77,30 @@ def summed(block):
     of_system, where = torch.unique(block.samples.column("system"), return_inverse=True)
     values = block.values.new_zeros((len(of_system), *block.shape[1:]))
     values = values.index_add(0, where, block.values)
-    return changed(block, values=values, samples=Labels("system", of_system.reshape(-1, 1)))
+    made = changed(block, values=values, samples=Labels("system", of_system.reshape(-1, 1)))
+    for parameter, gradient in block.gradients():
+        made.add_gradient(parameter, summed_gradient(gradient, where))
+    return made
+
+
+def summed_gradient(gradient, where):
+    """The gradient with rows of one system, and equal further dimensions, added up."""
+    rows = gradient.samples.values.clone()
+    rows[:, 0] = where[rows[:, 0].to(torch.int64)]
+    different, to_row = (
+        torch.unique(rows, dim=0, return_inverse=True) if len(rows) else (rows, rows[:, 0])
+    )
+    values = gradient.values.new_zeros((len(different), *gradient.shape[1:]))
+    values = values.index_add(0, to_row.to(torch.int64), gradient.values)
+    return changed(gradient, values=values, samples=Labels(gradient.samples.names, different))
 
 
 def squared_distance(module, x, other):
     """How far two maps of the same samples are from each other."""
-    if any(a.samples != b.samples for a, b in zip(x, other, strict=True)):
+    pairs = [(block, other.block(key)) for key, block in x.items()]
+    if any(a.samples != b.samples for a, b in pairs):
         raise ValueError("the maps have other samples")
-    return sum((a.values - b.values).square().sum() for a, b in zip(x, other, strict=True))
+    return sum((a.values - b.values).square().sum() for a, b in pairs)
 
 
 #: What is right, of modules of one's own, with what no module of the catalog promises.
@@ -191,12 +207,12 @@ def built(law, *rows, **maps):
     return register
 
 
-def called(law, *rows):
+def called(law, *rows, **maps):
     """A defect of what ``(module, x)`` returns."""
 
     def register(forward):
         mutant = Mutant(forward.__name__, lambda recipe, module: Around(module, forward))
-        MUTANTS.extend(Planted(law, row, mutant) for row in rows)
+        MUTANTS.extend(Planted(law, row, mutant, maps) for row in rows)
         return forward
 
     return register

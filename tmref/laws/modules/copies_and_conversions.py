@@ -109,10 +109,10 @@ def frozen_parameters_need_no_derivatives(f: ModuleSession, x: Any, draw: Any) -
     """Frozen, all parameters need no derivatives, and neither does the output; unfrozen again, both
     do as in plain torch. [torch] Module.requires_grad_."""
     frozen = draw(st.booleans(), label="frozen")
-    f.run("module.requires_grad_(False) is module")
+    f.run(_with_gradients(f, False))
     f.twin.modules.requires_grad_(not frozen)
     if not frozen:
-        f.run("module.requires_grad_(True) is module")
+        f.run(_with_gradients(f, True))
     found = [p.requires_grad for p in f.parameters().values()]
     y = f(x)
     needs = [block.values.requires_grad for block in y]
@@ -125,8 +125,16 @@ def a_frozen_module_gives_the_same(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Frozen or not, the output is the same. [torch] requires_grad says what autograd does, not what a
     module computes."""
     before = f(x)
-    f.run("module.requires_grad_(False) is module")
+    f.run(_with_gradients(f, False))
     return f(x), before
+
+
+def _with_gradients(f: ModuleSession, are_needed: bool) -> str:
+    """The code that says whether derivatives are needed; torch doesn't offer it of modules that are
+    scripted, but of their parameters."""
+    if isinstance(f.module, torch.jit.ScriptModule):
+        return f"[p.requires_grad_({are_needed}) for p in module.parameters()] is not None"
+    return f"module.requires_grad_({are_needed}) is module"
 
 
 @law("keeps_keys", needs=[MODULE], examples=50)

@@ -8,13 +8,14 @@ import torch
 from hypothesis import strategies as st
 
 from ...block import TensorBlock
-from ...compare import Refused
+from ...catalog import Row
+from ...compare import Refused, compare
 from ...labels import Labels
 from ...tensor_map import TensorMap
-from ..edits import map_values, require_grad, with_values
+from ..edits import blocks_in, map_values, require_grad, with_values
 from ..law import data_law, law
 from ..outcomes import Nothing
-from ..premises import MODULE, TWIN, WRITTEN, ability, is_written
+from ..premises import MODULE, TWIN, WRITTEN, Premise, ability, is_written
 from ..session import ModuleSession, Session
 from ..twin import quiet
 
@@ -22,18 +23,43 @@ from ..twin import quiet
 _ROWS = ("keeps_keys", "keeps_samples", "keeps_components", "per_sample")
 
 
-@law(maps={"max_gradients": 1, "min_samples": 1}, examples=50)
+_GRADIENTS = "gradients = [sorted(block.gradients_list()) for block in y.blocks()]"
+#: The same of all maps in what comes back.
+_ALL_GRADIENTS = """\
+def blocks_of(y):
+    if isinstance(y, (dict, list, tuple)):
+        items = y.values() if isinstance(y, dict) else y
+        return [block for item in items for block in blocks_of(item)]
+    return y.blocks() if hasattr(y, "blocks") else []
+gradients = [sorted(block.gradients_list()) for block in blocks_of(y)]"""
+
+
+@law(maps={"max_gradients": 2, "min_samples": 1, "min_properties": 1}, examples=50)
 def explicit_gradients_are_not_left_out(f: ModuleSession, x: Any, draw: Any) -> Any:
-    """A map with explicit gradients is refused, or the blocks of the output have some, or it is declared
-    that they haven't. [maths] what has no gradient is taken for what has none to speak of: forces of an
-    energy without them would be 0; a module that leaves them out says that it does."""
+    """A map with explicit gradients is refused, or the blocks of the output that depend on its values
+    have them with respect to all parameters, or it is declared that they have none. [maths] what has no
+    gradient is taken for what has none to speak of: forces of an energy without them would be 0; a
+    module that leaves them out says that it does."""
     y = f.attempt(x)
     if isinstance(y, Refused):
         return y
-    if not isinstance(y, TensorMap) or not len(y):
+    is_bounded = "bound" in f.recipe.row.maps
+    other = draw(f.like(x), label="other") if is_bounded else map_values(lambda v: 1 - v, x)
+    first, second = blocks_in(y), blocks_in(f.run("z = module(x)", x=other))
+    if not first:
         return Nothing("its output is no map with blocks")
-    found = f.run("has_gradients = [bool(block.gradients_list()) for block in y.blocks()]")
-    return found, [not _leaves_them_out(f)] * len(y)
+    if len(first) != len(second) or "deterministic" not in f.recipe.row.traits:
+        depends = [True] * len(first)
+    else:
+        depends = [compare(a.values, b.values) is not None for a, b in zip(first, second, strict=True)]
+    if not any(depends):
+        return Nothing("its output is the same for other values")
+    found = f.run(_GRADIENTS if isinstance(y, TensorMap) else _ALL_GRADIENTS)
+    if _leaves_them_out(f):
+        return found, [[] for _ in found]
+    given = x.block(0).gradients_list()
+    pairs = zip(found, depends, strict=True)
+    return found, [sorted({*there, *given}) if of_values else there for there, of_values in pairs]
 
 
 @law("deterministic", "leaves_out_gradients", maps={"max_gradients": 1}, examples=50)
@@ -74,6 +100,172 @@ def explicit_gradients_are_refused_or_right_by_the_chain_rule(
             labels = gradient.samples, gradient.components, out.properties
             out.add_gradient(parameter, TensorBlock(pushed.reshape(shape), *labels))
     return y, TensorMap(y.keys, blocks)
+
+
+def _is_of_no_chain_rule(row: Row) -> bool:
+    """Whether it is a module of one's own that doesn't promise what the chain rule at every sample
+    needs."""
+    return not is_written(row) and not row.traits >= {"per_block", *_ROWS}
+
+
+OWN_LABELS = Premise(
+    "a module of one's own whose output has samples of its own",
+    lambda _, row, recipe: None,
+    rows=_is_of_no_chain_rule,
+)
+
+
+@law(
+    "deterministic",
+    maps={"max_gradients": 1, "min_samples": 1},
+    needs=[OWN_LABELS],
+    known_as="explicit_gradients_are_refused_or_right_by_the_chain_rule",
+    examples=50,
+)
+def explicit_gradients_are_derivatives_of_the_output(f: ModuleSession, x: Any, draw: Any) -> Any:
+    """A map with explicit gradients is refused, or those of the output, whatever its samples are, are
+    the derivatives of its values: at every one of its samples, the Jacobian (by autograd) times the
+    gradients of all samples of the input that have the same further dimensions; where the output has no
+    row, that is 0. [maths] the chain rule; [doc] TensorBlock: the first dimension of the samples of a
+    gradient is the sample of the values."""
+    if _leaves_them_out(f):
+        return _LEFT_OUT
+    x = _off_kinks(x)
+    y = f.attempt(x)
+    if isinstance(y, Refused):
+        return y
+    blocks = blocks_in(y)
+    if not blocks:
+        return Nothing("its output is no map with blocks")
+    at = require_grad(x)
+    outputs = blocks_in(f(at))
+    if not all(block.values.requires_grad or not block.values.numel() for block in outputs):
+        return Nothing("autograd does not go through it")
+    parameter = x.block(0).gradients_list()[0]
+    try:
+        jacobian = _Jacobian([block.values for block in at], [block.values for block in outputs])
+        expected = [_derivatives(block, i, parameter, x, jacobian) for i, block in enumerate(blocks)]
+    except _NotDifferentiable as error:
+        return Nothing(f"autograd can't differentiate it: {error}")
+    found = [b.gradient(parameter) for b in blocks if parameter in b.gradients_list()]
+    return found, [gradient for gradient in expected if gradient is not None]
+
+
+def _off_kinks(x: TensorMap) -> TensorMap:
+    """The map with values near those that it has, none of them 0 and no two the same: whatever has a
+    kink there has none between."""
+    blocks = []
+    for block in x:
+        steps = torch.arange(block.values.numel(), dtype=torch.float64) * 0.6180339887 % 1
+        values = block.values + (0.011 + 0.1 * steps).reshape(block.shape).to(block.dtype)
+        moved = TensorBlock(values, block.samples, block.components, block.properties)
+        for parameter, gradient in block.gradients():
+            moved.add_gradient(parameter, gradient.copy())
+        blocks.append(moved)
+    return TensorMap(x.keys, blocks)
+
+
+class _NotDifferentiable(Exception):
+    """Autograd can't differentiate something, or not twice."""
+
+
+class _Jacobian:
+    """The Jacobian of outputs by inputs, which is multiplied by tangents of the inputs.
+
+    A vector times it is linear in the vector: differentiating that by the vector takes autograd alone.
+    Raises _NotDifferentiable where autograd raises.
+    """
+
+    def __init__(self, inputs: list[torch.Tensor], outputs: list[torch.Tensor]) -> None:
+        self._vectors = [torch.zeros_like(y).requires_grad_() for y in outputs]
+        pairs = [(y, v) for y, v in zip(outputs, self._vectors, strict=True) if y.requires_grad]
+        self._products: tuple[torch.Tensor, ...] = ()
+        if pairs:
+            ys, vs = zip(*pairs, strict=True)
+            self._products = _grad(ys, inputs, vs, create_graph=True)
+
+    def __call__(self, tangents: list[torch.Tensor]) -> list[torch.Tensor]:
+        """What the tangents become, one for each output."""
+        pairs = zip(self._products, tangents, strict=True) if self._products else ()
+        chosen = [(p, t) for p, t in pairs if p.requires_grad]
+        if not chosen:
+            return [torch.zeros_like(vector) for vector in self._vectors]
+        products, of_inputs = zip(*chosen, strict=True)
+        return list(_grad(products, self._vectors, of_inputs))
+
+
+def _grad(outputs: Any, inputs: Any, vectors: Any, **how: Any) -> tuple[torch.Tensor, ...]:
+    try:
+        return torch.autograd.grad(
+            outputs, inputs, vectors, retain_graph=True, materialize_grads=True, **how
+        )
+    except RuntimeError as error:
+        raise _NotDifferentiable(str(error).partition("\n")[0]) from error
+
+
+def _derivatives(
+    block: TensorBlock, i: int, parameter: str, x: TensorMap, jacobian: _Jacobian
+) -> TensorBlock | None:
+    """The gradient that the i-th block of the output must have: of the rows that it has, and of those
+    that are missing where the derivative isn't 0; None where it has none."""
+    if parameter not in block.gradients_list():
+        return None
+    gradient = block.gradient(parameter)
+    extra = gradient.values.dim() - block.values.dim()
+    of_input = x.block(0).gradient(parameter)
+    comparable = gradient.samples.names[1:] == of_input.samples.names[1:]
+    if not comparable or extra != of_input.values.dim() - x.block(0).values.dim():
+        return gradient  # nobody says which of them belong together
+    rows = [tuple(row) for row in gradient.samples.values.tolist()]
+    further = {row[1:] for row in rows}
+    further |= {tuple(row[1:]) for b in x for row in b.gradient(parameter).samples.values.tolist()}
+    directions = gradient.shape[1 : extra + 1].numel()
+    derivatives = {rest: _pushed_to(i, parameter, rest, directions, x, jacobian) for rest in further}
+    missing = [
+        (sample, *rest)
+        for rest, pushed in sorted(derivatives.items())
+        for sample in range(len(block))
+        if (sample, *rest) not in rows and bool((pushed[:, sample] != 0).any())
+    ]
+    values = [
+        derivatives[rest][:, sample]
+        for sample, *rest_of in [*rows, *missing]
+        for rest in [tuple(rest_of)]
+    ]
+    shape = (len(values), *gradient.shape[1:])
+    found = torch.stack(values).reshape(shape) if values else gradient.values.new_zeros(shape)
+    if not missing:  # what autograd has no number for is whatever it is
+        found = torch.where(found.isfinite(), found, gradient.values)
+    labels = torch.tensor([*rows, *missing], dtype=torch.int32).reshape(-1, len(gradient.samples.names))
+    samples = Labels(gradient.samples.names, labels)
+    return TensorBlock(found, samples, gradient.components, gradient.properties)
+
+
+def _pushed_to(
+    i: int,
+    parameter: str,
+    rest: tuple[int, ...],
+    directions: int,
+    x: TensorMap,
+    jacobian: _Jacobian,
+) -> torch.Tensor:
+    """What the gradients at rows of these further dimensions become in the i-th block of the output, of
+    shape ``(directions, *values)``."""
+    pushed = []
+    for direction in range(directions):
+        tangents = []
+        for block in x:
+            gradient = block.gradient(parameter)
+            tangent = torch.zeros_like(block.values)
+            extra = gradient.values.dim() - block.values.dim()
+            of_block = gradient.shape[1 : extra + 1].numel()
+            of_rows = gradient.values.reshape(len(gradient), of_block, *block.shape[1:])
+            for row, (sample, *of_row) in enumerate(gradient.samples.values.tolist()):
+                if tuple(of_row) == rest and direction < of_block:
+                    tangent[sample] += of_rows[row, direction]
+            tangents.append(tangent)
+        pushed.append(jacobian(tangents)[i])
+    return torch.stack(pushed)
 
 
 #: How a module stands in others that only call it: in torch's whichever it is,

@@ -17,7 +17,7 @@ from ..edits import kept, with_values
 from ..law import law
 from ..outcomes import NO_PARAMETERS
 from ..premises import FURTHER_INPUTS, MODULE, TWIN
-from ..session import ModuleSession, copied
+from ..session import ModuleSession
 
 
 @law("pure", copied=True)
@@ -50,20 +50,21 @@ def what_is_no_number_stays(f: ModuleSession, x: Any, draw: Any) -> Any:
 
 @law("pure", needs=[FURTHER_INPUTS], copied=True, examples=50)
 def further_inputs_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
-    """A forward leaves what it is given besides the map as it was: maps, labels and tensors in it.
-    [torch] without in_place, a forward never changes its input."""
-    before = copied(dict(f.further_inputs))
+    """A forward leaves what it is given besides the map as it was: maps, labels, tensors and plain
+    values in it. [torch] without in_place, a forward never changes its input."""
+    before = kept(_data(f.run("given = module.given")))
     f(x)
-    return _data(f.run("given = module.given")), _data(before)
+    return _data(f.run("given = module.given")), before
 
 
 def _data(value: Any) -> Any:
-    """The maps, blocks, labels and tensors in a nest of dictionaries, lists and tuples."""
+    """The data in a nest of dictionaries, lists and tuples; None for all else."""
     if isinstance(value, dict):
         return {name: _data(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return list(map(_data, value))
-    return value if isinstance(value, (TensorMap, TensorBlock, Labels, torch.Tensor)) else None
+    data = (TensorMap, TensorBlock, Labels, torch.Tensor, int, float, str)
+    return value if isinstance(value, data) else None
 
 
 @law(needs=[MODULE], copied=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from ...catalog import Trait
 from ...compare import Refused
 from ...labels import Labels
 from ...tensor_map import TensorMap
-from ..edits import in_order, take_samples
+from ..edits import blocks_at, in_order, take_samples
 from ..law import law
 from ..outcomes import Nothing
 from ..premises import FURTHER_INPUTS, Premise
@@ -23,6 +23,14 @@ from ..session import ModuleSession
 def _aggregated(f: ModuleSession) -> tuple[str, ...]:
     """The dimensions that the samples of the output haven't."""
     return next(t.names for t in f.recipe.row.traits if isinstance(t, Trait) and t == "aggregates")
+
+
+def _absent(f: ModuleSession, x: TensorMap) -> Nothing | None:
+    """Which of these dimensions no sample has."""
+    absent = [name for name in _aggregated(f) if name not in x.sample_names]
+    if not absent:
+        return None
+    return Nothing(f"samples have no dimension {absent[0]!r}: they are of {x.sample_names}")
 
 
 def _rest(f: ModuleSession, samples: Labels) -> tuple[list[str], list[list[int]]]:
@@ -50,6 +58,8 @@ def what_shares_the_rest_is_one_sample(f: ModuleSession, x: Any, draw: Any) -> A
     """The samples of every block of the output are the rest of those of the input, each once, in any
     order; what isn't there doesn't appear. [doc] sum_over_samples: the samples of the output are those
     without the dimensions that are summed over."""
+    if (absent := _absent(f, x)) is not None:
+        return absent
     found, expected = [], []
     for block, out in zip(x, f(x), strict=True):
         names, rows = _rest(f, block.samples)
@@ -71,6 +81,10 @@ def splitting_by_the_rest_commutes(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Of the samples that share the rest, and only of them, depends the one that they become: for some
     of these groups the output is what it is for them among all. [maths] an aggregate is a function of
     its group."""
+    if (absent := _absent(f, x)) is not None:
+        return absent
+    if not {*x.sample_names} - {*_aggregated(f)}:
+        return Nothing("no dimension is left: all samples are one group")
     every = sorted({tuple(row) for block in x for row in _rest(f, block.samples)[1]})
     some = draw(st.lists(st.sampled_from(every), unique=True) if every else st.just([]), label="some")
     part = take_samples(x, [_where(_rest(f, b.samples)[1], some) for b in x])
@@ -87,11 +101,14 @@ def _where(rows: Sequence[Sequence[int]], some: Sequence[Sequence[int]]) -> list
 def groups_have_no_order(f: ModuleSession, x: Any, draw: Any) -> Any:
     """For samples in another order the output is the same, its samples in any order. [doc] samples are
     what their labels say, wherever they stand; [maths] a sum has no order."""
+    if (absent := _absent(f, x)) is not None:
+        return absent
     orders = [draw(st.permutations(range(len(b))), label=f"order_{i}") for i, b in enumerate(x)]
     return in_order(f(take_samples(x, orders))), in_order(f(x))
 
 
 _MATCHES = ("deterministic", "matches_labels")
+NONE_ALIKE = Nothing("no further input is a map of the same keys and samples")
 _SEVERAL = {"min_samples": 2, "max_samples": 3}
 
 
@@ -102,7 +119,9 @@ def samples_of_all_inputs_may_change_their_order(f: ModuleSession, x: Any, draw:
     further = f.further_inputs
     orders = [draw(st.permutations(range(len(b))), label=f"order_{i}") for i, b in enumerate(x)]
     before = in_order(f(x))
-    given = {name: _permuted(value, x, orders) for name, value in further.items()}
+    if not _are_like(x, further):
+        return NONE_ALIKE
+    given = _each_of(x, lambda value: take_samples(value, orders), further)
     moved = take_samples(x, orders)
     f.make_with("other", moved, given)
     return in_order(f.run("z = other(x)", x=moved)), before
@@ -114,11 +133,28 @@ def samples_of_one_input_are_found_by_their_labels(f: ModuleSession, x: Any, dra
     refused, or the output is the same. [doc] samples are what their labels say, wherever they stand."""
     further = f.further_inputs
     orders = [draw(st.permutations(range(len(b))), label=f"order_{i}") for i, b in enumerate(x)]
+    if not _some_are_like(x, further):
+        return NONE_ALIKE
     before = in_order(f(x))
-    given = {name: _permuted(value, x, orders) for name, value in further.items()}
+    given = _each_of(x, lambda value: take_samples(value, orders), further)
     f.make_with("other", x, given)
     z = f.attempt_to_run("z = other(x)", x=x)
     return z if isinstance(z, Refused) else (in_order(z), before)
+
+
+@law(*_MATCHES, maps={"min_blocks": 2}, needs=[FURTHER_INPUTS], examples=50)
+def blocks_of_one_input_are_found_by_their_keys(f: ModuleSession, x: Any, draw: Any) -> Any:
+    """Where the blocks of the further inputs stand in another order than those of the map, it is
+    refused, or the output is the same. [doc] TensorMap.block finds a block by its key, wherever it
+    stands."""
+    order = draw(st.permutations(range(len(x))), label="order")
+    if not _some_are_like(x, f.further_inputs):
+        return NONE_ALIKE
+    before = f(x)
+    given = _each_of(x, lambda value: blocks_at(value, order), f.further_inputs)
+    f.make_with("other", x, given)
+    z = f.attempt_to_run("z = other(x)", x=x)
+    return z if isinstance(z, Refused) else (z, before)
 
 
 @law(*_MATCHES, maps=_SEVERAL, needs=[FURTHER_INPUTS], examples=50)
@@ -127,9 +163,9 @@ def other_samples_in_one_input_are_refused(f: ModuleSession, x: Any, draw: Any) 
     samples are what their labels say: one that isn't there has no value."""
     further = f.further_inputs
     i = draw(st.integers(0, len(x) - 1), label="block")
-    given = {name: _with_another_sample(value, x, i) for name, value in further.items()}
-    if all(given[name] is value for name, value in further.items()):
-        return Nothing("no further input is a map of the same samples")
+    if not _some_are_like(x, further):
+        return NONE_ALIKE
+    given = _each_of(x, lambda value: _with_another_sample(value, i), further)
     f.make_with("other", x, given)
     z = f.attempt_to_run("z = other(x)", x=x)
     return z, Refused()
@@ -144,14 +180,38 @@ def _matches(value: Any, x: TensorMap) -> bool:
     )
 
 
-def _permuted(value: Any, x: TensorMap, orders: Sequence[Sequence[int]]) -> Any:
-    return take_samples(value, orders) if _matches(value, x) else value
+def _each_of(x: TensorMap, change: Callable[[TensorMap], TensorMap], value: Any) -> Any:
+    """The further inputs, with each map among them changed that has the keys and samples of ``x``."""
+    if isinstance(value, Mapping):
+        return {name: _each_of(x, change, item) for name, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_each_of(x, change, item) for item in value)
+    return change(value) if _matches(value, x) else value
 
 
-def _with_another_sample(value: Any, x: TensorMap, i: int) -> Any:
+def _leaves(value: Any) -> Iterator[Any]:
+    """What is in a nest of dictionaries, lists and tuples."""
+    if isinstance(value, (Mapping, list, tuple)):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def _some_are_like(x: TensorMap, further: Any) -> bool:
+    """Whether some of the further inputs are maps of the keys and samples of ``x``."""
+    return any(_matches(value, x) for value in _leaves(further))
+
+
+def _are_like(x: TensorMap, further: Any) -> bool:
+    """Whether some of the further inputs are, and none other has an entry for each of the samples, which
+    would have to change its order, too."""
+    others = [value for value in _leaves(further) if not _matches(value, x)]
+    return _some_are_like(x, further) and not any(hasattr(value, "__len__") for value in others)
+
+
+def _with_another_sample(value: TensorMap, i: int) -> TensorMap:
     """The map, with the first sample of a block under labels that none of them has."""
-    if not _matches(value, x):
-        return value
     blocks = list(value)
     rows = blocks[i].samples.values.clone()
     rows[0, 0] = next(n for n in range(len(rows) + 1) if n not in rows[:, 0])

@@ -14,6 +14,7 @@ from ...strategies import dyadic_numbers, sub_maps
 from ...tensor_map import TensorMap
 from ..edits import (
     blocks_at,
+    blocks_in,
     by_key,
     map_values,
     take_samples,
@@ -23,7 +24,7 @@ from ..edits import (
     zeros_like,
 )
 from ..law import law
-from ..outcomes import NOT_A_MAP
+from ..outcomes import NOT_A_MAP, Nothing
 from ..session import ModuleSession
 
 
@@ -43,14 +44,18 @@ def blocks_are_found_by_their_keys(f: ModuleSession, x: Any, draw: Any) -> Any:
     is refused. [doc] TensorMap.block finds a block by its key, wherever it stands."""
     order = draw(st.permutations(range(len(x))), label="order")
     y = f(x)
-    if not isinstance(y, TensorMap):
+    if not blocks_in(y):
         return NOT_A_MAP
-    z = f(blocks_at(x, order))
-    first, second = (sorted(tensor.keys.values.tolist()) for tensor in (y, z))
-    if first != second:
-        return z.keys, y.keys
-    blocks = [[tensor.block(i) for i in by_key(tensor)] for tensor in (z, y)]
-    return blocks[0], blocks[1]
+    return _maps_by_key(f(blocks_at(x, order))), _maps_by_key(y)
+
+
+def _maps_by_key(y: Any) -> Any:
+    """The maps in what a module returned, each with its blocks in the order of their keys."""
+    if isinstance(y, TensorMap):
+        return blocks_at(y, by_key(y))
+    if isinstance(y, dict):
+        return {name: _maps_by_key(item) for name, item in y.items()}
+    return list(map(_maps_by_key, y)) if isinstance(y, (list, tuple)) else None
 
 
 @law("deterministic", "keeps_keys", "shared", maps={"min_blocks": 2, "one_width": True}, examples=50)
@@ -106,12 +111,12 @@ def linear_up_to_its_bias(f: ModuleSession, x: Any, draw: Any) -> Any:
     """f(ax + y) - f(0) = a(f(x) - f(0)) + f(y) - f(0). [maths] y = xWᵀ + b."""
     a = draw(dyadic_numbers(), label="a", factor=True)
     y = draw(f.like(x), label="y")
-    zero = f(zeros_like(x))
-    if not isinstance(zero, TensorMap):
+    of_zero = f.run("of_zero = module(x)", x=zeros_like(x))
+    if not isinstance(of_zero, TensorMap):
         return NOT_A_MAP
-    left = map_values(torch.sub, f(map_values(lambda p, q: a * p + q, x, y)), zero)
-    right = map_values(lambda p, q, o: a * (p - o) + (q - o), f(x), f(y), zero)
-    return left, right
+    of_x, of_y = f.run("of_x = module(x)", x=x), f.run("of_y = module(x)", x=y)
+    of_sum = f.run("of_sum = module(x)", x=map_values(lambda p, q: a * p + q, x, y))
+    return of_sum, map_values(lambda p, q, o: a * (p - o) + q, of_x, of_y, of_zero)
 
 
 @law("keeps_keys", "keyed")
@@ -119,7 +124,15 @@ def an_unknown_key_never_gets_the_module_of_another(f: ModuleSession, x: Any, dr
     """A block whose key the module doesn't know is refused, left out, or comes back as it was, but
     never with what the module of another key makes of it. [doc] the block of the i-th key gets the
     i-th module; it says nothing of other blocks."""
-    return _under_other_keys(f, x, draw(with_an_unknown_entry(x.keys), label="keys"))
+    row = f.recipe.row
+    if "keys" in row.maps and not row.maps.get("spherical"):  # others than these are not taken
+        keys = draw(_with_one_of_others(x.keys, row.maps["keys"]), label="keys")
+        if keys == x.keys:
+            return Nothing("it takes no maps with other keys")
+        f.takes(with_keys(x, keys))
+    else:
+        keys = draw(with_an_unknown_entry(x.keys), label="keys")
+    return _under_other_keys(f, x, keys)
 
 
 @law("keeps_keys", "keyed")
@@ -161,6 +174,17 @@ def _under_other_keys(f: ModuleSession, x: TensorMap, keys: Labels) -> Any:
         else:
             return y, Refused()
     return y, with_values(y, expected)
+
+
+@st.composite
+def _with_one_of_others(draw: Any, known: Labels, keys: st.SearchStrategy[Labels]) -> Labels:
+    """The keys, one of them replaced by one that is drawn and isn't known, where there is one."""
+    drawn = draw(keys)
+    entries, which = known.values.clone(), draw(st.integers(0, len(known) - 1))
+    unknown = [key for key in drawn if drawn.names == known.names and known.position(key) is None]
+    if unknown:
+        entries[which] = torch.tensor(list(unknown[0]), dtype=torch.int32)
+    return Labels(known.names, entries)
 
 
 @st.composite

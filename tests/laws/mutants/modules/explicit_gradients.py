@@ -17,6 +17,8 @@ from mutants.planting import (
     of_nn,
     of_values,
     own,
+    summed,
+    summed_gradient,
 )
 from tmref import Labels, TensorBlock, TensorMap, nn
 from tmref.implementations.reference import Reference
@@ -423,6 +425,73 @@ def gradients_left_out(module, x):
 def gradients_left_out_of_the_last_block(module, x):
     *blocks, last = module(x)
     return TensorMap(x.keys, [*blocks, changed(last)])
+
+
+@called("explicit_gradients_are_not_left_out", "linear")
+def one_gradient_of_two_left_out(module, x):
+    def with_the_first(block):
+        made = changed(block)
+        for parameter, gradient in list(block.gradients())[:1]:
+            made.add_gradient(parameter, changed(gradient))
+        return made
+
+    return each(with_the_first, module(x))
+
+
+of_output = "explicit_gradients_are_derivatives_of_the_output"
+
+
+def sums_with_other_gradients(change, x):
+    """The sums over atoms, with ``change(gradient of the sums, of the input)`` for gradients."""
+
+    def of_block(block):
+        right = summed(block)
+        made = changed(right)
+        for parameter, gradient in right.gradients():
+            made.add_gradient(parameter, change(gradient, block.gradient(parameter)))
+        return made
+
+    return each(of_block, x)
+
+
+@own(of_output, "of_sums")
+def gradients_of_sums_doubled(module, x):
+    return sums_with_other_gradients(lambda g, _: changed(g, values=2 * g.values), x)
+
+
+@own(of_output, "of_sums")
+def a_row_of_the_sums_gradient_missing(module, x):
+    def without_the_last(gradient, _):
+        samples = Labels(gradient.samples.names, gradient.samples.values[:-1])
+        return changed(gradient, values=gradient.values[:-1], samples=samples)
+
+    return sums_with_other_gradients(without_the_last, x)
+
+
+@own(of_output, "of_sums")
+def rows_of_the_sums_gradient_by_position(module, x):
+    def of_block(block):
+        right = summed(block)
+        made = changed(right)
+        for parameter, gradient in block.gradients():
+            positions = torch.arange(len(block)).flip(0) % max(1, len(right))
+            made.add_gradient(parameter, summed_gradient(gradient, positions))
+        return made
+
+    return each(of_block, x)
+
+
+@own(of_output, "of_norms")
+def gradients_of_norms_summed(module, x):
+    def of_block(block):
+        made = changed(block, values=block.values.square().sum(1), components=[])
+        for parameter, g in block.gradients():
+            at = g.values.dim() - block.values.dim() + 1
+            labels = g.samples, g.components[:-1], g.properties
+            made.add_gradient(parameter, TensorBlock(g.values.sum(at), *labels))
+        return made
+
+    return each(of_block, x)
 
 
 @own("explicit_gradients_are_not_left_out", "leaving_out")

@@ -127,7 +127,7 @@ def covariant_blocks_centred(recipe, module):
 
 
 @built(right_angles, "equivariant_linear", "invariant_relu", "invariant_silu")
-@built(any_angle, "equivariant_linear", "invariant_silu")
+@built(any_angle, "equivariant_linear", "invariant_silu", min_samples=1, min_properties=1)
 def pseudoscalars_made_absolute(recipe, module):
     """What turns but does not rotate is taken for invariant."""
     forward = module.forward
@@ -345,7 +345,7 @@ def zeros_for_negative_samples(module, x):
 @called(of_labels, "linear", "relu")
 def weighted_by_the_first_property(module, x):
     y = module(x)
-    factors = [1 + int(b.properties.values[0, 0] != 0) if len(b.properties) else 1 for b in x]
+    factors = [1 + int(b.properties.values[0, 0]) % 2 if len(b.properties) else 1 for b in x]
     pairs = zip(y, factors, strict=True)
     return TensorMap(y.keys, [changed(b, values=factor * b.values) for b, factor in pairs])
 

@@ -371,7 +371,7 @@ def strides_forgotten(module, x):
     return module(of_values(read, x))
 
 
-@called(layout, "silu", "module_map_linear")
+@called(layout, "silu", "module_map_linear", min_samples=2, min_properties=2)
 def storage_read_from_its_start(module, x):
     def read(values):
         if not values.is_contiguous() or not values.storage_offset():
