@@ -3,7 +3,6 @@ checked in :mod:`numbers`."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -12,7 +11,7 @@ from hypothesis.errors import InvalidArgument
 
 from tmref import Labels, TensorBlock, TensorMap
 from tmref.labels import _NAME, _checked_names
-from tmref.printing import type_of
+from tmref.printing import meant, type_of
 
 if TYPE_CHECKING:
     import torch
@@ -44,9 +43,8 @@ def check_option_names(of: str, given: Iterable[str], known: Sequence[str]) -> N
     """InvalidArgument, which is a TypeError, unless the strategy takes what is given."""
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
             there = f"there are {', '.join(known)}" if known else "it takes none"
-            remedy = f"did you mean {near[0]!r}?" if near else there
+            remedy = meant(name, known, there)
             raise InvalidArgument(f"{of} has no option {name!r}; {remedy}")
 
 

@@ -6,8 +6,9 @@ Labels, blocks and maps know their own, in ``labels.py``, ``block.py`` and ``ten
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,12 @@ _ADAPTERS = {"metatensor": "metatensor-learn", "metatensor.torch": "metatensor-t
 
 #: What torch.tensor gives numbers that nothing is said about.
 _DEFAULTS = (torch.float32, torch.int64, torch.complex64, torch.bool)
+
+
+def meant(name: str, known: Iterable[str], otherwise: str) -> str:
+    """The remedy for a name that there is not: which of those that are known it may be, or another."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else otherwise
 
 
 class PrintedAsSource:

@@ -32,9 +32,14 @@ _PACKAGES = (
 LONGEST_MESSAGE, LONGEST_SCRIPT = 2_000, 100_000
 
 
+_BREAKS = dict.fromkeys(map(ord, "\n\t"))
+
+
 def readable(text: str, longest: int = LONGEST_MESSAGE) -> str:
     """The text, which can be printed and written: control characters and what is no Unicode as
     escapes, cut at the ``longest``."""
+    if len(text) <= longest and text.translate(_BREAKS).isprintable():
+        return text
     beyond = len(text) - longest
     kept = text[:longest].encode("utf-8", "backslashreplace").decode("utf-8")
     escaped = "".join(c if c.isprintable() or c in "\n\t" else _escape(c) for c in kept)

@@ -41,6 +41,15 @@ class Watch:
         if not self._thread.is_alive():
             self._thread.start()
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Look no more at a worker that ended: its number may be another process' by now."""
+        self.place_of(node.gateway.id).unlink(missing_ok=True)
+
+    def place_of(self, worker: str) -> Path:
+        """The file that a worker writes what it is at to."""
+        return Path(self._folder.name, worker)
+
     def pytest_unconfigure(self) -> None:
         self._stop.set()
         if self._thread.is_alive():
@@ -73,7 +82,7 @@ class Watch:
         self._reasons.setdefault(worker, reason)
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
-        Path(self._folder.name, worker).unlink(missing_ok=True)
+        self.place_of(worker).unlink(missing_ok=True)
 
 
 def _memory_of(process: int) -> int:

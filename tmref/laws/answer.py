@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
+from ..printing import meant
 from ..verdicts import ERROR, FAIL, Verdict, alike
 
 OnFail = Literal["raise", "warn"] | None
@@ -62,8 +62,7 @@ def law_names(expected: Mapping[str, str], there: Collection[str]) -> Mapping[st
                 f"expected_failed_laws[{name!r}] must be the reason in words, got {reason!r}"
             )
         if name not in there:
-            near = difflib.get_close_matches(name, there, n=1)
-            remedy = f"did you mean {near[0]!r}?" if near else "tmref list laws has them all"
+            remedy = meant(name, there, "tmref list laws has them all")
             raise ValueError(f"expected_failed_laws: there is no law {name!r}; {remedy}")
     return expected
 

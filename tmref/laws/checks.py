@@ -91,8 +91,8 @@ def cases(
 ) -> list[Case]:
     """The smoke law, then every law on every row that has its traits, on ``effort`` times the examples
     that it asks for, each of which may take ``timeout`` seconds, with all data and modules on
-    ``device``. Raises UnusableDevice where there is none
-    of this name, TypeError and ValueError as :func:`own_rows`."""
+    ``device``. Raises UnusableDevice where there is none of this name, TypeError and ValueError as
+    :func:`own_rows`."""
     implementation = implementation.on(device)
     rows = own_rows(implementation)
     found = [Case(implementation, None, None, None, seed, database, timeout)]

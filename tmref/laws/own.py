@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from ..implementations import Implementation, load
 from ..labels import Labels
 from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
-from . import chapters, runner
+from . import runner
 from .answer import OnFail, answer, checked, law_names, with_expected
 from .chapters import LAWS
 from .law import Law, law
@@ -279,8 +278,8 @@ class _Subject:
         failed += self._untested_traits(verdicts, made)
         tried = {} if failed else self._tried_traits(verdicts)
         if not failed and not tried and not any(v.examples for v in verdicts):
-            reasons = Counter(v.message for v in verdicts if v.message)
-            failed = [_untested("every law", next(iter(reasons), "there is none"), made)]
+            reason = next((v.message for v in verdicts if v.message), "there is none")
+            failed = [_untested("every law", reason, made)]
         if failed:
             return answer(verdicts, failed, on_fail)
         self._print_traits(tried, verdicts)
@@ -309,7 +308,8 @@ class _Subject:
     def _untested_traits(self, verdicts: Sequence[Verdict], made: Verdict) -> Iterator[Verdict]:
         """A verdict on each declared trait that no law has tested."""
         for trait in self.row.declared:
-            about = [v for v in verdicts if trait in _TRAITS_OF[v.law]]
+            names = {one.name for one in _LAWS_ABOUT[trait]}
+            about = [v for v in verdicts if v.law in names]
             if about and all(v.verdict == UNTESTED for v in about):
                 yield _untested(f"the trait {trait}", about[0].message, made)
 
@@ -369,8 +369,8 @@ class _Subject:
         return {trait: fails.get(trait, []) for trait in TRAITS if trait in holds or trait in fails}
 
 
-#: The traits that every law is about.
-_TRAITS_OF = {law.name: law.traits for law in LAWS}
+#: The laws that are about each trait.
+_LAWS_ABOUT = {trait: [law for law in LAWS if trait in law.traits] for trait in TRAITS}
 
 
 def _is_for_want_of_maps(verdict: Verdict) -> bool:
@@ -383,7 +383,7 @@ def require_testable(row: OwnRow) -> None:
     """Raises ValueError where a trait is declared that no law can test: for want of other traits, or of
     maps."""
     for trait in row.declared:
-        why_not = [_why_untestable(one, row) for one in chapters.LAWS if trait in one.traits]
+        why_not = [_why_untestable(one, row) for one in _LAWS_ABOUT[trait]]
         if why_not and all(why_not):
             least = min(why_not, key=lambda reason: (reason.count(","), len(reason)))
             raise ValueError(

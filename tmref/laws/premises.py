@@ -274,7 +274,8 @@ def _without_properties(_: Implementation, row: Row, recipe: Recipe | None) -> s
     return None
 
 
-def _of_row(words: str, rows: Callable[[Row], bool]) -> Premise:
+def of_row(words: str, rows: Callable[[Row], bool]) -> Premise:
+    """The premise of a law that is about some rows alone."""
     return Premise(words, lambda _, row, recipe: None, rows=rows)
 
 
@@ -283,9 +284,9 @@ TWIN = Premise("a twin in plain torch", _without_twin)
 #: A module of the catalog: what it is made of can be changed, and what its documents demand holds.
 WRITTEN = Premise("a module of the catalog", _without_arguments)
 #: A module, which may have state, rather than a function.
-MODULE = _of_row("a module, not a function", lambda row: not row.is_function)
+MODULE = of_row("a module, not a function", lambda row: not row.is_function)
 #: Something that it is given besides a map.
-FURTHER_INPUTS = _of_row("further inputs", lambda row: row.has_further_inputs)
+FURTHER_INPUTS = of_row("further inputs", lambda row: row.has_further_inputs)
 PROPERTIES = Premise("known properties of the output", _without_properties)
 
 

@@ -627,7 +627,7 @@ def _shown_derivative(broken: LawBroken, expected: Any, tolerance: float) -> Sho
         path = f"inputs[{of_input[1]}].grad"
     else:
         names = list(session.parameters())
-        code = getattr(session.implementation, "parameters_code", "{}.parameters()").format("module")
+        code = session.implementation.parameters_code.format("module")
         path = f"list({code})[{names.index(found[1])}].grad"
     return Shown(len(session.steps) - 1, path, expected, tolerance)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import difflib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from ..catalog import (
 )
 from ..implementations import Example, Implementation
 from ..labels import LabelsEntry
+from ..printing import meant
 from ..strategies import array_values, systems_and_atoms
 from ..strategies.numbers import check_strategies
 from ..tensor_map import TensorMap
@@ -237,8 +237,7 @@ def _checked_traits(traits: Sequence[str]) -> tuple[str, ...]:
         if not isinstance(trait, str):
             raise TypeError(f"traits must be a list of names, got {trait!r} in it")
         if trait not in TRAITS:
-            near = difflib.get_close_matches(trait, TRAITS, n=1)
-            remedy = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(TRAITS)}"
+            remedy = meant(trait, TRAITS, f"there are {', '.join(TRAITS)}")
             raise ValueError(f"there is no trait {trait!r}; {remedy}")
         if trait in OF_NAMES and not isinstance(trait, Trait):
             raise ValueError(f"the trait {trait} is of dimensions: tmref.laws.{trait}('atom')")

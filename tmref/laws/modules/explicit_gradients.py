@@ -15,7 +15,7 @@ from ...tensor_map import TensorMap
 from ..edits import blocks_in, map_values, require_grad, with_values
 from ..law import data_law, law
 from ..outcomes import Nothing
-from ..premises import MODULE, TWIN, WRITTEN, Premise, ability, is_written
+from ..premises import MODULE, TWIN, WRITTEN, ability, is_written, of_row
 from ..session import ModuleSession, Session
 from ..twin import quiet
 
@@ -23,6 +23,7 @@ from ..twin import quiet
 _ROWS = ("keeps_keys", "keeps_samples", "keeps_components", "per_sample")
 
 
+_NO_BLOCKS = Nothing("its output is no map with blocks")
 _GRADIENTS = "gradients = [sorted(block.gradients_list()) for block in y.blocks()]"
 #: The same of all maps in what comes back.
 _ALL_GRADIENTS = """\
@@ -47,7 +48,7 @@ def explicit_gradients_are_not_left_out(f: ModuleSession, x: Any, draw: Any) -> 
     other = draw(f.like(x), label="other") if is_bounded else map_values(lambda v: 1 - v, x)
     first, second = blocks_in(y), blocks_in(f.run("z = module(x)", x=other))
     if not first:
-        return Nothing("its output is no map with blocks")
+        return _NO_BLOCKS
     if len(first) != len(second) or "deterministic" not in f.recipe.row.traits:
         depends = [True] * len(first)
     else:
@@ -108,17 +109,13 @@ def _is_of_no_chain_rule(row: Row) -> bool:
     return not is_written(row) and not row.traits >= {"per_block", *_ROWS}
 
 
-OWN_LABELS = Premise(
-    "a module of one's own whose output has samples of its own",
-    lambda _, row, recipe: None,
-    rows=_is_of_no_chain_rule,
-)
+_OWN_LABELS = of_row("a module of one's own whose output has samples of its own", _is_of_no_chain_rule)
 
 
 @law(
     "deterministic",
     maps={"max_gradients": 1, "min_samples": 1},
-    needs=[OWN_LABELS],
+    needs=[_OWN_LABELS],
     known_as="explicit_gradients_are_refused_or_right_by_the_chain_rule",
     examples=50,
 )
@@ -136,7 +133,7 @@ def explicit_gradients_are_derivatives_of_the_output(f: ModuleSession, x: Any, d
         return y
     blocks = blocks_in(y)
     if not blocks:
-        return Nothing("its output is no map with blocks")
+        return _NO_BLOCKS
     at = require_grad(x)
     outputs = blocks_in(f(at))
     if not all(block.values.requires_grad or not block.values.numel() for block in outputs):
@@ -260,8 +257,8 @@ def _pushed_to(
             extra = gradient.values.dim() - block.values.dim()
             of_block = gradient.shape[1 : extra + 1].numel()
             of_rows = gradient.values.reshape(len(gradient), of_block, *block.shape[1:])
-            for row, (sample, *of_row) in enumerate(gradient.samples.values.tolist()):
-                if tuple(of_row) == rest and direction < of_block:
+            for row, (sample, *of_sample) in enumerate(gradient.samples.values.tolist()):
+                if tuple(of_sample) == rest and direction < of_block:
                     tangent[sample] += of_rows[row, direction]
             tangents.append(tangent)
         pushed.append(jacobian(tangents)[i])
