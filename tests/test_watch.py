@@ -2,8 +2,9 @@
 
 from types import SimpleNamespace
 
-from tmref.laws.limits import Pulse
-from tmref.watch import MEMORY, Watch
+from tmref.laws.limits import MEMORY
+from tmref.laws.pulse import Pulse
+from tmref.watch import Watch
 
 
 def test_a_worker_that_ended_is_looked_at_no_more():
@@ -12,14 +13,12 @@ def test_a_worker_that_ended_is_looked_at_no_more():
     watch.pytest_configure_node(node)
     try:
         folder = node.workerinput["tmref_pulses"]
-        pulse = Pulse()
         path = watch.place_of("gw0")
         assert str(path.parent) == folder
-        pulse.written_to(path)
-        pulse.begins(1000)
-        assert Pulse.read(path)[1] == 1000
+        Pulse.in_file(path).begins(1000)
+        assert Pulse.read(path).may_take == 1000
         watch.pytest_testnodedown(node, None)
-        assert Pulse.read(path) == (0, 0, 0)
+        assert Pulse.read(path).may_take == Pulse.read(path).process == 0
         watch.pytest_testnodedown(node, None)
     finally:
         watch.pytest_unconfigure()

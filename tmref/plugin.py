@@ -15,9 +15,13 @@ from . import verdicts
 from .catalog import DATA
 from .implementations import Implementation, UnknownImplementation, UnusableDevice, load
 from .laws import LAWS, limits, smoke
-from .laws.checks import cases
+from .laws.apart import explained
+from .laws.checks import Case, cases
+from .laws.limits import Ended
+from .laws.own import it_can_be_made_and_called
+from .laws.pulse import Pulse
 from .laws.runner import NO_ROW
-from .watch import MEMORY, Watch
+from .watch import Watch
 
 #: Failures are kept here, and tried again first.
 DATABASE = Path(".hypothesis") / "tmref"
@@ -58,7 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--tmref-memory",
         type=float,
-        default=MEMORY,
+        default=limits.MEMORY,
         metavar="GIB",
         help="so much memory a worker may take (default: %(default)s)",
     )
@@ -79,32 +83,36 @@ def _implementations(config: pytest.Config) -> list[Implementation]:
         raise pytest.UsageError(str(error)) from error
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "tmref_case" not in metafunc.fixturenames:
-        return
-    config = metafunc.config
+def _cases(config: pytest.Config, implementations: Sequence[Implementation]) -> list[Case]:
+    """All that is to be checked of them."""
     found = []
-    for implementation in _implementations(config):
-        effort = config.getoption("tmref_effort")
-        device = str(implementation.device)
+    for implementation in implementations:
         try:
             found += cases(
                 implementation,
-                effort=effort,
+                effort=config.getoption("tmref_effort"),
                 seed=_seed(config),
                 database=DATABASE,
-                device=device,
+                device=str(implementation.device),
                 timeout=config.getoption("tmref_timeout"),
             )
         except (TypeError, ValueError) as error:
             raise pytest.UsageError(f"{implementation.name}: {error}") from error
+    return found
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "tmref_case" not in metafunc.fixturenames:
+        return
+    config = metafunc.config
+    found = _cases(config, _implementations(config))
     metafunc.parametrize("tmref_case", found, ids=[case.name for case in found])
 
 
 def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     if worker is not None:
-        limits.write_the_pulse_to(Path(worker["tmref_pulses"]) / worker["workerid"])
+        limits.write_to(Pulse.in_file(Path(worker["tmref_pulses"]) / worker["workerid"]))
         return
     watch = Watch(config.getoption("tmref_memory"))
     config.pluginmanager.register(watch, "tmref-watch")
@@ -119,21 +127,18 @@ class _Recorder:
     def __init__(self, config: pytest.Config, watch: Watch) -> None:
         found = _implementations(config)
         self._watch = watch
-        self._versions = {implementation.name: implementation.version for implementation in found}
-        self._cases: dict[str, tuple[str, str, str]] = {}
-        for implementation in found:
-            for case in cases(implementation):
-                row = case.row.name if case.row else NO_ROW
-                law = case.law.name if case.law else smoke.NAME
-                self._cases[_id(case.name)] = law, row, implementation.name
+        versions = {implementation.name: implementation.version for implementation in found}
+        self._cases = {_id(case.name): case for case in _cases(config, found)}
         #: The identifiers of the tests whose verdicts are owed.
         self._owed: dict[str, None] = {}
         device = str(found[0].device)
         settings = {"effort": config.getoption("tmref_effort"), "selection": config.getoption("-k")}
-        laws = {smoke.NAME: "smoke"} | {law.name: law.family for law in LAWS}
+        laws = {smoke.NAME: "smoke", it_can_be_made_and_called.name: "smoke"} | {
+            law.name: law.family for law in LAWS
+        }
         of_all = (row for implementation in found for row in implementation.rows)
         rows = [NO_ROW, *dict.fromkeys(row.name for row in (*DATA, *of_all))]
-        head = verdicts.header(self._versions, laws, rows, _seed(config), settings, device)
+        head = verdicts.header(versions, laws, rows, _seed(config), settings, device)
         self._report = verdicts.Report(Path(config.getoption("tmref_report")), head)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -147,8 +152,8 @@ class _Recorder:
     def _owe(self, ids: Sequence[str]) -> None:
         self._owed.update(dict.fromkeys(name for name in ids if self._case(name)))
 
-    def _case(self, nodeid: str) -> tuple[str, str, str] | None:
-        """The law, row and implementation of a test."""
+    def _case(self, nodeid: str) -> Case | None:
+        """What a test tries."""
         return self._cases.get(nodeid.partition("[")[2].removesuffix("]"))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -156,27 +161,28 @@ class _Recorder:
         if report.when == "call" and recorded is not None:
             self._add(report.nodeid, verdicts.Verdict(**recorded))
         elif report.failed and report.when != "teardown":
-            text = str(report.longrepr).strip().splitlines() or ["no reason given"]
-            reason = self._watch.reason(report) or f"tmref itself is wrong: {text[-1]}"
-            self._add_error(report.nodeid, reason)
+            ended = self._watch.ended(report)
+            if ended is None:
+                text = str(report.longrepr).strip().splitlines() or ["no reason given"]
+                ended = Ended(f"tmref itself is wrong: {text[-1]}", None)
+            self._add_error(report.nodeid, ended)
 
     def _add(self, nodeid: str, verdict: verdicts.Verdict) -> None:
         if nodeid in self._owed:
             del self._owed[nodeid]
             self._report.add(verdict)
 
-    def _add_error(self, nodeid: str, reason: str) -> None:
+    def _add_error(self, nodeid: str, ended: Ended) -> None:
         """The verdict on a test that didn't come to one."""
         case = self._case(nodeid)
         if case is not None:
-            version = self._versions[case[2]]
-            self._add(nodeid, verdicts.Verdict(*case, version, verdicts.ERROR, message=reason))
+            self._add(nodeid, explained(ended, case.check, case.blank()))
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: Any) -> None:
         ended = exitstatus in (0, 1, 5)  # all passed, some failed, nothing was selected
         complete = ended and not (session.shouldstop or session.shouldfail)
         for nodeid in list(self._owed) if complete else ():
-            self._add_error(nodeid, "its verdict got lost")
+            self._add_error(nodeid, Ended("its verdict got lost", None))
         self._report.close(complete=complete)
 
 

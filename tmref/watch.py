@@ -13,15 +13,11 @@ from typing import Any
 
 import pytest
 
-from .laws.limits import Pulse
+from .laws.limits import Ended, how_it_ended, why_to_end
+from .laws.pulse import Pulse, Tried
 
-#: So many GiB of memory a worker may take unless it is said.
-MEMORY = 8.0
 #: How often it is looked, in seconds.
 _EVERY = 0.2
-#: A worker ends an example by itself that takes too long. It is ended where it took that much longer,
-#: times what it may take and seconds.
-_GRACE, _SECONDS = 1.5, 2.0
 
 
 class Watch:
@@ -31,6 +27,7 @@ class Watch:
         self._memory = memory
         self._folder = tempfile.TemporaryDirectory(prefix="tmref-", ignore_cleanup_errors=True)
         self._reasons: dict[str, str] = {}
+        self._tried: dict[str, Tried | None] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
@@ -43,8 +40,8 @@ class Watch:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """Look no more at a worker that ended: its number may be another process' by now."""
-        self.place_of(node.gateway.id).unlink(missing_ok=True)
+        """Look no more at a worker that ended."""
+        self._look_no_more_at(node.gateway.id)
 
     def place_of(self, worker: str) -> Path:
         """The file that a worker writes what it is at to."""
@@ -56,39 +53,32 @@ class Watch:
             self._thread.join()
         self._folder.cleanup()
 
-    def reason(self, report: Any) -> str | None:
-        """Why the worker ended that a report is of; None where it didn't."""
+    def ended(self, report: Any) -> Ended | None:
+        """How the worker ended that a report is of; None where it didn't."""
         node = getattr(report, "node", None)
         if node is None or report.when in ("setup", "call", "teardown"):
             return None
         worker = node.gateway.id
-        if worker in self._reasons:
-            return self._reasons[worker]
-        status = node.gateway._io.wait()
-        if status is not None and status < 0:
-            return f"crashed ({signal.Signals(-status).name})"
-        return f"it ended the process, with status {status}"
+        reason = self._reasons.get(worker)
+        if reason is None:
+            status = node.gateway._io.wait()
+            reason = how_it_ended(status)
+        return Ended(reason, self._tried.get(worker))
 
     def _look(self) -> None:
         while not self._stop.wait(_EVERY):
             for path in Path(self._folder.name).iterdir():
-                seconds, may_take, process = Pulse.read(path)
-                if seconds > _GRACE * may_take + _SECONDS and may_take:
-                    self._end(path.name, process, f"it took longer than {may_take:g} s")
-                elif process and _memory_of(process) > self._memory * 2**30:
-                    self._end(path.name, process, f"it used more than {self._memory:g} GiB of memory")
+                seen = Pulse.read(path)
+                reason = why_to_end(seen, self._memory)
+                if reason is not None:
+                    self._reasons.setdefault(path.name, reason)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(seen.process, signal.SIGKILL)
+                    self._look_no_more_at(path.name)
 
-    def _end(self, worker: str, process: int, reason: str) -> None:
-        self._reasons.setdefault(worker, reason)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-        self.place_of(worker).unlink(missing_ok=True)
-
-
-def _memory_of(process: int) -> int:
-    """The bytes of memory that a process has, where the system tells it by /proc; else 0."""
-    try:
-        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    def _look_no_more_at(self, worker: str) -> None:
+        """Keep what it called last: its number may be another process' soon."""
+        path = self.place_of(worker)
+        if path.exists():
+            self._tried[worker] = Pulse.read(path).tried
+            path.unlink(missing_ok=True)

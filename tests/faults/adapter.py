@@ -3,27 +3,66 @@
 import contextlib
 import ctypes
 import os
+import random
 import re
+import signal
 import sys
+import threading
 import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
 
+import hypothesis
+import metatensor.torch
 import torch
 
 from tmref.implementations.reference import Reference
 from tmref.laws import row_of_module
+from tmref.verdicts import ERROR, FAIL, PASS
+
+KEYS = "keys_survive_in_order"
+SETTINGS = "what_is_set_for_the_whole_process_stays"
+NOW_AND_THEN = "the_same_input_gives_the_same_output"
+TORCH = "values_are_those_of_plain_torch"
 
 
-def swallow():
+@dataclass
+class Fault:
+    """What ``does`` it, with a map, for another output; what one ``law`` says of it, in ``words``."""
+
+    does: Any
+    words: str
+    law: str = KEYS
+    verdict: str = ERROR
+    #: Whether it is held in the process that runs the laws.
+    held: bool = True
+    #: Whether it takes seconds.
+    slow: bool = False
+
+
+def swallow(x):
     while True:
         with contextlib.suppress(BaseException):
             time.sleep(0.1)
 
 
-def raises(error):
-    def fault():
+def loop(x):
+    while True:
+        pass
+
+
+def locked(x):
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()
+
+
+def raising(error):
+    def does(x):
         raise error
 
-    return fault
+    return does
 
 
 class OfItsOwn(BaseException):
@@ -37,51 +76,174 @@ class NeverPickled(Exception):
         raise TypeError("no pickles")
 
 
-def noise():
+class Unsaid(Exception):
+    """What has no words."""
+
+    def __str__(self):
+        raise ValueError("no words")
+
+
+class NoString(Exception):
+    """What has words that are none."""
+
+    def __str__(self):
+        return 1
+
+
+def its_own_cause():
+    error = ValueError("round")
+    error.__cause__ = error.__context__ = error
+    return error
+
+
+def deep(x):
+    return deep(x)
+
+
+def noise(x):
     print("x" * 1_000_000, "\x1b[31m")
     print("\x1b[2J", file=sys.stderr)
     os.write(1, b"\xff\x00" * 1_000)
+    return x
 
 
-#: By row: what it does, and what its verdict says.
+def setting(sets):
+    def does(x):
+        sets()
+        return x
+
+    return does
+
+
+def profile():
+    hypothesis.settings.register_profile("theirs", max_examples=1)
+    hypothesis.settings.load_profile("theirs")
+
+
+def with_values(change):
+    def does(x):
+        y = x.copy()
+        for block in y:
+            change(block.values)
+        return y
+
+    return does
+
+
+def of_metatensor(x):
+    """The map as another library has it."""
+    labels = metatensor.torch.Labels(["key"], torch.zeros((1, 1), dtype=torch.int32))
+    block = metatensor.torch.TensorBlock(torch.zeros(1, 1), labels, [], labels)
+    return metatensor.torch.TensorMap(labels, [block])
+
+
+def slow(x):
+    time.sleep(0.5)
+    return x
+
+
+LATE = "it took longer than [13] s"
+CALLED = "the module can't be called: "
+HANGS = {"slow": True}
+ENDS = {"held": False}
+STAYS = {"law": SETTINGS, "verdict": FAIL}
+NO_MAP = {"verdict": FAIL}
+
 FAULTS = {
-    "segfault": (lambda: ctypes.string_at(0), r"crashed \(SIGSEGV\)"),
-    "abort": (os.abort, r"crashed \(SIGABRT\)"),
-    "exit_0": (lambda: os._exit(0), "it ended the process, with status 0"),
-    "exit_3": (lambda: os._exit(3), "it ended the process, with status 3"),
-    "sleeps": (lambda: time.sleep(1_000), "it took longer than [13] s"),
-    "searches": (lambda: re.match(r"(a+)+$", "a" * 60 + "b"), "it took longer than [13] s"),
-    "swallows": (swallow, "it took longer than [13] s"),
-    "devours": (lambda: [bytearray(2**26) for _ in range(128)], "it used more than 2 GiB of memory"),
-    "closes_files": (lambda: os.closerange(0, 200), "it ended the process, with status"),
-    "sys_exit": (lambda: sys.exit(0), "the module can't be called: SystemExit: 0"),
-    "interrupts": (raises(KeyboardInterrupt()), "the module can't be called: KeyboardInterrupt"),
-    "of_its_own": (raises(OfItsOwn("own")), "the module can't be called: OfItsOwn: own"),
-    "surrogates": (raises(ValueError("\udc80")), r"the module can't be called: ValueError: \\udc80"),
-    "never_pickled": (raises(NeverPickled("x")), "the module can't be called: NeverPickled: x"),
-    "recursion": (raises(RecursionError("deep")), "the module can't be called: RecursionError: deep"),
-    "noise": (noise, None),
-    "replaces_stdout": (lambda: setattr(sys, "stdout", None), None),
-    "none": (lambda: None, None),
+    "segfault": Fault(lambda x: ctypes.string_at(0), r"crashed \(SIGSEGV\)", **ENDS),
+    "abort": Fault(lambda x: os.abort(), r"crashed \(SIGABRT\)", **ENDS),
+    "exit_0": Fault(lambda x: os._exit(0), "it ended the process, with status 0", **ENDS),
+    "exit_3": Fault(lambda x: os._exit(3), "it ended the process, with status 3", **ENDS),
+    "killed": Fault(lambda x: os.kill(os.getpid(), signal.SIGKILL), r"crashed \(SIGKILL\)", **ENDS),
+    "closes_files": Fault(lambda x: os.closerange(0, 200), "it ended the process, with status", **ENDS),
+    "sleeps": Fault(lambda x: time.sleep(1_000), LATE, **HANGS),
+    "loops": Fault(loop, LATE, **HANGS),
+    "waits": Fault(locked, LATE, **HANGS),
+    "searches": Fault(lambda x: re.match(r"(a+)+$", "a" * 60 + "b"), LATE, held=False),
+    "swallows": Fault(swallow, LATE, held=False, slow=True),
+    "takes_half_a_second": Fault(slow, "$", verdict=PASS, slow=True),
+    "devours": Fault(
+        lambda x: [bytearray(2**26) for _ in range(128)],
+        "it used more than 2 GiB of memory",
+        held=False,
+        slow=True,
+    ),
+    "too_big": Fault(lambda x: torch.empty(2**50), CALLED + "RuntimeError: .*allocate"),
+    "sys_exit": Fault(lambda x: sys.exit(0), CALLED + "SystemExit: 0"),
+    "sys_exit_4": Fault(lambda x: sys.exit(4), CALLED + "SystemExit: 4"),
+    "interrupts": Fault(raising(KeyboardInterrupt()), CALLED + "KeyboardInterrupt"),
+    "generator": Fault(raising(GeneratorExit("closed")), CALLED + "GeneratorExit: closed"),
+    "of_its_own": Fault(raising(OfItsOwn("own")), CALLED + "OfItsOwn: own"),
+    "surrogates": Fault(raising(ValueError("\udc80")), CALLED + r"ValueError: \\udc80"),
+    "never_pickled": Fault(raising(NeverPickled("x")), CALLED + "NeverPickled: x"),
+    "unsaid": Fault(raising(Unsaid()), CALLED + r"Unsaid: \(its words can't be had: ValueError\)"),
+    "no_string": Fault(raising(NoString()), CALLED + r"NoString: \(its words can't be had: TypeError\)"),
+    "its_own_cause": Fault(raising(its_own_cause()), CALLED + "ValueError: round"),
+    "long": Fault(raising(ValueError("x" * 50_000_000)), CALLED + "ValueError: x*.*characters more"),
+    "recursion": Fault(deep, CALLED + "RecursionError: maximum recursion depth"),
+    "returns_none": Fault(lambda x: None, "it returned None, which is no map", **NO_MAP),
+    "returns_int": Fault(lambda x: 1, "it returned 1, which is no map", **NO_MAP),
+    "returns_array": Fault(
+        lambda x: torch.zeros(2).numpy(), "it returned a value of type torch.Tensor", **NO_MAP
+    ),
+    "returns_another_map": Fault(of_metatensor, "it is a Labels of metatensor.torch", **NO_MAP),
+    "nan": Fault(
+        with_values(lambda values: values.fill_(torch.nan)),
+        r"block\(1\).values is nan",
+        law=TORCH,
+        verdict=FAIL,
+    ),
+    "other_numbers": Fault(
+        with_values(lambda values: values.add_(random.SystemRandom().random())),
+        r".*\.values is ",
+        law=NOW_AND_THEN,
+        verdict=FAIL,
+    ),
+    "default_dtype": Fault(
+        setting(lambda: torch.set_default_dtype(torch.float64)), ".*get_default_dtype", **STAYS
+    ),
+    "seed": Fault(setting(lambda: torch.manual_seed(0)), ".*initial_seed", **STAYS),
+    "folder": Fault(setting(lambda: os.chdir("/")), ".*os.getcwd", **STAYS),
+    "environment": Fault(setting(lambda: os.environ.update(THEIRS="1")), ".*THEIRS", **STAYS),
+    "filters": Fault(
+        setting(lambda: warnings.simplefilter("ignore", FutureWarning)), ".*warnings.filters", **STAYS
+    ),
+    "profile": Fault(setting(profile), ".*get_current_profile_name", **STAYS),
+    "replaces_stdout": Fault(setting(lambda: setattr(sys, "stdout", None)), ".*sys.stdout", **STAYS),
+    "closes_stderr": Fault(setting(lambda: sys.stderr.close()), ".*sys.stderr", **STAYS),
+    "noise": Fault(noise, "$", verdict=PASS),
+    "none": Fault(lambda x: x, "$", verdict=PASS),
 }
+#: What is wrong before anything is called.
+UNMADE = "raises_when_made"
 
 
-def build(fault):
+def build(does):
     class Faulty(torch.nn.Module):
         def forward(self, x):
-            if len(x) == 2:
-                fault()
-            return x
+            return does(x) if len(x) == 2 else x
 
     return lambda x: Faulty()
+
+
+def unmade(x):
+    raise ValueError("not today")
 
 
 class Faults(Reference):
     name, version = "faults", "1"
     judges_data = False
-    rows = tuple(
-        row_of_module(build(fault), name=name, traits=["keeps_keys"])
-        for name, (fault, _) in FAULTS.items()
+    rows = (
+        *(
+            row_of_module(
+                build(fault.does),
+                name=name,
+                traits=["keeps_keys", "deterministic"],
+                twin=lambda key, block: torch.nn.Identity(),
+            )
+            for name, fault in FAULTS.items()
+        ),
+        row_of_module(unmade, name=UNMADE, traits=["keeps_keys"]),
     )
 
 

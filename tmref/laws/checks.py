@@ -15,7 +15,8 @@ from . import runner, smoke
 from .answer import OnFail, answer, checked
 from .chapters import LAWS
 from .law import Law
-from .own import require_testable
+from .limits import Ended
+from .own import it_can_be_made_and_called, require_testable
 from .subject import OwnRow
 
 
@@ -34,21 +35,26 @@ class Case:
     @property
     def name(self) -> str:
         """The case in one word: implementation, row and law."""
-        row = self.row.name if self.row else runner.NO_ROW
-        law = self.law.name if self.law else smoke.NAME
-        return f"{self.implementation.name}-{row}-{law}"
+        blank = self.blank()
+        return f"{blank.implementation}-{blank.row}-{blank.law}"
 
-    def check(self) -> Verdict:
-        """The verdict; untested where the smoke law failed before."""
+    def blank(self) -> Verdict:
+        """A verdict that says nothing yet."""
+        law, row = (
+            (self.law.name, self.row.name) if self.law and self.row else (smoke.NAME, runner.NO_ROW)
+        )
+        version = str(self.implementation.version)
+        return Verdict(law, row, self.implementation.name, version, PASS)
+
+    def check(self, until: Ended | None = None) -> Verdict:
+        """The verdict; untested where the smoke law failed before. ``until`` as of
+        :func:`runner.check`."""
         first = runner.smoke(self.implementation, self.seed, self.timeout)
         if self.law is None or self.row is None:
             return first
         if first.verdict != PASS:
             reason = f"the smoke law failed: {first.message}"
-            version = str(self.implementation.version)
-            return Verdict(
-                self.law.name, self.row.name, self.implementation.name, version, UNTESTED, message=reason
-            )
+            return dataclasses.replace(self.blank(), verdict=UNTESTED, message=reason)
         database = self.database and self.database / self.name.replace(":", ".")
         return runner.check(
             self.law,
@@ -59,6 +65,7 @@ class Case:
             database=database,
             inherited=self.implementation.known if isinstance(self.row, OwnRow) else (),
             timeout=self.timeout,
+            until=until,
         )
 
 
@@ -98,7 +105,7 @@ def cases(
     found = [Case(implementation, None, None, None, seed, database, timeout)]
     for row in (*(DATA if implementation.judges_data else ()), *rows):
         makes_it = row.subject(implementation)
-        for law in LAWS:
+        for law in (it_can_be_made_and_called, *LAWS) if isinstance(row, OwnRow) else LAWS:
             if law.applies_to(row):
                 examples = law.examples_on(row, effort, rows)
                 found.append(Case(makes_it, law, row, examples, seed, database, timeout))

@@ -7,22 +7,28 @@ this one reads in :class:`Pulse` for how long an example has been tried, and end
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import signal
-import struct
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-#: So many seconds an example may take unless it is said,
+from .pulse import Pulse, Seen, Tried
+
+#: So many GiB of memory a worker may take unless it is said,
+MEMORY = 8.0
+#: so many seconds an example,
 SECONDS = 30.0
 #: and so many times that a verdict.
 EXAMPLES_OF_A_VERDICT = 20
 #: What is compiled takes its time: its examples may take so many times as long.
 OF_TRANSFORMS = 10
+#: An example ends by itself where it takes too long; from outside where it took that much longer, times
+#: what it may take and seconds.
+_GRACE, _SECONDS = 1.5, 2.0
 
 
 class TookTooLong(BaseException):
@@ -30,69 +36,94 @@ class TookTooLong(BaseException):
     nothing to be shrunk."""
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended that tried examples, in words, and what it called last."""
+
+    reason: str
+    tried: Tried | None
+
+
 @contextlib.contextmanager
-def at_most(seconds: float | None) -> Iterator[None]:
+def at_most(
+    seconds: float | None,
+    choices: Callable[[], tuple[Any, ...]] | None = None,
+    until: Ended | None = None,
+) -> Iterator[None]:
     """A context that raises TookTooLong after so many seconds, and again every second, in the main
-    thread; elsewhere nobody watches the clock."""
-    if seconds is None or threading.current_thread() is not threading.main_thread():
+    thread; elsewhere nobody watches the clock. Another process may see by which ``choices`` what is
+    tried is drawn. It raises TookTooLong, too, ``until`` the call that ended another one."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    _here.pulse.begins(seconds or 0.0, choices)
+    _here.until = until
+    try:
+        with contextlib.nullcontext() if seconds is None else _alarm(seconds):
+            yield
+    finally:
+        _here.pulse.ends()
+        _here.until = None
 
+
+@contextlib.contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
     def late(number: int, frame: FrameType | None) -> None:
         raise TookTooLong(f"it took longer than {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, late)
-    _PULSE.begins(seconds)
     signal.setitimer(signal.ITIMER_REAL, seconds, 1)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        _PULSE.ends()
         signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
 
 
-class Pulse:
-    """When an example began, and how long it may take: eight bytes each and the process, in a file that
-    another process reads. Writing takes a microsecond."""
-
-    _FORMAT = struct.Struct("=ddq")
-
-    def __init__(self) -> None:
-        self._memory: mmap.mmap | None = None
-
-    def written_to(self, path: Path) -> None:
-        """Write it to this file from now on."""
-        path.write_bytes(bytes(self._FORMAT.size))
-        with path.open("r+b") as file:
-            self._memory = mmap.mmap(file.fileno(), self._FORMAT.size)
-        self.ends()
-
-    def begins(self, seconds: float) -> None:
-        """An example begins, which may take so long."""
-        if self._memory is not None:
-            self._memory[:] = self._FORMAT.pack(time.monotonic(), seconds, os.getpid())
-
-    def ends(self) -> None:
-        """No example is tried."""
-        if self._memory is not None:
-            self._memory[:] = self._FORMAT.pack(0, 0, os.getpid())
-
-    @classmethod
-    def read(cls, path: Path) -> tuple[float, float, int]:
-        """For how long the example has been tried, how long it may, and the process; zeros where there
-        is none."""
-        try:
-            began, seconds, process = cls._FORMAT.unpack(path.read_bytes())
-        except (OSError, struct.error):
-            return 0.0, 0.0, 0
-        return (time.monotonic() - began if began else 0.0), seconds, process
+def before_a_call() -> None:
+    """What is judged is called next. Raises TookTooLong where that ended another process."""
+    call, until = _here.pulse.calls(), _here.until
+    if until is not None and until.tried is not None and until.tried.call == call:
+        raise TookTooLong(until.reason)
 
 
-#: That of this process.
-_PULSE = Pulse()
+class _Here:
+    """What this process writes to, and what it doesn't go beyond."""
+
+    pulse = Pulse()
+    until: Ended | None = None
 
 
-def write_the_pulse_to(path: Path) -> None:
+_here = _Here()
+
+
+def write_to(pulse: Pulse) -> None:
     """Let another process see what this one is at."""
-    _PULSE.written_to(path)
+    _here.pulse = pulse
+    pulse.ends()
+
+
+def why_to_end(seen: Seen, memory: float | None) -> str | None:
+    """Why a process is to be ended: it takes longer than it may, or more than so many GiB of memory;
+    None where it isn't."""
+    if seen.may_take and seen.seconds > _GRACE * seen.may_take + _SECONDS:
+        return f"it took longer than {seen.may_take:g} s"
+    if memory is not None and seen.process and _memory_of(seen.process) > memory * 2**30:
+        return f"it used more than {memory:g} GiB of memory"
+    return None
+
+
+def _memory_of(process: int) -> int:
+    """The bytes of memory that a process has, where the system tells it by /proc; else 0."""
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def how_it_ended(status: int) -> str:
+    """What the status says that a process ended with: that of a signal is negative."""
+    if status < 0:
+        return f"crashed ({signal.Signals(-status).name})"
+    return f"it ended the process, with status {status}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import inf
 from typing import Any
 
 import torch
@@ -12,14 +13,16 @@ from hypothesis import strategies as st
 
 from ..block import TensorBlock
 from ..catalog import CONCESSIONS, TRAITS
-from ..implementations import Implementation, load
+from ..implementations import CPU, Implementation, load
 from ..labels import Labels
 from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict
 from . import runner
 from .answer import OnFail, answer, checked, law_names, with_expected
+from .apart import verdict_apart
 from .chapters import LAWS
 from .law import Law, law
+from .limits import Ended
 from .outcomes import Raised
 from .runner import NO_MAP
 from .session import ModuleSession
@@ -67,6 +70,8 @@ def check_module(
     effort: float = 1,
     seed: int = 0,
     device: str = "cpu",
+    timeout: float | None = None,
+    memory: float | None = None,
 ) -> list[Verdict]:
     """Try the laws on a module of one's own.
 
@@ -88,6 +93,10 @@ def check_module(
     function of x, laws that would call the module on a map of other labels are untested.
     ``parameters(module)`` are the parameters in the order of the twin's, where ``module.parameters()``
     has another one.
+
+    An example may take ``timeout`` seconds, and a law twenty times that, and so many GiB of ``memory``:
+    where either is given, every law is tried in a fork of this process, so that what crashes or hangs,
+    too, is one verdict.
 
     ``expected_failed_laws`` are laws by name, each with the reason why it is broken: one that isn't is
     a failure. First of all the module is made and called: where that fails no law is tried. What takes
@@ -113,7 +122,9 @@ def check_module(
         given=given,
         parameters=parameters,
     )
-    subject = _Subject(row, implementation, effort=effort, seed=seed, device=device)
+    subject = _Subject(
+        row, implementation, effort=effort, seed=seed, device=device, timeout=timeout, memory=memory
+    )
     return subject.check(expected_failed_laws or {}, on_fail)
 
 
@@ -131,6 +142,8 @@ def check_function(
     effort: float = 1,
     seed: int = 0,
     device: str = "cpu",
+    timeout: float | None = None,
+    memory: float | None = None,
 ) -> list[Verdict]:
     """Try the laws on a function of one's own, as an operation or a loss: those that are about no state.
 
@@ -139,7 +152,9 @@ def check_function(
     """
     __tracebackhide__ = True
     row = row_of_function(function, twin=twin, traits=traits, maps=maps, inputs=inputs, given=given)
-    subject = _Subject(row, implementation, effort=effort, seed=seed, device=device)
+    subject = _Subject(
+        row, implementation, effort=effort, seed=seed, device=device, timeout=timeout, memory=memory
+    )
     return subject.check(expected_failed_laws or {}, on_fail)
 
 
@@ -158,6 +173,8 @@ def parametrize_module_with_laws(
     effort: float = 1,
     seed: int = 0,
     device: str = "cpu",
+    timeout: float | None = None,
+    memory: float | None = None,
 ) -> Callable[[Any], Any]:
     """A decorator for a pytest test of one argument, ``check``: calling it tries one law on the module.
 
@@ -176,7 +193,9 @@ def parametrize_module_with_laws(
         given=given,
         parameters=parameters,
     )
-    subject = _Subject(row, implementation, effort=effort, seed=seed, device=device)
+    subject = _Subject(
+        row, implementation, effort=effort, seed=seed, device=device, timeout=timeout, memory=memory
+    )
     expected = law_names(expected_failed_laws or {}, {law.name for law in LAWS})
 
     def checker(law: Law) -> Callable[[], Verdict]:
@@ -215,6 +234,8 @@ class _Subject:
         effort: float,
         seed: int,
         device: str,
+        timeout: float | None,
+        memory: float | None,
     ) -> None:
         base = load(implementation) if isinstance(implementation, str) else implementation
         if not isinstance(base, Implementation):
@@ -223,6 +244,15 @@ class _Subject:
             raise TypeError(f"seed must be an int, got {seed!r}")
         self.row, self.effort, self.seed = row, effort, seed
         self.base = base.on(device)
+        self.timeout, self.memory = timeout, memory
+        for name, value in (("timeout", timeout), ("memory", memory)):
+            if value is not None and not 0 < value < inf:
+                raise ValueError(f"{name} must be a number above 0, or None, got {value!r}")
+            if value is not None and self.base.device != CPU:
+                raise ValueError(
+                    f"{name} needs a process for each law, which can't share {self.base.device}: leave "
+                    "it out, or check on the CPU"
+                )
         self.subject = row.subject(self.base)
         self.subject.known = ()  # it is about other rows, whatever this one is called
         require_testable(row)
@@ -252,17 +282,26 @@ class _Subject:
 
     def verdict_on(self, law: Law, shrink: bool = True) -> Verdict:
         """The verdict on one law."""
-        return runner.check(
-            dataclasses.replace(law, recipes={}),
-            self.row,
-            self.subject,
-            examples=None
-            if law is it_can_be_made_and_called
-            else law.examples_on(self.row, self.effort),
-            hypothesis_seed=self.seed,
-            shrink=shrink,
-            inherited=self.base.known,
-        )
+        is_made = law is it_can_be_made_and_called
+
+        def check(until: Ended | None = None) -> Verdict:
+            return runner.check(
+                dataclasses.replace(law, recipes={}),
+                self.row,
+                self.subject,
+                examples=None if is_made else law.examples_on(self.row, self.effort),
+                hypothesis_seed=self.seed,
+                shrink=shrink,
+                inherited=self.base.known,
+                timeout=self.timeout,
+                until=until,
+            )
+
+        if self.timeout is self.memory is None:
+            return check()
+        base = self.subject
+        blank = Verdict(law.name, self.row.name, base.name, str(base.version), PASS)
+        return verdict_apart(check, blank, self.memory)
 
     def check(self, expected: Mapping[str, str], on_fail: OnFail) -> list[Verdict]:
         """The verdicts of all laws, answered as ``on_fail`` says."""

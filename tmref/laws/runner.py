@@ -16,9 +16,11 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import SkipTest
 
+import hypothesis
 import torch
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, Verbosity, given, reproduce_failure, seed, settings
 from hypothesis import strategies as st
+from hypothesis.core import encode_failure
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.errors import Flaky, HypothesisException, InvalidArgument, Unsatisfiable
 
@@ -29,11 +31,11 @@ from ..implementations import CPU, Example, Implementation, Known
 from ..strategies._settings import settings_of_our_own
 from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict, readable
-from . import limits
+from . import limits, process
 from .edits import TAKEN
 from .interrupts import is_not_of_what_is_judged, noticing_the_user
 from .law import Law
-from .limits import TookTooLong, at_most
+from .limits import Ended, TookTooLong, at_most
 from .outcomes import Nothing, NotOffered, NotTaken, Raised, Untested
 from .premises import OF_LABELS, TWIN, is_like, is_plain, is_written, plain_data, promised
 from .script import ScriptWriter, Shown, path_to
@@ -139,7 +141,9 @@ def try_example(
     except (Untested, HypothesisException):
         raise
     except Exception as error:  # what came back has not even the shape that the law speaks of
-        words = f"the sides can't be compared: {type(error).__name__}: {_first_line(error)}"
+        words = f"the sides can't be compared: {_in_words(error)}"
+        if isinstance(session, ModuleSession) and not isinstance(session.last_output, TensorMap):
+            words = f"it returned {_what(session.last_output)}, which is no map: {_in_words(error)}"
         return LawBroken(FAIL, words, _example(recipe, before, draw, session), session)
     if isinstance(sides, Refused):
         return Nothing(f"it is refused: {_in_words(sides.error)}")
@@ -195,6 +199,15 @@ def _in_words(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {_first_line(error)}" if error else "without a word"
 
 
+def _what(value: Any) -> str:
+    """What something is, in words."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return repr(value)
+    kind = type(value)
+    home = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return f"a value of type {home}{kind.__qualname__}"
+
+
 def _first_line(error: BaseException) -> str:
     """What an error says: its first line, but the last of what TorchScript's interpreter tells first."""
     try:
@@ -219,9 +232,11 @@ def check(
     shrink: bool = True,
     inherited: Sequence[Known] = (),
     timeout: float | None = None,
+    until: Ended | None = None,
 ) -> Verdict:
-    """The verdict on one law for one row. Global random state is left as it was. An example may take
-    ``timeout`` seconds, and a verdict :data:`limits.EXAMPLES_OF_A_VERDICT` times that.
+    """The verdict on one law for one row. What is set for the process is left as it was. An example may
+    take ``timeout`` seconds, and a verdict :data:`limits.EXAMPLES_OF_A_VERDICT` times that. Where a
+    process ended, the example by which it did is tried alone, ``until`` the call that did it.
 
     A module or function of one's own is made by its row's ``subject``. ``inherited`` are known failures
     of classes that it may be made of: a failure that is one of these is known, too.
@@ -230,11 +245,14 @@ def check(
     started = time.perf_counter()
     if recipes is None:
         recipes = functools.partial(_recipes, implementation)
-    with noticing_the_user(), random_numbers_kept(implementation.device):
+    device = implementation.device
+    with noticing_the_user(), process.as_in_a_fresh_one(), random_numbers_kept(device):
         known = [k for k in getattr(implementation, "known", ()) if _concerns(k, law, row)]
         how = functools.partial(_settings, database=database, shrink=shrink)
+        if until is not None:
+            how = functools.partial(how, verbosity=Verbosity.quiet)
         number = examples or law.examples_on(row)
-        clock = _Clock(law, timeout)
+        clock = _Clock(law, timeout, until)
         try:
             _search(
                 *(verdict, law, row, implementation, known, inherited, recipes, how, number),
@@ -254,19 +272,24 @@ class _Clock:
     """How long an example of a law may still take; ``broken`` is what is known of one that took
     longer."""
 
-    def __init__(self, law: Law, timeout: float | None) -> None:
+    def __init__(self, law: Law, timeout: float | None, until: Ended | None) -> None:
         slow = limits.OF_TRANSFORMS if law.family == "transforms" else 1
         self._seconds = None if timeout is None else timeout * slow
         self._started = time.perf_counter()
+        self.until = until
         self.broken: LawBroken | None = None
 
-    def an_example(self) -> contextlib.AbstractContextManager[None]:
-        """A context for one example. Raises TookTooLong where none may be tried any more."""
+    @contextlib.contextmanager
+    def an_example(self, data: st.DataObject | None = None) -> Iterator[None]:
+        """A context for one example, drawn from ``data``, which leaves the process as it was. Raises
+        TookTooLong where none may be tried any more."""
         if self._seconds is not None:
             of_all = self._seconds * limits.EXAMPLES_OF_A_VERDICT
             if time.perf_counter() - self._started > of_all:
                 raise TookTooLong(f"the examples took longer than {of_all:g} s together")
-        return at_most(self._seconds)
+        choices = None if data is None else lambda: data.conjecture_data.choices
+        with process.kept(), at_most(self._seconds, choices, self.until if choices else None):
+            yield
 
 
 def _recipes(
@@ -278,13 +301,14 @@ def _recipes(
     return strategies.recipes(row, x, **options)
 
 
-def _settings(examples: int, database: Path | None, shrink: bool) -> settings:
+def _settings(examples: int, database: Path | None, shrink: bool, **changes: Any) -> settings:
     phases = [Phase.explicit, Phase.reuse, Phase.generate]
     return settings_of_our_own(
         max_examples=examples,
         database=None if database is None else DirectoryBasedExampleDatabase(database),
         phases=[*phases, Phase.shrink] if shrink else phases,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        **changes,
     )
 
 
@@ -312,7 +336,7 @@ def _search(
     ways: Sequence[str] = ()
 
     def try_one(data: st.DataObject) -> None:
-        with clock.an_example():
+        with clock.an_example(data):
             try_it(data)
 
     def try_it(data: st.DataObject) -> None:
@@ -347,6 +371,9 @@ def _search(
             # Hypothesis tokenizes the source of this function in every case: it is short
             try_one(data)
 
+        if clock.until is not None and clock.until.tried is not None:
+            blob = encode_failure(clock.until.tried.choices)
+            test = reproduce_failure(hypothesis.__version__, blob)(test)
         with contextlib.suppress(_Enough):
             test()
 
@@ -662,7 +689,7 @@ def smoke(
     verdict = Verdict(NAME, NO_ROW, implementation.name, str(implementation.version), PASS)
     started = time.perf_counter()
     try:
-        with noticing_the_user():
+        with noticing_the_user(), process.as_in_a_fresh_one():
             verdict.examples = search(implementation, _SMOKE_EXAMPLES, hypothesis_seed, timeout)
     except Lost as lost:
         raised = isinstance(lost.problem, BaseException)

@@ -22,6 +22,7 @@ from ..labels import Labels
 from ..strategies import like
 from ..tensor_map import TensorMap
 from .interrupts import is_not_of_what_is_judged
+from .limits import before_a_call
 from .outcomes import NotOffered, NotTaken, Raised
 from .premises import FURTHER_INPUTS, PROPERTIES, TWIN, WRITTEN, Inputs, Premise, is_like, is_written
 from .steps import CALL, MODULES, Step
@@ -81,6 +82,7 @@ class Session:
                 for key, value in given.items():
                     # what is done to what is given must not reach the law's
                     self._names[key] = self.implementation.to_theirs(copied(value))
+                before_a_call()
                 if is_expression:
                     self._names[name] = eval(compiled, self._names)
                 else:
@@ -286,6 +288,7 @@ class ModuleSession(Session):
             recipe = dataclasses.replace(recipe, call=call)
         try:
             with quiet():
+                before_a_call()
                 built = self.implementation.build(recipe)
                 module: torch.nn.Module = self.implementation.moved(built)
                 return module
@@ -299,6 +302,13 @@ class ModuleSession(Session):
         """The module, which is called ``module`` in the code."""
         module: torch.nn.Module = self._names["module"]
         return module
+
+    @property
+    def last_output(self) -> Any:
+        """What the last call returned; the map it was given, where nothing was called."""
+        calls = [step for step in self.steps if step.code == CALL]
+        outputs = [call.result for call in calls if not isinstance(call.result, Refused)]
+        return outputs[-1] if outputs else self._drawn
 
     @property
     def their_input(self) -> Any:

@@ -10,6 +10,7 @@ from ..compare import Difference, compare
 from ..implementations import Implementation
 from ..strategies import tensor_maps
 from ..strategies._settings import settings_of_our_own
+from . import process
 from .interrupts import is_not_of_what_is_judged
 from .limits import at_most
 
@@ -47,7 +48,7 @@ def search(
         tried += 1
         before = x.copy()
         try:
-            with at_most(timeout):
+            with process.kept(), at_most(timeout):
                 encoded = implementation.encode(implementation.moved(x))
                 difference = compare(implementation.decode(encoded), implementation.moved(before))
         except BaseException as error:

@@ -7,14 +7,22 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+import numpy
 import torch
 
 from ..tensor_map import TensorMap
 
 #: What the code of a law may use without importing it, and a script imports where it uses it.
-IMPORTS = ("copy", "gc", "io", "pickle", "threading", "warnings", "weakref")
+IMPORTS = (
+    *("copy", "gc", "hypothesis", "io", "os", "pickle", "random", "sys", "threading", "warnings"),
+    "weakref",
+)
 #: What the code of a law may use without importing it; scripts import what of it they use.
-MODULES: Mapping[str, Any] = {"torch": torch, **{name: import_module(name) for name in IMPORTS}}
+MODULES: Mapping[str, Any] = {
+    "torch": torch,
+    "np": numpy,
+    **{name: import_module(name) for name in IMPORTS},
+}
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-import torch
 
 from tmref.laws.checks import Case
 from tmref.verdicts import FAIL, PASS, UNTESTED
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Laws run on one thread: their tensors are small, and there may be workers beside this one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_law(tmref_case: Case, record_property: Callable[[str, object], None]) -> None:

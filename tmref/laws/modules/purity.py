@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import random
 import sys
+import textwrap
 from typing import Any
 
-import numpy as np
 import torch
 from hypothesis import strategies as st
 
 from ...block import TensorBlock
 from ...labels import Labels
 from ...tensor_map import TensorMap
+from .. import process
 from ..edits import kept, with_values
 from ..law import law
 from ..outcomes import NO_PARAMETERS
 from ..premises import FURTHER_INPUTS, MODULE, TWIN
 from ..session import ModuleSession
+from ..steps import Step
 
 
 @law("pure", copied=True)
@@ -127,40 +128,73 @@ def a_call_in_another_dtype_leaves_no_trace(f: ModuleSession, x: Any, draw: Any)
     return f(x), before
 
 
+#: Where random numbers of other libraries stand.
+_OF_OTHERS = "others = [np.random.get_state()[1].tolist(), np.random.get_state()[2], random.getstate()]"
+
+
 @law("deterministic", copied=True, examples=50)
 def random_numbers_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
-    """A forward draws no random numbers from torch's global state. [torch] Linear and activations
-    draw none."""
-    before = f.run(f.random_state)
+    """A forward draws no random numbers from the global state of torch, numpy or Python, and whoever
+    makes a module none from that of numpy or Python. [torch] Linear and activations draw none, and are
+    made with those of torch."""
+    of_others = f.run(_OF_OTHERS)
+    f.make("other", f.recipe)
+    of_torch = f.run(f.random_state)
     f(x)
-    return f.run(f.random_state), before
+    return [f.run(f.random_state), f.run(_OF_OTHERS)], [of_torch, of_others]
 
 
-@law("deterministic", copied=True, examples=50)
-def what_is_set_for_all_of_torch_stays(f: ModuleSession, x: Any, draw: Any) -> Any:
-    """Making a module and calling it leaves what is set for the whole process as it was: grad mode,
-    default dtype and device, threads, and the random numbers of numpy and Python. [torch] no module
-    sets them."""
-    with torch.set_grad_enabled(draw(st.booleans(), label="grad")):
-        before = _settings()
-        f.make("other", f.recipe)
-        f.run("y = other(x)", x=x)
-        return _settings(), before
+@law(copied=True, examples=50)
+def what_is_set_for_the_whole_process_stays(f: ModuleSession, x: Any, draw: Any) -> Any:
+    """Making a module and calling it leaves what is set for the whole process as it was: torch's grad
+    mode, default dtype and device, threads, autocast and the like, seeds of torch, numpy and Python,
+    warnings, the working directory, the environment, standard streams. Random numbers may be drawn; a
+    seed may not be set. [torch] no module sets them."""
+    with process.kept():
+        f.output_for(x)  # what is imported at the first call may set something, once
+    process.set_afresh()  # f was made, and may have set something
+    f.run(f"grad = torch.set_grad_enabled({draw(st.booleans(), label='grad')})")
+    before = process.settings()
+    f.make("other", f.recipe)
+    changed = process.first_change(before, process.settings())
+    if changed is not None:
+        f.steps.insert(-1, Step(f"before = {changed}", {}, "before", None))
+        f.steps.append(Step(f"assert {changed} == before", {}, "", None))
+        return _changed(changed, before, process.settings())
+    f.run(_TWICE, x=x, settings=process.settings, seed=process.seed, numbers=process.numbers)
+    before, after = f["before"], f["after"]
+    changed = process.first_change(before, after)
+    if changed is not None:
+        code = f"before = {changed}\ny = module(x)\nassert {changed} == before"
+        f.steps[-1] = Step(code, {"x": x}, "", None)
+        return _changed(changed, before, after)
+    for seed, numbers in process.RANDOM.items():
+        if f["first"][numbers] == f["second"][numbers]:
+            f.steps[-1] = Step(_SEEDED.format(seed=seed, numbers=numbers), {"x": x}, "", None)
+            return f"each call sets the seed, as by {seed}", "no call sets a seed"
+    return True, True
 
 
-def _settings() -> list[Any]:
-    return [
-        torch.is_grad_enabled(),
-        torch.is_inference_mode_enabled(),
-        torch.get_default_dtype(),
-        str(torch.empty(0).device),
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_autocast_enabled("cpu"),
-        torch.is_anomaly_enabled(),
-        torch.get_num_threads(),
-        hash(str(np.random.get_state())),
-        hash(random.getstate()),
-    ]
+_TWICE = """seed(1)
+before = settings()
+y = module(x)
+after, first = settings(), numbers()
+seed(2)
+y = module(x)
+second = numbers()"""
+#: Random numbers go on from another seed elsewhere, unless a call sets its own.
+_SEEDED = """{seed}(1)
+y = module(x)
+first = {numbers}
+{seed}(2)
+y = module(x)
+assert {numbers} != first"""
+
+
+def _changed(code: str, before: Any, after: Any) -> tuple[Any, Any]:
+    """What is set after and before, in words, by the code that reads it."""
+    now, then = (textwrap.shorten(repr(process.read(code, found)), 100) for found in (after, before))
+    return {code: now}, {code: then}
 
 
 _IN_THREADS = """import concurrent.futures

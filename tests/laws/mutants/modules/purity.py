@@ -1,10 +1,15 @@
 """Modules that change what a forward is to leave as it was."""
 
 import functools
+import io
+import os
 import random
+import sys
 import threading
 import time
+import warnings
 
+import hypothesis
 import numpy as np
 import torch
 
@@ -255,27 +260,100 @@ def outputs_share_their_memory(module, x):
     return each(shared, module(x))
 
 
-@called("what_is_set_for_all_of_torch_stays", "linear", "relu")
+@called("what_is_set_for_the_whole_process_stays", "linear", "relu")
 def turns_derivatives_on(module, x):
     torch.set_grad_enabled(True)
     return module(x)
 
 
-@called("what_is_set_for_all_of_torch_stays", "tanh", "sequential_mlp")
+@called("what_is_set_for_the_whole_process_stays", "tanh", "sequential_mlp")
 def turns_derivatives_off(module, x):
     y = module(x)
     torch.set_grad_enabled(False)
     return y
 
 
-@built("what_is_set_for_all_of_torch_stays", "layer_norm")
+@called("what_is_set_for_the_whole_process_stays", "linear", "module_map_tanh")
+def calculates_in_float64_from_now_on(module, x):
+    torch.set_default_dtype(torch.float64)
+    return module(x)
+
+
+@called("what_is_set_for_the_whole_process_stays", "tanh")
+def takes_two_threads_from_now_on(module, x):
+    torch.set_num_threads(2)
+    return module(x)
+
+
+@called("what_is_set_for_the_whole_process_stays", "silu")
+def sets_a_variable_of_the_environment(module, x):
+    os.environ["OF_A_MUTANT"] = "1"
+    return module(x)
+
+
+@called("what_is_set_for_the_whole_process_stays", "relu")
+def goes_to_another_folder(module, x):
+    os.chdir("/")
+    return module(x)
+
+
+@called("what_is_set_for_the_whole_process_stays", "linear")
+def hides_warnings_from_now_on(module, x):
+    warnings.simplefilter("ignore", FutureWarning)
+    return module(x)
+
+
+@called("what_is_set_for_the_whole_process_stays", "layer_norm")
+def has_a_standard_output_of_its_own(module, x):
+    sys.stdout = io.StringIO()
+    return module(x)
+
+
+@called("what_is_set_for_the_whole_process_stays", "sequential_mlp")
+def closes_the_standard_output(module, x):
+    sys.stdout.close()
+    return module(x)
+
+
+@called("what_is_set_for_the_whole_process_stays", "linear")
+def loads_a_profile_of_hypothesis(module, x):
+    hypothesis.settings.register_profile("of_a_mutant", max_examples=1)
+    hypothesis.settings.load_profile("of_a_mutant")
+    return module(x)
+
+
+@called("what_is_set_for_the_whole_process_stays", "linear", "tanh")
+def sets_the_seed_of_torch(module, x):
+    torch.manual_seed(0)
+    return module(x)
+
+
+@called("what_is_set_for_the_whole_process_stays", "relu")
+def sets_the_seed_of_numpy(module, x):
+    np.random.seed(0)
+    return module(x)
+
+
+@called("what_is_set_for_the_whole_process_stays", "silu")
+def sets_the_seed_of_python(module, x):
+    random.seed(0)
+    return module(x)
+
+
+@built("what_is_set_for_the_whole_process_stays", "tanh", "linear")
+def calculates_in_float64_once_it_is_made(recipe, module):
+    torch.set_default_dtype(torch.float64)
+    return module
+
+
+@built(random_stays, "layer_norm")
 def draws_numbers_of_numpy_where_it_is_made(recipe, module):
     np.random.default_rng()
     np.random.random()
     return module
 
 
-@built("what_is_set_for_all_of_torch_stays", "module_map_tanh")
+@built(random_stays, "module_map_tanh")
 def draws_a_number_of_python_where_it_is_made(recipe, module):
     random.random()
     return module

@@ -1,0 +1,194 @@
+"""What is set for the whole process, which examples find as in a fresh one and leave as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import hypothesis
+import numpy as np
+import torch
+
+from .steps import MODULES
+
+_NAMES = dict(MODULES)
+_ENVIRONMENT = "dict(os.environ)"
+_UNLIKELY = 1_640_531_526
+
+
+def _set_environment(variables: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
+
+
+def _set_default_device(device: torch.device) -> None:
+    # a default costs every call of torch's a little: on the CPU there is none
+    torch.set_default_device(None if device.type == "cpu" else device)
+
+
+#: The code that reads what is set, with what sets it.
+_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
+    "torch.is_grad_enabled()": torch.set_grad_enabled,
+    "torch.get_default_dtype()": torch.set_default_dtype,
+    "torch.get_default_device()": _set_default_device,
+    "torch.get_num_threads()": torch.set_num_threads,
+    "torch.is_autocast_enabled('cpu')": lambda value: torch.set_autocast_enabled("cpu", value),
+    "torch.are_deterministic_algorithms_enabled()": torch.use_deterministic_algorithms,
+    "torch.is_anomaly_enabled()": torch.autograd.set_detect_anomaly,
+    "torch.get_float32_matmul_precision()": torch.set_float32_matmul_precision,
+    "torch.initial_seed()": torch.default_generator.manual_seed,
+    "np.geterr()": lambda value: np.seterr(**value),
+    "hypothesis.settings.get_current_profile_name()": hypothesis.settings.load_profile,
+    "sys.getrecursionlimit()": sys.setrecursionlimit,
+    "os.getcwd()": os.chdir,
+    _ENVIRONMENT: _set_environment,
+    # of these it is kept by contexts
+    "list(warnings.filters)": lambda value: None,
+    **dict.fromkeys(("sys.stdin", "sys.stdout", "sys.stderr"), lambda value: None),
+    **dict.fromkeys(
+        [f"getattr(sys.{name}, 'closed', True)" for name in ("stdin", "stdout", "stderr")],
+        lambda value: None,
+    ),
+}
+
+
+def _readable(code: str) -> bool:
+    """Whether this version of the libraries has what is read."""
+    try:
+        eval(code, _NAMES)
+    except (AttributeError, TypeError):
+        return False
+    return True
+
+
+_AFRESH = {
+    "torch.is_grad_enabled()": True,
+    "torch.get_default_dtype()": torch.float32,
+    "torch.get_default_device()": torch.device("cpu"),
+    "torch.get_num_threads()": 1,
+    "torch.is_autocast_enabled('cpu')": False,
+    "torch.are_deterministic_algorithms_enabled()": False,
+    "torch.is_anomaly_enabled()": False,
+}
+_READ = {code: compile(code, "<setting>", "eval") for code in _SETTINGS if _readable(code)}
+#: What seeds each source of random numbers, and the code that reads where it stands.
+RANDOM = {
+    "torch.manual_seed": "torch.get_rng_state().tolist()",
+    "np.random.seed": "np.random.get_state()[1].tolist()",
+    "random.seed": "random.getstate()",
+}
+
+
+def settings() -> dict[str, Any]:
+    """What is set, by the code that reads it."""
+    return {code: eval(compiled, _NAMES) for code, compiled in _READ.items()}
+
+
+def first_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
+    """The code that reads the first of what is set otherwise: of variables of the environment, one."""
+    for code, value in before.items():
+        if after[code] == value:
+            continue
+        if code == _ENVIRONMENT:
+            names = sorted({**value, **after[code]})
+            name = next(name for name in names if value.get(name) != after[code].get(name))
+            return f"os.environ.get({name!r})"
+        return code
+    return None
+
+
+def read(code: str, found: Mapping[str, Any]) -> Any:
+    """What the code of :func:`first_change` reads, where all that was ``found`` is set."""
+    if code in found:
+        return found[code]
+    return eval(code, {"os": SimpleNamespace(environ=found[_ENVIRONMENT])})
+
+
+def seed(number: int) -> None:
+    """Seed all sources of random numbers with one that nobody else takes."""
+    for code in RANDOM:
+        eval(f"{code}({_UNLIKELY + number})", _NAMES)
+
+
+def numbers() -> dict[str, Any]:
+    """Where the sources of random numbers stand, by the code that reads it."""
+    return {code: eval(code, _NAMES) for code in RANDOM.values()}
+
+
+def _set(wanted: Mapping[str, Any]) -> None:
+    """Set what is set otherwise; some of it is dear to set."""
+    now = settings()
+    for code, value in wanted.items():
+        if code in now and now[code] != value:
+            _SETTINGS[code](value)
+
+
+class _Stream:
+    """A standard stream that can be closed without closing what it stands for."""
+
+    def __init__(self, stream: Any, name: str) -> None:
+        self._stream = stream
+        self._name = name
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stream)
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+@contextlib.contextmanager
+def _streams() -> Iterator[None]:
+    """A context with other standard streams, which write to the same."""
+    before = {name: getattr(sys, name) for name in ("stdin", "stdout", "stderr")}
+    for name, stream in before.items():
+        setattr(sys, name, stream if stream is None else _Stream(stream, f"sys.{name}"))
+    try:
+        yield
+    finally:
+        for name, stream in before.items():
+            setattr(sys, name, stream)
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """A context after which all that is set for the process is what it was."""
+    before = settings()
+    with warnings.catch_warnings(), _streams():
+        try:
+            yield
+        finally:
+            _set(before)
+
+
+def set_afresh() -> None:
+    """Set torch as it is in a fresh process, on one thread: the tensors of laws are small, and there may
+    be workers beside this one."""
+    _set(_AFRESH)
+
+
+@contextlib.contextmanager
+def as_in_a_fresh_one() -> Iterator[None]:
+    """A context in which torch is :func:`set_afresh`, and after which all is what it was, random numbers
+    of Python and numpy, too."""
+    of_python, of_numpy = random.getstate(), np.random.get_state()
+    with kept(), torch.inference_mode(False):
+        set_afresh()
+        try:
+            yield
+        finally:
+            random.setstate(of_python)
+            np.random.set_state(of_numpy)
