@@ -22,9 +22,29 @@ _ENVIRONMENT = "dict(os.environ)"
 _UNLIKELY = 1_640_531_526
 
 
-def _set_environment(variables: Mapping[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(variables)
+class _Environment:
+    """The variables of the environment as they are; decoding all of them takes longer than all else."""
+
+    def __init__(self) -> None:
+        self._data = dict(os.environ._data)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Environment) and self._data == other._data
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def variables(self) -> dict[str, str]:
+        """The variables by their names."""
+        name_of, value_of = os.environ.decodekey, os.environ.decodevalue
+        return {name_of(name): value_of(value) for name, value in self._data.items()}
+
+    def set_again(self) -> None:
+        """Set them as they were."""
+        os.environ.clear()
+        os.environ.update(self.variables())
+
+
+_NAMES["Environment"] = _Environment
 
 
 def _set_default_device(device: torch.device) -> None:
@@ -47,7 +67,7 @@ _SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "hypothesis.settings.get_current_profile_name()": hypothesis.settings.load_profile,
     "sys.getrecursionlimit()": sys.setrecursionlimit,
     "os.getcwd()": os.chdir,
-    _ENVIRONMENT: _set_environment,
+    _ENVIRONMENT: _Environment.set_again,
     # of these it is kept by contexts
     "list(warnings.filters)": lambda value: None,
     **dict.fromkeys(("sys.stdin", "sys.stdout", "sys.stderr"), lambda value: None),
@@ -77,10 +97,11 @@ _AFRESH = {
     "torch.is_anomaly_enabled()": False,
 }
 _READ = {code: compile(code, "<setting>", "eval") for code in _SETTINGS if _readable(code)}
+_READ[_ENVIRONMENT] = compile("Environment()", "<setting>", "eval")
 #: What seeds each source of random numbers, and the code that reads where it stands.
 RANDOM = {
-    "torch.manual_seed": "torch.get_rng_state().tolist()",
-    "np.random.seed": "np.random.get_state()[1].tolist()",
+    "torch.manual_seed": "torch.get_rng_state().numpy().tobytes()",
+    "np.random.seed": "np.random.get_state()[1].tobytes()",
     "random.seed": "random.getstate()",
 }
 
@@ -96,8 +117,8 @@ def first_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | N
         if after[code] == value:
             continue
         if code == _ENVIRONMENT:
-            names = sorted({**value, **after[code]})
-            name = next(name for name in names if value.get(name) != after[code].get(name))
+            then, now = value.variables(), after[code].variables()
+            name = next(name for name in sorted({**then, **now}) if then.get(name) != now.get(name))
             return f"os.environ.get({name!r})"
         return code
     return None
@@ -107,7 +128,7 @@ def read(code: str, found: Mapping[str, Any]) -> Any:
     """What the code of :func:`first_change` reads, where all that was ``found`` is set."""
     if code in found:
         return found[code]
-    return eval(code, {"os": SimpleNamespace(environ=found[_ENVIRONMENT])})
+    return eval(code, {"os": SimpleNamespace(environ=found[_ENVIRONMENT].variables())})
 
 
 def seed(number: int) -> None:
@@ -164,9 +185,9 @@ def _streams() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def kept() -> Iterator[None]:
-    """A context after which all that is set for the process is what it was."""
-    before = settings()
+def kept(before: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """A context after which all that is set for the process is what it was, which may be known."""
+    before = settings() if before is None else before
     with warnings.catch_warnings(), _streams():
         try:
             yield
@@ -181,14 +202,14 @@ def set_afresh() -> None:
 
 
 @contextlib.contextmanager
-def as_in_a_fresh_one() -> Iterator[None]:
+def as_in_a_fresh_one() -> Iterator[dict[str, Any]]:
     """A context in which torch is :func:`set_afresh`, and after which all is what it was, random numbers
-    of Python and numpy, too."""
+    of Python and numpy, too. Gives what is set."""
     of_python, of_numpy = random.getstate(), np.random.get_state()
     with kept(), torch.inference_mode(False):
         set_afresh()
         try:
-            yield
+            yield settings()
         finally:
             random.setstate(of_python)
             np.random.set_state(of_numpy)

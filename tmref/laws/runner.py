@@ -246,13 +246,13 @@ def check(
     if recipes is None:
         recipes = functools.partial(_recipes, implementation)
     device = implementation.device
-    with noticing_the_user(), process.as_in_a_fresh_one(), random_numbers_kept(device):
+    with noticing_the_user(), process.as_in_a_fresh_one() as fresh, random_numbers_kept(device):
         known = [k for k in getattr(implementation, "known", ()) if _concerns(k, law, row)]
         how = functools.partial(_settings, database=database, shrink=shrink)
         if until is not None:
             how = functools.partial(how, verbosity=Verbosity.quiet)
         number = examples or law.examples_on(row)
-        clock = _Clock(law, timeout, until)
+        clock = _Clock(law, timeout, until, fresh)
         try:
             _search(
                 *(verdict, law, row, implementation, known, inherited, recipes, how, number),
@@ -272,11 +272,14 @@ class _Clock:
     """How long an example of a law may still take; ``broken`` is what is known of one that took
     longer."""
 
-    def __init__(self, law: Law, timeout: float | None, until: Ended | None) -> None:
+    def __init__(
+        self, law: Law, timeout: float | None, until: Ended | None, fresh: Mapping[str, Any]
+    ) -> None:
         slow = limits.OF_TRANSFORMS if law.family == "transforms" else 1
         self._seconds = None if timeout is None else timeout * slow
         self._started = time.perf_counter()
         self.until = until
+        self._fresh = fresh
         self.broken: LawBroken | None = None
 
     @contextlib.contextmanager
@@ -288,7 +291,7 @@ class _Clock:
             if time.perf_counter() - self._started > of_all:
                 raise TookTooLong(f"the examples took longer than {of_all:g} s together")
         choices = None if data is None else lambda: data.conjecture_data.choices
-        with process.kept(), at_most(self._seconds, choices, self.until if choices else None):
+        with process.kept(self._fresh), at_most(self._seconds, choices, self.until if choices else None):
             yield
 
 
