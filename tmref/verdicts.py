@@ -58,7 +58,7 @@ class Verdict:
     or untested. ``known`` is the reason of the entry where the failure is a known one. ``examples`` is
     how many inputs exercised the law; ``offered`` is false where the implementation does not have what
     the law is about. ``message`` is the difference in words, ``counterexample`` and
-    ``reproducer`` the smallest input and a script that shows it.
+    ``reproducer`` the smallest input and a script that shows it. ``warning`` is what no law is about.
     """
 
     law: str
@@ -73,6 +73,7 @@ class Verdict:
     reproducer: str | None = None
     seconds: float = 0.0
     offered: bool = True
+    warning: str | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         # whatever a library under test said: it must neither be lost nor spoil a terminal or a file
@@ -248,7 +249,7 @@ def read(path: Path) -> Results:
 #: The types of what a verdict has.
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("law", "row", "implementation", "version", "verdict"), str),
-    **dict.fromkeys(("known", "message", "counterexample", "reproducer"), (str, type(None))),
+    **dict.fromkeys(("known", "message", "counterexample", "reproducer", "warning"), (str, type(None))),
     "examples": int,
     "seconds": (int, float),
     "offered": bool,

@@ -1,43 +1,59 @@
 """How many examples each law needs to find its planted defects: ``python tests/laws/needs.py``.
 
 Every planted defect is looked for with other seeds than those that the tests have, and the most examples
-that any of them takes is what its law needs. Prints a table of laws: what it needs, and at which seed for
-which defect.
+that one takes is what its law needs. Writes how many laws ask for to tmref/laws/examples.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import pkgutil
 import sys
 import warnings
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from math import ceil
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent)]
-
-import mutants
 import torch
-from mutants.planting import MUTANTS, OWN_ROWS
 
 from tmref.catalog import DATA, ROWS
 from tmref.laws import LAWS, runner
 
-#: A defect that isn't found in so many examples is said to need more.
+PLACE = Path(__file__).resolve().parents[2] / "tmref" / "laws" / "examples.py"
+#: A law asks for so many times what it needs, and for no fewer than so many.
+MARGIN, LEAST = 1.5, 10
+#: A defect that isn't found in so many examples needs more.
 MOST = 400
-for _, name, _ in pkgutil.walk_packages(mutants.__path__, "mutants."):
-    importlib.import_module(name)  # each adds its own to the list
-_LAWS = {law.name: law for law in LAWS}
-_ROWS = {row.name: row for row in (*DATA, *ROWS, *OWN_ROWS)}
+_HEAD = '''"""How many examples each law asks for: {margin} times what it takes to find its planted defects with any of
+{seeds} seeds, as tests/laws/needs.py has measured."""
+
+EXAMPLES = {{
+{lines}
+}}
+'''
+
+
+@functools.cache
+def planting():
+    """The planted defects."""
+    here = str(Path(__file__).resolve().parent)
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    mutants = importlib.import_module("mutants")
+    for _, name, _ in pkgutil.walk_packages(mutants.__path__, "mutants."):
+        importlib.import_module(name)  # each adds its own to the list
+    return importlib.import_module("mutants.planting")
 
 
 def needed(place: int, seed: int) -> int:
     """How many examples it takes to find a planted defect."""
     torch.set_num_threads(1)
-    planted = MUTANTS[place]
-    law, row = _LAWS[planted.law], planted.narrowed(_ROWS[planted.row])
+    planted = planting().MUTANTS[place]
+    law = next(law for law in LAWS if law.name == planted.law)
+    rows = {row.name: row for row in (*DATA, *ROWS, *planting().OWN_ROWS)}
     tried, found = 0, 0
     try_example = runner.try_example
 
@@ -50,15 +66,34 @@ def needed(place: int, seed: int) -> int:
         return result
 
     runner.try_example = counted
+    options = {"examples": MOST, "hypothesis_seed": seed, "shrink": False}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            runner.check(
-                law, row, planted.implementation, examples=MOST, hypothesis_seed=seed, shrink=False
-            )
+            runner.check(law, planted.narrowed(rows[planted.row]), planted.implementation, **options)
     finally:
         runner.try_example = try_example
     return found or MOST + 1
+
+
+def measured(seeds, processes):
+    """For every law what its defects take, the most first, with the defect and the seed."""
+    mutants = planting().MUTANTS
+    cases = [(place, seed) for place in range(len(mutants)) for seed in seeds]
+    needs = defaultdict(list)
+    with ProcessPoolExecutor(processes) as pool:
+        counts = pool.map(needed, *zip(*cases, strict=True), chunksize=50)
+        for (place, seed), count in zip(cases, counts, strict=True):
+            needs[mutants[place].law].append((count, seed, str(mutants[place])))
+    return {law: sorted(of_law, reverse=True) for law, of_law in needs.items()}
+
+
+def source(needs, seeds):
+    """The file that says how many examples laws ask for."""
+    lines = (
+        f'    "{law.name}": {max(LEAST, ceil(MARGIN * needs[law.name][0][0]))},' for law in LAWS
+    )
+    return _HEAD.format(margin=MARGIN, seeds=len(seeds), lines="\n".join(lines))
 
 
 def main() -> None:
@@ -66,17 +101,12 @@ def main() -> None:
     parser.add_argument("--seeds", nargs=2, type=int, default=(10, 20), metavar=("FIRST", "END"))
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    cases = [(place, seed) for place in range(len(MUTANTS)) for seed in range(*options.seeds)]
-    needs = defaultdict(list)
-    with ProcessPoolExecutor(options.processes) as pool:
-        for (place, seed), count in zip(
-            cases, pool.map(needed, *zip(*cases, strict=True), chunksize=50), strict=True
-        ):
-            planted = MUTANTS[place]
-            needs[planted.law].append((count, seed, f"{planted.implementation.name} on {planted.row}"))
+    seeds = range(*options.seeds)
+    needs = measured(seeds, options.processes)
     for law in LAWS:
-        counts = sorted(needs[law.name], reverse=True)
-        print(law.name, law.examples, *counts[0], *[c[0] for c in counts[1:6]], len(counts), sep="\t")
+        count, seed, defect = needs[law.name][0]
+        print(f"{count:4} {defect}, seed {seed}; then {[one[0] for one in needs[law.name][1:6]]}")
+    PLACE.write_text(source(needs, seeds), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from tmref import Labels, TensorBlock, TensorMap, catalog
 from tmref.catalog import ArgumentStyle
 from tmref.implementations import Example, Known
 from tmref.implementations.reference import Reference, implementation
-from tmref.laws import runner
+from tmref.laws import row_of_module, runner
 from tmref.laws.runner import check
 from tmref.laws.session import ModuleSession
 from tmref.strategies import recipes
@@ -291,3 +291,18 @@ def test_an_output_that_no_law_can_speak_of_is_a_failure_too(laws, rows):
     }
     assert {v.verdict for v in verdicts.values()} == {FAIL}
     assert verdicts[LAW].message.startswith("the sides can't be compared: ValueError: ")
+
+
+@pytest.mark.parametrize(("mib", "words"), [(16, r"memory grew by \d+ MiB with each example"), (0, None)])
+def test_memory_that_grows_with_each_example_is_warned_of(mib, words, laws):
+    kept = []
+
+    class Keeps(torch.nn.Module):
+        def forward(self, x):
+            kept.append(torch.ones(mib * 2**18))
+            return x
+
+    row = row_of_module(lambda x: Keeps(), name="keeps")
+    verdict = check(laws["the_input_stays"], row, row.subject(implementation), examples=20)
+    assert verdict.verdict == PASS
+    assert re.fullmatch(words, verdict.warning) if words else verdict.warning is None

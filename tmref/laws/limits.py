@@ -26,6 +26,8 @@ SECONDS = 30.0
 EXAMPLES_OF_A_VERDICT = 20
 #: What is compiled takes its time: its examples may take so many times as long.
 OF_TRANSFORMS = 10
+#: Memory that grows by so many MiB with each example, and so many in all, is worth a warning.
+LEAK, OF_ALL = 8, 100
 #: An example ends by itself where it takes too long; from outside where it took that much longer, times
 #: what it may take and seconds.
 _GRACE, _SECONDS = 1.5, 2.0
@@ -108,12 +110,12 @@ def why_to_end(seen: Seen, memory: float | None) -> str | None:
     None where it isn't."""
     if seen.may_take and seen.seconds > _GRACE * seen.may_take + _SECONDS:
         return f"it took longer than {seen.may_take:g} s"
-    if memory is not None and seen.process and _memory_of(seen.process) > memory * 2**30:
+    if memory is not None and seen.process and memory_of(seen.process) > memory * 2**30:
         return f"it used more than {memory:g} GiB of memory"
     return None
 
 
-def _memory_of(process: int) -> int:
+def memory_of(process: int) -> int:
     """The bytes of memory that a process has, where the system tells it by /proc; else 0."""
     try:
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])

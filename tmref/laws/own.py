@@ -312,6 +312,9 @@ class _Subject:
         if self.stops_at(made):
             return answer([made], [made], on_fail)
         verdicts = [with_expected(self.verdict_on(law), expected) for law in self.laws]
+        for v in verdicts:
+            if v.warning:
+                print(f"{self.row.name}: {v.law}: {v.warning}")
         failed = [v for v in verdicts if v.verdict in (FAIL, ERROR) and not v.known]
         failed += _not_tried(expected, verdicts, made)
         failed += self._untested_traits(verdicts, made)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import os
 import re
 import time
 from collections import Counter
@@ -264,13 +265,14 @@ def check(
             verdict.verdict, verdict.message = ERROR, str(late)
             if clock.broken is not None:
                 _describe(verdict, clock.broken, implementation)
+    verdict.warning = clock.leak
     verdict.seconds = round(time.perf_counter() - started, 3)
     return verdict
 
 
 class _Clock:
-    """How long an example of a law may still take; ``broken`` is what is known of one that took
-    longer."""
+    """How long an example of a law may still take, and what becomes of memory; ``broken`` is what is
+    known of an example that took longer."""
 
     def __init__(
         self, law: Law, timeout: float | None, until: Ended | None, fresh: Mapping[str, Any]
@@ -281,6 +283,20 @@ class _Clock:
         self.until = until
         self._fresh = fresh
         self.broken: LawBroken | None = None
+        self._examples = 0
+        #: What memory there was after 1, 2, 4, 8, ... examples: reading it takes its time.
+        self._memory: list[int] = []
+
+    @property
+    def leak(self) -> str | None:
+        """By how much memory grew, where it grew with each example; None where it didn't."""
+        if len(self._memory) < 2:
+            return None
+        before, examples = self._memory[-2], self._examples - 2 ** (len(self._memory) - 2)
+        grown = (limits.memory_of(os.getpid()) - before) / 2**20
+        if grown < limits.OF_ALL or grown < limits.LEAK * examples:
+            return None
+        return f"memory grew by {grown / examples:.0f} MiB with each example"
 
     @contextlib.contextmanager
     def an_example(self, data: st.DataObject | None = None) -> Iterator[None]:
@@ -293,6 +309,9 @@ class _Clock:
         choices = None if data is None else lambda: data.conjecture_data.choices
         with process.kept(self._fresh), at_most(self._seconds, choices, self.until if choices else None):
             yield
+        self._examples += 1
+        if self._examples == 2 ** len(self._memory):
+            self._memory.append(limits.memory_of(os.getpid()))
 
 
 def _recipes(
