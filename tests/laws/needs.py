@@ -90,9 +90,7 @@ def measured(seeds, processes):
 
 def source(needs, seeds):
     """The file that says how many examples laws ask for."""
-    lines = (
-        f'    "{law.name}": {max(LEAST, ceil(MARGIN * needs[law.name][0][0]))},' for law in LAWS
-    )
+    lines = (f'    "{law.name}": {max(LEAST, ceil(MARGIN * needs[law.name][0][0]))},' for law in LAWS)
     return _HEAD.format(margin=MARGIN, seeds=len(seeds), lines="\n".join(lines))
 
 

@@ -28,10 +28,8 @@ def test_every_law_has_a_mutant(law, mutants):
 @seeds
 def test_a_defect_is_caught(planted, seed, laws, rows):
     law, row = laws[planted.law], planted.narrowed(rows[planted.row])
-    examples = (
-        law.examples if seed else planted.examples
-    )  # as many as it asks for on the rows that share their code
-    options = {"examples": examples, "hypothesis_seed": seed, "shrink": False}
+    # as many as it asks for on the rows that share their code
+    options = {"examples": law.examples, "hypothesis_seed": seed, "shrink": False}
     assert check(law, row, planted.implementation, **options).verdict in (FAIL, ERROR)
 
 
@@ -175,7 +173,7 @@ def test_the_counterexample_is_this_text(mutants, laws, rows):
 def test_reproducers_are_valid_python(law, mutants, rows):
     of_law = [planted for planted in mutants.MUTANTS if planted.law == law.name]
     for planted in of_law[:2]:
-        options = {"examples": planted.examples, "shrink": False}
+        options = {"examples": law.examples, "shrink": False}
         row = planted.narrowed(rows[planted.row])
         verdict = check(law, row, planted.implementation, **options)
         compile(verdict.reproducer, "<reproducer>", "exec")

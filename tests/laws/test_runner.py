@@ -293,7 +293,9 @@ def test_an_output_that_no_law_can_speak_of_is_a_failure_too(laws, rows):
     assert verdicts[LAW].message.startswith("the sides can't be compared: ValueError: ")
 
 
-@pytest.mark.parametrize(("mib", "words"), [(16, r"memory grew by \d+ MiB with each example"), (0, None)])
+@pytest.mark.parametrize(
+    ("mib", "words"), [(16, r"memory grew by \d+ MiB with each example"), (0, None)]
+)
 def test_memory_that_grows_with_each_example_is_warned_of(mib, words, laws):
     kept = []
 

@@ -10,10 +10,14 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ..catalog import DATA, ROWS, TRAITS, Row, rows_like
+from .examples import EXAMPLES as MEASURED
 from .premises import Inputs, Premise, inputs
 
-#: How many examples a law is tried on, divided over the rows that share their code.
+#: How many examples a law is tried on of which nobody has measured what it needs, divided over the rows
+#: that share their code.
 EXAMPLES = 100
+#: A row is tried on no fewer: what it doesn't share is to be found, too.
+_OF_A_ROW = 4
 
 
 @dataclass(frozen=True)
@@ -74,12 +78,13 @@ class Law:
         return self.of_data == row.is_data and self.traits <= row.traits
 
     def examples_on(self, row: Row, effort: float = 1, rows: Sequence[Row] = ROWS) -> int:
-        """How many examples it is tried on for this row: its share, among ``rows``, times the effort, at
-        least one. Raises ValueError where the effort is no number above 0."""
+        """How many examples it is tried on for this row: its share, among ``rows``, but no fewer than
+        few, times the effort, at least one. Raises ValueError where the effort is no number above 0."""
         if isinstance(effort, bool) or not isinstance(effort, (int, float)) or not 0 < effort < inf:
             raise ValueError(f"effort must be a number above 0, got {effort!r}")
         share = [like for like in rows_like(row, rows) if self.applies_to(like)]
-        return max(1, ceil(self.examples * effort / max(1, len(share))))
+        examples = max(self.examples / max(1, len(share)), min(self.examples, _OF_A_ROW))
+        return max(1, ceil(examples * effort))
 
     def inputs(self, row: Row) -> Inputs:
         """The maps that the row takes and the law is about: what ``x`` is drawn from, unless it is
@@ -99,9 +104,10 @@ def law(
     derived: bool = False,
     relative: bool = False,
     known_as: str = "",
-    examples: int = EXAMPLES,
+    examples: int | None = None,
 ) -> Callable[[Callable[..., Any]], Law]:
-    """Make a function a law on modules with these traits, for maps and recipes of these options.
+    """Make a function a law on modules with these traits, for maps and recipes of these options, that is
+    tried on so many ``examples``; on as many as it needs, where that has been measured.
 
     Unless ``maps`` say something else, maps have at least one block.
     """
@@ -116,10 +122,15 @@ def law(
         "derived": derived,
         "relative": relative,
         "known_as": known_as,
-        "examples": examples,
     }
     premises: dict[str, Any] = {"needs": tuple(needs), "ways": tuple(ways), "tried": tried}
-    return lambda sides: Law(sides, frozenset(traits), options, **premises, **how)
+    return lambda sides: Law(
+        sides, frozenset(traits), options, **premises, **how, examples=_number(examples, sides)
+    )
+
+
+def _number(examples: int | None, sides: Callable[..., Any]) -> int:
+    return MEASURED.get(sides.__name__, EXAMPLES) if examples is None else examples
 
 
 def data_law(
@@ -128,7 +139,7 @@ def data_law(
     *,
     maps: Mapping[str, Any] | None = None,
     ways: Sequence[str] = (),
-    examples: int = EXAMPLES,
+    examples: int | None = None,
 ) -> Callable[[Callable[..., Any]], Law]:
     """Make a function a law on a kind of data, one of :data:`tmref.catalog.DATA`: no module of the
     catalog is made. Its ``x`` is drawn from ``given``, or is a map of the options ``maps``.
@@ -136,5 +147,7 @@ def data_law(
     kinds = [row.name for row in DATA]
     if kind not in kinds:
         raise ValueError(f"no kind of data {kind!r}, there are {kinds}")
-    how: dict[str, Any] = {"ways": tuple(ways), "copied": True, "examples": examples, "given": given}
-    return lambda sides: Law(sides, frozenset({kind}), maps or {}, of_data=True, **how)
+    how: dict[str, Any] = {"ways": tuple(ways), "copied": True, "given": given, "of_data": True}
+    return lambda sides: Law(
+        sides, frozenset({kind}), maps or {}, **how, examples=_number(examples, sides)
+    )

@@ -21,9 +21,6 @@ from tmref.nn.covariant import CovariantTransform
 from tmref.nn.layer_norm import _LayerNorm
 from tmref.strategies import like
 
-#: So many examples find most defects.
-ENOUGH = 20
-
 MUTANTS = []
 BROKEN_ADAPTERS = []
 
@@ -33,8 +30,7 @@ class Planted:
     """A defect that the law finds on the row.
 
     ``maps`` are options of its maps, for a defect that is to be seen on few of all maps; ``right`` is
-    the same without the defect. ``examples`` are so many that it is found whatever else is loaded:
-    Hypothesis draws from the constants of all modules that are.
+    the same without the defect.
     """
 
     law: str
@@ -42,7 +38,6 @@ class Planted:
     implementation: Reference
     maps: dict = field(default_factory=dict)
     right: Reference = reference
-    examples: int = ENOUGH
 
     def narrowed(self, row):
         """The row with the maps that the defect is to be seen on."""

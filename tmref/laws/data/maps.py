@@ -147,7 +147,7 @@ def a_map_of_another_dtype_has_its_values_converted(f: Session, x: Any, draw: An
     return f.run("x.to(dtype=dtype)", x=x, dtype=dtype), expected
 
 
-@data_law("tensor_map", _MAPS, examples=30)
+@data_law("tensor_map", _MAPS)
 def a_map_on_meta_has_names_and_sizes(f: Session, x: Any, draw: Any) -> Any:
     """Where that is offered, what is moved to the meta device is there, of the same names, sizes and
     dtypes; the map itself stays. [doc] TensorMap.to: "Move the keys and all the blocks in this
@@ -176,7 +176,7 @@ def _sizes_on_meta(block: TensorBlock) -> list[Any]:
     return [list(block.shape), block.dtype, "meta", sizes]
 
 
-@data_law("tensor_map", keys(max_size=0), examples=20)
+@data_law("tensor_map", keys(max_size=0))
 def a_map_without_blocks_says_that_it_has_none(f: Session, x: Any, draw: Any) -> Any:
     """It has its keys, no blocks, and the names of none; what is copied or converted of it, too. [doc]
     TensorMap.sample_names: "names of the samples dimensions for all blocks"."""

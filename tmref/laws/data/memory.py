@@ -71,7 +71,7 @@ def labels_stay_when_what_they_are_made_of_changes(f: Session, x: Any, draw: Any
     return f.run("[y, y.position(first)]"), [x, 0]
 
 
-@data_law("labels", labels(), examples=20)
+@data_law("labels", labels())
 def labels_that_are_dropped_give_their_memory_back(f: Session, x: Any, draw: Any) -> Any:
     """Nothing keeps the tensor that labels were made of once they are gone. [doc] mts_labels_free:
     "release the corresponding memory"."""
@@ -80,7 +80,7 @@ def labels_that_are_dropped_give_their_memory_back(f: Session, x: Any, draw: Any
     return _nothing_is_kept(f)
 
 
-@data_law("tensor_block", tensor_blocks(max_gradients=1), examples=10)
+@data_law("tensor_block", tensor_blocks(max_gradients=1))
 def blocks_that_are_dropped_give_their_memory_back(f: Session, x: Any, draw: Any) -> Any:
     """Nothing keeps the values of a block once it is gone. [doc] mts_block_free: "Free the memory
     associated with a block"."""
@@ -92,7 +92,7 @@ def blocks_that_are_dropped_give_their_memory_back(f: Session, x: Any, draw: Any
     return _nothing_is_kept(f)
 
 
-@data_law("tensor_map", tensor_maps(min_blocks=1, max_gradients=1), examples=10)
+@data_law("tensor_map", tensor_maps(min_blocks=1, max_gradients=1))
 def maps_that_are_dropped_give_their_memory_back(f: Session, x: Any, draw: Any) -> Any:
     """Nothing keeps the values of a map's blocks once it is gone. [doc] mts_tensormap_free: "Free the
     memory associated with a tensor map"."""

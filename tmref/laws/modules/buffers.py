@@ -51,7 +51,7 @@ def buffers_are_converted_as_torchs_are(f: Session, x: Any, draw: Any) -> Any:
     return y, each(value_of(code, x), of_values(as_torch(how)))
 
 
-@data_law("any_module", maps=ANY_DTYPE, examples=50)
+@data_law("any_module", maps=ANY_DTYPE)
 def conversions_leave_what_torchs_leave(f: Session, x: Any, draw: Any) -> Any:
     """Conversions leave integers what they are, and complex numbers where torch does. [torch]
     Module.to: "floating point or complex parameters and buffers"; .double(): floating point ones."""
@@ -61,14 +61,14 @@ def conversions_leave_what_torchs_leave(f: Session, x: Any, draw: Any) -> Any:
     return y, each(value_of(code, x), of_values(as_torch(how)))
 
 
-@data_law("any_module", maps=ANY_DTYPE, examples=50)
+@data_law("any_module", maps=ANY_DTYPE)
 def moving_to_a_device_keeps_the_dtype(f: Session, x: Any, draw: Any) -> Any:
     """Moves change no dtype. [torch] Module.to(device) and .cpu() leave dtypes unchanged."""
     code = make_holder(f, x, draw)
     return f.run(f"y = holder{draw(st.sampled_from(MOVES), label='move')}.value"), value_of(code, x)
 
 
-@data_law("any_module", maps=FLOATS, examples=50)
+@data_law("any_module", maps=FLOATS)
 def conversions_leave_what_was_registered(f: Session, x: Any, draw: Any) -> Any:
     """A conversion leaves the map that was registered as it was: the module has a new one. [torch]
     Module.to replaces buffers, it doesn't change their tensors."""
@@ -114,7 +114,7 @@ def what_is_no_data_is_refused_or_kept(f: Session, x: Any, draw: Any) -> Any:
     return y if isinstance(y, Refused) else (y, expected)
 
 
-@data_law("any_module", maps={"max_blocks": 2}, examples=50)
+@data_law("any_module", maps={"max_blocks": 2})
 def tensors_in_nests_are_refused_or_buffers(f: Session, x: Any, draw: Any) -> Any:
     """A tensor within a nest is refused, when it is registered or later, or converted as a buffer is.
     [doc] Module.register_buffer: nests are "of metatensor values"; [torch] buffers are converted."""
@@ -146,7 +146,7 @@ _TAKES = """class Takes(nn.Module):
         self.register_buffer(name, value)"""
 
 
-@data_law("any_module", maps={"min_blocks": 1, "max_blocks": 2}, examples=50)
+@data_law("any_module", maps={"min_blocks": 1, "max_blocks": 2})
 def a_buffer_cannot_take_the_name_of_a_part(f: Session, x: Any, draw: Any) -> Any:
     """The name of a parameter or a module is refused for a buffer. [torch] register_buffer: a KeyError
     where an attribute of that name exists."""
@@ -157,7 +157,7 @@ def a_buffer_cannot_take_the_name_of_a_part(f: Session, x: Any, draw: Any) -> An
     return must_be_refused(f.attempt_to_run("holder = Takes('taken', value)"))
 
 
-@data_law("any_module", maps={"min_blocks": 1, "max_blocks": 2}, examples=50)
+@data_law("any_module", maps={"min_blocks": 1, "max_blocks": 2})
 def names_that_torch_refuses_are_refused(f: Session, x: Any, draw: Any) -> Any:
     """A name that is taken by another attribute or a method, that is empty or has a dot, is refused for
     a buffer. [torch] register_buffer: a KeyError."""
@@ -168,7 +168,7 @@ def names_that_torch_refuses_are_refused(f: Session, x: Any, draw: Any) -> Any:
     return must_be_refused(f.attempt_to_run(f"holder = Takes({name!r}, value)"))
 
 
-@data_law("any_module", maps=STORED, examples=50)
+@data_law("any_module", maps=STORED)
 def a_name_is_one_buffer(f: Session, x: Any, draw: Any) -> Any:
     """Registered again, a name stands for the new value, or that is refused and it stands for the old
     one: in the attribute, and in the state dict. [torch] names in a state dict are unique."""
@@ -185,7 +185,7 @@ def a_name_is_one_buffer(f: Session, x: Any, draw: Any) -> Any:
     return [f.run("holder.value"), f.run("other.value")], [expected, expected]
 
 
-@data_law("any_module", examples=20)
+@data_law("any_module")
 def what_is_neither_tensor_nor_data_is_refused(f: Session, x: Any, draw: Any) -> Any:
     """What is neither a tensor, nor data, nor a container, is refused for a buffer. [doc]
     Module.register_buffer: a tensor, metatensor values, or nests of them; [torch] a TypeError."""
@@ -194,7 +194,7 @@ def what_is_neither_tensor_nor_data_is_refused(f: Session, x: Any, draw: Any) ->
     return must_be_refused(f.attempt_to_run(f"holder = Holder(value={draw(values, label='value')})"))
 
 
-@data_law("any_module", examples=50)
+@data_law("any_module")
 def tensors_are_torchs_buffers(f: Session, x: Any, draw: Any) -> Any:
     """A tensor is a buffer as it is of a torch.nn.Module: under its name, part of the state dict where
     it is persistent, and converted. [doc] register_buffer: the same as torch's for a tensor."""
@@ -216,7 +216,7 @@ _TENSORS = st.sampled_from(
 _NESTED_EMPTY = ("[[]]", "([], {'a': ()})")
 
 
-@data_law("any_module", maps=STORED, examples=50)
+@data_law("any_module", maps=STORED)
 def a_new_value_takes_the_place_of_the_old(f: Session, x: Any, draw: Any) -> Any:
     """What is assigned to a buffer takes its place: it is converted, saved and loaded. [torch] a tensor
     that is assigned to a buffer is the buffer."""
@@ -235,7 +235,7 @@ def a_new_value_takes_the_place_of_the_old(f: Session, x: Any, draw: Any) -> Any
     ]
 
 
-@data_law("any_module", maps={"max_blocks": 2}, examples=50)
+@data_law("any_module", maps={"max_blocks": 2})
 def a_buffer_that_is_deleted_is_gone(f: Session, x: Any, draw: Any) -> Any:
     """Without a buffer that was deleted, a module is converted and loaded as one that never had it.
     [torch] del module.name removes a buffer."""
@@ -248,7 +248,7 @@ def a_buffer_that_is_deleted_is_gone(f: Session, x: Any, draw: Any) -> Any:
     return [reported, f.run("hasattr(holder, 'gone')")], [[[], []], False]
 
 
-@data_law("any_module", maps=STORED, examples=50)
+@data_law("any_module", maps=STORED)
 def a_copy_of_buffers_is_its_own(f: Session, x: Any, draw: Any) -> Any:
     """A deep copy has the same buffers, and what becomes of the copy makes no difference to the module.
     [torch] a deep copy shares nothing."""
@@ -259,14 +259,14 @@ def a_copy_of_buffers_is_its_own(f: Session, x: Any, draw: Any) -> Any:
     return [copied, f.run("holder.value")], [value_of(code, x)] * 2
 
 
-@data_law("any_module", maps=ANY_DTYPE, examples=50)
+@data_law("any_module", maps=ANY_DTYPE)
 def modules_with_buffers_print(f: Session, x: Any, draw: Any) -> Any:
     """A module prints as its class with its parts, whatever its buffers. [torch] Module.__repr__."""
     make_holder(f, x, draw)
     return f.run("repr(torch.nn.ModuleList([holder]))"), "ModuleList(\n  (0): Holder()\n)"
 
 
-@data_law("any_module", maps={"max_blocks": 2}, examples=50)
+@data_law("any_module", maps={"max_blocks": 2})
 def parts_are_registered_beside_buffers(f: Session, x: Any, draw: Any) -> Any:
     """Parameters, tensors, modules and attributes of a custom module are what they are in torch's,
     beside buffers of data. [torch] Module.__setattr__."""
@@ -294,7 +294,7 @@ def parts_are_registered_beside_buffers(f: Session, x: Any, draw: Any) -> Any:
     return found, expected
 
 
-@data_law("any_module", maps={"max_blocks": 1}, examples=20)
+@data_law("any_module", maps={"max_blocks": 1})
 def parts_stay_where_only_the_module_is_emptied(f: Session, x: Any, draw: Any) -> Any:
     """to_empty with recurse=False leaves the parts of a module where they are. [torch] Module.to_empty:
     recurse is "whether parameters and buffers of submodules should be recursively moved"."""

@@ -44,7 +44,7 @@ def buffers_are_saved_and_loaded(f: Session, x: Any, draw: Any) -> Any:
     return [f.run("reported"), f.run("other.value")], [[[], []], value_of(code, x)]
 
 
-@data_law("any_module", maps=FLOATS, examples=50)
+@data_law("any_module", maps=FLOATS)
 def converted_buffers_are_saved_and_loaded(f: Session, x: Any, draw: Any) -> Any:
     """After a conversion, a state dict is loaded into a module that was converted alike, whatever the
     dtype. [torch] state_dict and load_state_dict are for buffers of every dtype that a conversion
@@ -58,7 +58,7 @@ def converted_buffers_are_saved_and_loaded(f: Session, x: Any, draw: Any) -> Any
     return f.run("y = other.value"), each(value_of(code, x), of_values(as_torch(how)))
 
 
-@data_law("any_module", maps={**STORED, "dtypes": _NOT_DOUBLE}, examples=50)
+@data_law("any_module", maps={**STORED, "dtypes": _NOT_DOUBLE})
 def loading_keeps_the_dtype_of_buffers_or_assigns_it(f: Session, x: Any, draw: Any) -> Any:
     """Loaded values of maps and blocks have the dtype that they had in the module, or, with assign=True,
     that of the state dict. [torch] load_state_dict: where assign is False, "the properties of the
@@ -103,7 +103,7 @@ def buffers_are_loaded_by_name(f: Session, x: Any, draw: Any) -> Any:
     return found, [[[], []], value_of(a, x), value_of(b, y), None, torch.ones(2)]
 
 
-@data_law("any_module", maps=STORED, examples=50)
+@data_law("any_module", maps=STORED)
 def strict_loading_notices_buffers(f: Session, x: Any, draw: Any) -> Any:
     """A state dict with a buffer that the module doesn't have, or without one that it has, is refused
     where loading is strict. [torch] load_state_dict: strict."""
@@ -116,7 +116,7 @@ def strict_loading_notices_buffers(f: Session, x: Any, draw: Any) -> Any:
     return must_be_refused(f.attempt_to_run("list(other.load_state_dict(holder.state_dict()))"))
 
 
-@data_law("any_module", maps=STORED, examples=50)
+@data_law("any_module", maps=STORED)
 def non_strict_loading_keeps_other_buffers(f: Session, x: Any, draw: Any) -> Any:
     """Where loading isn't strict, buffers that the state dict hasn't stay, and those of one name are
     loaded. [torch] load_state_dict: strict."""
@@ -130,7 +130,7 @@ def non_strict_loading_keeps_other_buffers(f: Session, x: Any, draw: Any) -> Any
     return [f.run("other.shared"), f.run("other.own")], [value_of(code, x), value_of(code, y)]
 
 
-@data_law("any_module", maps=STORED, examples=20)
+@data_law("any_module", maps=STORED)
 def other_loading_adds_nothing(f: Session, x: Any, draw: Any) -> Any:
     """Where loading isn't strict, buffers that the module hasn't are left out. [torch] load_state_dict:
     unexpected keys are ignored."""

@@ -29,7 +29,7 @@ def one_seed_gives_the_initial_parameters_of_torch(f: ModuleSession, x: Any, dra
     return again.parameters(), again.twin.parameters()
 
 
-@law("sized", needs=[TWIN, WRITTEN], examples=40)
+@law("sized", needs=[TWIN, WRITTEN])
 def parameters_have_the_dtype_and_the_device_asked_for(f: ModuleSession, x: Any, draw: Any) -> Any:
     """dtype and device are those of all parameters; without them, torch's defaults are. [torch]
     device and dtype of torch.nn.Linear and torch.nn.LayerNorm."""
@@ -97,7 +97,7 @@ _SET = (
 )
 
 
-@law("may_overwrite", "deterministic", "keeps_keys", needs=[WRITTEN], copied=True, examples=40)
+@law("may_overwrite", "deterministic", "keeps_keys", needs=[WRITTEN], copied=True)
 def in_place_overwrites_the_input_as_torch_does(f: ModuleSession, x: Any, draw: Any) -> Any:
     """With in_place=True the values of the input are those of the output afterwards; with False, and
     without it, they stay. [torch] inplace of torch.nn.ReLU and torch.nn.SiLU, by default False."""

@@ -16,7 +16,7 @@ from ..session import ModuleSession
 from ._ways import CONVERSIONS, COPIES, MOVES
 
 
-@law("deterministic", needs=[MODULE], ways=COPIES, examples=50)
+@law("deterministic", needs=[MODULE], ways=COPIES)
 def a_copy_is_the_same_function(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A deep copy of a module, or one that was pickled or saved as a whole, gives the same. [torch]
     modules are copied, pickled and saved whole."""
@@ -25,7 +25,7 @@ def a_copy_is_the_same_function(f: ModuleSession, x: Any, draw: Any) -> Any:
     return f.run("y = other(x)", x=x), before
 
 
-@law("deterministic", needs=[MODULE], ways=COPIES, copied=True, examples=50)
+@law("deterministic", needs=[MODULE], ways=COPIES, copied=True)
 def a_copy_has_its_own_parameters(f: ModuleSession, x: Any, draw: Any) -> Any:
     """What becomes of a copy makes no difference to the module, and the other way round: to its values,
     labels or dtype. [torch] a deep copy shares nothing."""
@@ -37,7 +37,7 @@ def a_copy_has_its_own_parameters(f: ModuleSession, x: Any, draw: Any) -> Any:
     return f.run(f"y = {b}(x)", x=x), before
 
 
-@law(needs=[MODULE, TWIN], copied=True, examples=50)
+@law(needs=[MODULE, TWIN], copied=True)
 def parameters_are_converted_as_torchs_are(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Conversions and moves return the module, and its parameters are those of torch's modules after
     the same. [torch] Module.to, .double() and its like."""
@@ -51,7 +51,7 @@ def parameters_are_converted_as_torchs_are(f: ModuleSession, x: Any, draw: Any) 
     return [same, found, devices[0]], [[True] * len(same), expected, devices[1]]
 
 
-@law("deterministic", needs=[MODULE, TWIN], examples=50)
+@law("deterministic", needs=[MODULE, TWIN])
 def a_converted_module_is_plain_torchs(f: ModuleSession, x: Any, draw: Any) -> Any:
     """After a conversion to the other precision a module is plain torch's on such maps, with the same
     properties; and after the one back, too. [torch] Module.double() and .float()."""
@@ -68,7 +68,7 @@ def a_converted_module_is_plain_torchs(f: ModuleSession, x: Any, draw: Any) -> A
     return y, by_twin(f, y, x) if f.recipe.properties is None else output_of_twin(f, x)
 
 
-@law("deterministic", needs=[MODULE], examples=50)
+@law("deterministic", needs=[MODULE])
 def a_module_comes_back_from_meta(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A module that was on the meta device, and was given its state dict again, is the same, unless it
     refuses to go there. [torch] Module.to_empty, or load_state_dict(assign=True), after .to("meta")."""
@@ -89,7 +89,7 @@ def a_module_comes_back_from_meta(f: ModuleSession, x: Any, draw: Any) -> Any:
     return f(x), before
 
 
-@law("deterministic", needs=[MODULE], examples=50)
+@law("deterministic", needs=[MODULE])
 def modes_are_those_of_every_part(f: ModuleSession, x: Any, draw: Any) -> Any:
     """eval() and train() return the module, set all of its parts, and make no difference to the output.
     [torch] Module.train; Linear and activations are the same in both modes."""
@@ -104,7 +104,7 @@ def modes_are_those_of_every_part(f: ModuleSession, x: Any, draw: Any) -> Any:
     return [found, f.run("same"), f(x)], [right, True, before]
 
 
-@law("deterministic", "keeps_keys", needs=[MODULE, TWIN], examples=50)
+@law("deterministic", "keeps_keys", needs=[MODULE, TWIN])
 def frozen_parameters_need_no_derivatives(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Frozen, all parameters need no derivatives, and neither does the output; unfrozen again, both
     do as in plain torch. [torch] Module.requires_grad_."""
@@ -120,7 +120,7 @@ def frozen_parameters_need_no_derivatives(f: ModuleSession, x: Any, draw: Any) -
     return [found, needs], [[not frozen] * len(found), expected]
 
 
-@law("deterministic", needs=[MODULE], examples=50)
+@law("deterministic", needs=[MODULE])
 def a_frozen_module_gives_the_same(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Frozen or not, the output is the same. [torch] requires_grad says what autograd does, not what a
     module computes."""
@@ -137,7 +137,7 @@ def _with_gradients(f: ModuleSession, are_needed: bool) -> str:
     return f"module.requires_grad_({are_needed}) is module"
 
 
-@law("keeps_keys", needs=[MODULE], examples=50)
+@law("keeps_keys", needs=[MODULE])
 def zero_grad_leaves_no_derivatives(f: ModuleSession, x: Any, draw: Any) -> Any:
     """After zero_grad() no parameter has a derivative. [torch] Module.zero_grad."""
     if not f.parameters():
@@ -154,7 +154,7 @@ def zero_grad_leaves_no_derivatives(f: ModuleSession, x: Any, draw: Any) -> Any:
     return grads, [None] * len(grads)
 
 
-@law(needs=[MODULE], examples=50)
+@law(needs=[MODULE])
 def a_module_can_be_printed(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A module prints as its class, with its parts in parentheses. [torch] Module.__repr__: one of one's
     own may say anything."""

@@ -29,7 +29,7 @@ def derivatives_are_those_of_plain_torch(f: ModuleSession, x: Any, draw: Any) ->
     return f.derivatives(x, cotangents), expected
 
 
-@law("keeps_keys", "pure", needs=[TWIN], tried=True, derived=True, examples=40)
+@law("keeps_keys", "pure", needs=[TWIN], tried=True, derived=True)
 def second_derivatives_are_those_of_plain_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The derivatives of derivatives by the input, by the input and by the parameters, are those of the
     torch modules. [torch] what is differentiable is so twice, as for training on forces."""
@@ -67,7 +67,7 @@ def _derivatives(total: torch.Tensor, inputs: Sequence[torch.Tensor], parameters
     )
 
 
-@law("keeps_keys", "pure", maps={"min_blocks": 2}, needs=[TWIN], examples=30)
+@law("keeps_keys", "pure", maps={"min_blocks": 2}, needs=[TWIN])
 def outputs_require_gradients_where_those_of_plain_torch_do(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The values of a block require gradients where its input or a parameter of its module does, and
     never without grad mode. [torch] requires_grad, torch.no_grad and torch.inference_mode."""
@@ -84,7 +84,7 @@ def outputs_require_gradients_where_those_of_plain_torch_do(f: ModuleSession, x:
         return flags, [value.requires_grad for value in f.twin(with_values(x, values))]
 
 
-@law(maps={"dtypes": (torch.float64,)}, needs=[MODULE, TWIN], derived=True, examples=30)
+@law(maps={"dtypes": (torch.float64,)}, needs=[MODULE, TWIN], derived=True)
 def steps_of_an_optimizer_are_those_on_plain_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """After steps of SGD, the parameters and the output are those of the torch modules after the same
     steps. [torch] optimizers change the parameters of a module, and the next forward uses them."""

@@ -35,7 +35,7 @@ def blocks_of(y):
 gradients = [sorted(block.gradients_list()) for block in blocks_of(y)]"""
 
 
-@law(maps={"max_gradients": 2, "min_samples": 1, "min_properties": 1}, examples=50)
+@law(maps={"max_gradients": 2, "min_samples": 1, "min_properties": 1})
 def explicit_gradients_are_not_left_out(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A map with explicit gradients is refused, or the blocks of the output that depend on its values
     have them with respect to all parameters, or it is declared that they have none. [maths] what has no
@@ -63,7 +63,7 @@ def explicit_gradients_are_not_left_out(f: ModuleSession, x: Any, draw: Any) -> 
     return found, [sorted({*there, *given}) if of_values else there for there, of_values in pairs]
 
 
-@law("deterministic", "leaves_out_gradients", maps={"max_gradients": 1}, examples=50)
+@law("deterministic", "leaves_out_gradients", maps={"max_gradients": 1})
 def what_has_no_gradients_gives_the_same(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where explicit gradients are left out, the output is that for the map without them. [maths] what
     is left out has no part in it."""
@@ -117,7 +117,6 @@ _OWN_LABELS = of_row("a module of one's own whose output has samples of its own"
     maps={"max_gradients": 1, "min_samples": 1},
     needs=[_OWN_LABELS],
     known_as="explicit_gradients_are_refused_or_right_by_the_chain_rule",
-    examples=50,
 )
 def explicit_gradients_are_derivatives_of_the_output(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A map with explicit gradients is refused, or those of the output, whatever its samples are, are
@@ -275,7 +274,7 @@ _WRAPPINGS_OF_LAYERS = (
 )
 
 
-@law("per_block", *_ROWS, maps={"max_gradients": 1}, needs=[MODULE, TWIN], examples=60)
+@law("per_block", *_ROWS, maps={"max_gradients": 1}, needs=[MODULE, TWIN])
 def explicit_gradients_are_refused_or_right_in_a_sequential(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Within a Sequential of a module, too, explicit gradients are refused, or become the derivatives of
     the output. [maths] the chain rule."""
@@ -299,7 +298,6 @@ def explicit_gradients_are_refused_or_right_in_a_sequential(f: ModuleSession, x:
     *("per_block", *_ROWS, "pure"),
     maps={"max_gradients": 2},
     needs=[ability("takes_gradients"), WRITTEN],
-    examples=60,
 )
 def explicit_gradients_go_through(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where an implementation says that its modules take explicit gradients, a module that treats every
@@ -349,7 +347,7 @@ def _rounds(samples: list[int]) -> list[list[int]]:
     return rounds
 
 
-@law("per_block", *_ROWS, maps={"max_gradients": 1, "max_blocks": 2}, needs=[TWIN], examples=60)
+@law("per_block", *_ROWS, maps={"max_gradients": 1, "max_blocks": 2}, needs=[TWIN])
 def gradients_of_gradients_are_refused_or_right(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A map with gradients of gradients is refused, or they become Df times each of them, and that only
     where f is linear piece by piece. [maths] the second derivative of f(x) is Df ∂²x + D²f ∂x ∂x; where
@@ -486,7 +484,7 @@ def Counted():
     return module"""
 
 
-@data_law("any_module_map", maps={"min_blocks": 1, "max_gradients": 1}, examples=30)
+@data_law("any_module_map", maps={"min_blocks": 1, "max_gradients": 1})
 def a_hook_is_called_once_for_a_block_with_gradients(f: Session, x: Any, draw: Any) -> Any:
     """A map with explicit gradients is refused, or hooks of the modules are called as often as without
     gradients. [torch] a forward hook "will be called every time after forward() has computed an

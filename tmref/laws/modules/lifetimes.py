@@ -53,7 +53,6 @@ _ACTIONS = st.sampled_from([*_DONE, *_REMADE, "stepped", "stepped", "loaded"])
     maps={"dtypes": (torch.float64,)},
     needs=[TWIN, WRITTEN],
     derived=True,
-    examples=60,
 )
 def whatever_is_done_plain_torch_does_the_same(f: ModuleSession, x: Any, draw: Any) -> Any:
     """After every one of a list of actions, parameters and output are those of plain torch's modules, to

@@ -62,7 +62,7 @@ def properties_are_those_asked_for(f: ModuleSession, x: Any, draw: Any) -> Any:
     return [y.block(key).properties for key in x.keys], [properties[key] for key in x.keys]
 
 
-@law("keeps_keys", "keeps_samples", "keeps_components", maps={"max_gradients": 2}, examples=50)
+@law("keeps_keys", "keeps_samples", "keeps_components", maps={"max_gradients": 2})
 def gradients_keep_their_labels(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A map with explicit gradients is refused, or the output has gradients with respect to the same
     parameters, at the same samples and of the same components, and of the properties of its values.
@@ -95,7 +95,7 @@ _ON_META = (
 )
 
 
-@law("keeps_keys", "keyed", examples=50)
+@law("keeps_keys", "keyed")
 def maps_on_meta_are_refused_or_stay_there(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where the map, and the module or not, are moved to the device meta, which has shapes and no
     numbers, the output is there, of the dtypes and shapes that it has elsewhere, or is refused. [torch]
@@ -121,7 +121,7 @@ def made_of(block):
 z = TensorMap(again(y.keys), [made_of(block) for block in y.blocks()])"""
 
 
-@law("keeps_keys", "keyed", maps={"max_gradients": 1}, examples=50)
+@law("keeps_keys", "keyed", maps={"max_gradients": 1})
 def the_output_is_what_the_constructors_take(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Labels, blocks and a map can be made of what the output has: rows are unique, sizes fit, gradients
     are of samples that are there. [doc] Labels: entries are unique; TensorBlock: labels have the sizes
@@ -130,7 +130,7 @@ def the_output_is_what_the_constructors_take(f: ModuleSession, x: Any, draw: Any
     return f.run(_MADE_AGAIN), y
 
 
-@law("keyed", "keeps_keys", "deterministic", needs=[WRITTEN], examples=50)
+@law("keyed", "keeps_keys", "deterministic", needs=[WRITTEN])
 def names_of_keys_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where the dimensions of the keys have other names and another order, in the module and the map
     alike, the output is the same under those keys. [doc] keys are what blocks are found by; only
@@ -142,7 +142,7 @@ def names_of_keys_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     return f.run("z = other(x)", x=with_keys(x, new(x.keys))), with_keys(y, new(y.keys))
 
 
-@law(*LABEL_FREE, examples=50)
+@law(*LABEL_FREE)
 def names_of_samples_components_and_properties_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where samples, components and properties have dimensions of other names, in another order, the
     values stay, and so do the properties of the output, unless it keeps those of the input. [doc]
@@ -180,7 +180,7 @@ def _renamed(
 _IDENTITIES = "module = nn.ModuleMap(in_keys, [torch.nn.Identity() for _ in in_keys], out_properties)"
 
 
-@data_law("any_module_map", keys(), examples=50)
+@data_law("any_module_map", keys())
 def keys_and_properties_of_a_module_are_those_given(f: Session, x: Any, draw: Any) -> Any:
     """A ModuleMap says with which in_keys and out_properties it was made. [doc] ModuleMap.in_keys:
     "Labels that defines the keys this module map expects as input"; ModuleMap.out_properties: "A list of
@@ -193,7 +193,7 @@ def keys_and_properties_of_a_module_are_those_given(f: Session, x: Any, draw: An
     return f.run("[module.in_keys, module.out_properties]"), [x, properties]
 
 
-@data_law("any_module_map", maps={"min_blocks": 1}, examples=50)
+@data_law("any_module_map", maps={"min_blocks": 1})
 def default_properties_are_32_bit_integers(f: Session, x: Any, draw: Any) -> Any:
     """The integers of the output's labels are of the type of those that were given. [doc] Labels are of
     "32-bit integers"."""

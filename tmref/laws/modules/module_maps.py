@@ -57,7 +57,7 @@ def _properties_for(x: TensorMap) -> st.SearchStrategy[list[Labels]]:
     return st.tuples(*of_blocks).map(list)
 
 
-@data_law("any_module_map", maps={"min_blocks": 2}, examples=50)
+@data_law("any_module_map", maps={"min_blocks": 2})
 def a_module_given_twice_is_one_module(f: Session, x: Any, draw: Any) -> Any:
     """A module that is given for several keys is the same for all of them: it is counted once, and what
     is done to it is done for all. [torch] torch.nn.ModuleList has the modules that it is given."""
@@ -69,7 +69,7 @@ def a_module_given_twice_is_one_module(f: Session, x: Any, draw: Any) -> Any:
     return [f.run("y = module(x)"), number], [labelled(x, [factor * b.values for b in x]), 1]
 
 
-@data_law("any_module_map", examples=50)
+@data_law("any_module_map")
 def from_module_makes_one_for_every_key(f: Session, x: Any, draw: Any) -> Any:
     """ModuleMap.from_module has a module of its own for every key, in the order of the keys. [doc] it is
     "applying the same type of module on each tensor block"."""
@@ -88,7 +88,7 @@ def from_module_makes_one_for_every_key(f: Session, x: Any, draw: Any) -> Any:
     return [before, after], [first, second]
 
 
-@data_law("any_module_map", maps={"min_blocks": 1, "component_names": _TWO_COMPONENTS}, examples=40)
+@data_law("any_module_map", maps={"min_blocks": 1, "component_names": _TWO_COMPONENTS})
 def the_norm_of_a_covariant_block_is_over_all_its_components(f: Session, x: Any, draw: Any) -> Any:
     """Covariant blocks of several components are refused by an EquivariantTransformation, or are
     multiplied by a function of their norm over all of them. [doc] EquivariantTransformation: the "norm
@@ -109,7 +109,7 @@ def the_norm_of_a_covariant_block_is_over_all_its_components(f: Session, x: Any,
     return y, labelled(x, [f.there(scaled)(block.values) for block in x])
 
 
-@data_law("any_module_map", maps={"min_blocks": 1, "min_properties": 1}, examples=40)
+@data_law("any_module_map", maps={"min_blocks": 1, "min_properties": 1})
 def sizes_of_layer_norms_are_those_of_the_keys(f: Session, x: Any, draw: Any) -> Any:
     """Where all keys are invariant, every block of an InvariantLayerNorm has the weights of its own key,
     in the order of the keys: as many as it has features. [doc] InvariantLayerNorm: in_features is a
@@ -166,7 +166,7 @@ def what_is_no_block_is_refused(f: Session, x: Any, draw: Any) -> Any:
     return y, Refused()
 
 
-@data_law("any_module_map", maps={"min_blocks": 1}, examples=50)
+@data_law("any_module_map", maps={"min_blocks": 1})
 def properties_of_another_number_are_refused(f: Session, x: Any, draw: Any) -> Any:
     """Where a module returns another number of properties than its out_properties have entries, there is
     no output. [doc] TensorBlock: labels have the sizes of the values."""

@@ -30,7 +30,7 @@ def the_input_stays(f: ModuleSession, x: Any, draw: Any) -> Any:
     return f.input_afterwards(), before
 
 
-@law("pure", maps={"max_gradients": 2}, copied=True, examples=50)
+@law("pure", maps={"max_gradients": 2}, copied=True)
 def explicit_gradients_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A forward leaves the explicit gradients of its input as they were, and its values, whether it
     takes or refuses them. [torch] without in_place, a forward never changes its input."""
@@ -39,7 +39,7 @@ def explicit_gradients_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
     return f.input_afterwards(), before
 
 
-@law("pure", maps={"min_blocks": 1, "allow_nan": True, "allow_infinity": True}, copied=True, examples=50)
+@law("pure", maps={"min_blocks": 1, "allow_nan": True, "allow_infinity": True}, copied=True)
 def what_is_no_number_stays(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A forward leaves NaN and infinities in its input where they are, whether it takes or refuses them:
     they say what is missing, and others read it, too. [torch] without in_place, a forward never changes
@@ -49,7 +49,7 @@ def what_is_no_number_stays(f: ModuleSession, x: Any, draw: Any) -> Any:
     return f.input_afterwards(), before
 
 
-@law("pure", needs=[FURTHER_INPUTS], copied=True, examples=50)
+@law("pure", needs=[FURTHER_INPUTS], copied=True)
 def further_inputs_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A forward leaves what it is given besides the map as it was: maps, labels, tensors and plain
     values in it. [torch] without in_place, a forward never changes its input."""
@@ -86,7 +86,7 @@ _OF_MODULE = (
 )
 
 
-@law("deterministic", needs=[MODULE], copied=True, examples=50)
+@law("deterministic", needs=[MODULE], copied=True)
 def the_module_stays(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A forward leaves what the module is made of as it was: its state dict, labels among it, its
     parts, buffers, and what it is set to. [torch] Linear and activations have no state that a forward
@@ -97,7 +97,7 @@ def the_module_stays(f: ModuleSession, x: Any, draw: Any) -> Any:
     return f.run(f"after = ({_OF_MODULE})"), before
 
 
-@law("deterministic", examples=50)
+@law("deterministic")
 def the_same_input_gives_the_same_output(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Called twice, a module returns the same labels and values, each time. [torch] Linear and
     activations have no state that a forward changes."""
@@ -105,7 +105,7 @@ def the_same_input_gives_the_same_output(f: ModuleSession, x: Any, draw: Any) ->
     return f(x), first
 
 
-@law("deterministic", examples=50)
+@law("deterministic")
 def what_came_before_makes_no_difference(f: ModuleSession, x: Any, draw: Any) -> Any:
     """After a call on another map the output is that of a module that was never called, and the output
     of the call before stays what it was. [torch] Linear and activations have no state that a forward
@@ -117,7 +117,7 @@ def what_came_before_makes_no_difference(f: ModuleSession, x: Any, draw: Any) ->
     return [f(x), f.run("first")], [expected, before]
 
 
-@law("deterministic", copied=True, examples=50)
+@law("deterministic", copied=True)
 def a_call_in_another_dtype_leaves_no_trace(f: ModuleSession, x: Any, draw: Any) -> Any:
     """After a call on a map of another dtype, whether it was taken or refused, the output is what it was
     before, to the last digit. [torch] a forward never changes parameters or buffers of a module without
@@ -134,7 +134,7 @@ _OF_OTHERS = (
 )
 
 
-@law("deterministic", copied=True, examples=50)
+@law("deterministic", copied=True)
 def random_numbers_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A forward draws no random numbers from the global state of torch, numpy or Python, and whoever
     makes a module none from that of numpy or Python. [torch] Linear and activations draw none, and are
@@ -146,7 +146,7 @@ def random_numbers_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
     return [f.run(f.random_state), f.run(_OF_OTHERS)], [of_torch, of_others]
 
 
-@law(copied=True, examples=50)
+@law(copied=True)
 def what_is_set_for_the_whole_process_stays(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Making a module and calling it leaves what is set for the whole process as it was: torch's grad
     mode, default dtype and device, threads, autocast and the like, seeds of torch, numpy and Python,
@@ -208,7 +208,7 @@ def call(i):
 results = list(concurrent.futures.ThreadPoolExecutor(4).map(call, range(4)))"""
 
 
-@law("deterministic", "pure", examples=20)
+@law("deterministic", "pure")
 def the_same_in_several_threads(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Called on different maps in several threads at once, a module gives what it gives on each of
     them alone. [torch] a forward keeps nothing in the module that another could overwrite."""
@@ -227,7 +227,7 @@ _OVERWRITE = """with torch.no_grad():
         {name}.block(i).values.mul_(2).add_(1)"""
 
 
-@law(*("deterministic", "keeps_keys", "pure"), needs=[TWIN], tried=True, copied=True, examples=50)
+@law(*("deterministic", "keeps_keys", "pure"), needs=[TWIN], tried=True, copied=True)
 def writing_to_the_output_leaves_the_input(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where plain torch returns values of their own, writing to those of the output leaves the input
     as it was. [torch] what Linear and activations return shares no memory with their input."""
@@ -239,7 +239,7 @@ def writing_to_the_output_leaves_the_input(f: ModuleSession, x: Any, draw: Any) 
     return after, with_values(before, values)
 
 
-@law(*("deterministic", "keeps_keys", "pure"), needs=[TWIN], tried=True, copied=True, examples=50)
+@law(*("deterministic", "keeps_keys", "pure"), needs=[TWIN], tried=True, copied=True)
 def writing_to_the_input_leaves_the_output(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where plain torch returns values of their own, writing to those of the input leaves the output
     as it was. [torch] what Linear and activations return shares no memory with their input."""
@@ -264,7 +264,7 @@ if any(reference() is not None for reference in seen):
 left = sum(reference() is not None for reference in seen)"""
 
 
-@law("deterministic", "keeps_keys", examples=20)
+@law("deterministic", "keeps_keys")
 def memory_is_given_back(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Once nobody has the input and the output any more, their values are no longer there. [torch] a
     module keeps nothing of a forward."""

@@ -112,7 +112,7 @@ _OF_MAPS = (
 _SEVERAL = keys(names=st.just(("key", "o3_lambda")), values=st.integers(0, 2), min_size=2)
 
 
-@data_law("labels", labels(min_size=1), examples=50)
+@data_law("labels", labels(min_size=1))
 def what_labels_do_not_have_is_refused(f: Session, x: Any, draw: Any) -> Any:
     """What isn't there can't be asked for, and doesn't fit. [doc] Labels.select: the names "must be a
     subset of the names of these labels"; remove and rename raise where a name is not present; permute,
@@ -120,14 +120,14 @@ def what_labels_do_not_have_is_refused(f: Session, x: Any, draw: Any) -> Any:
     return _nothing(f, x, _OF_LABELS)
 
 
-@data_law("tensor_block", tensor_blocks(max_gradients=1).filter(lambda x: x.values.numel()), examples=50)
+@data_law("tensor_block", tensor_blocks(max_gradients=1).filter(lambda x: x.values.numel()))
 def what_blocks_do_not_have_is_refused(f: Session, x: Any, draw: Any) -> Any:
     """What isn't there can't be asked for, and doesn't fit. [doc] TensorBlock.gradient: of "the given
     parameter"; a set of Labels for each dimension of the array."""
     return _nothing(f, x, _OF_BLOCKS)
 
 
-@data_law("tensor_map", tensor_maps(keys=_SEVERAL), examples=50)
+@data_law("tensor_map", tensor_maps(keys=_SEVERAL))
 def what_maps_do_not_have_is_refused(f: Session, x: Any, draw: Any) -> Any:
     """What isn't there can't be asked for. [doc] TensorMap.block: the "single block matching";
     "dimensions of the keys"; keys_to_samples: "if keys_to_move is a set of Labels, it must be empty"."""
@@ -149,7 +149,7 @@ def modules_that_can_not_work_are_refused(f: ModuleSession, x: Any, draw: Any) -
     return _first_result(tried())
 
 
-@law(maps={"min_blocks": 0}, needs=[ability("refuses_early"), WRITTEN], examples=50)
+@law(maps={"min_blocks": 0}, needs=[ability("refuses_early"), WRITTEN])
 def arguments_that_can_not_work_are_refused_at_once(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where an implementation says that it refuses early, arguments that can't work are refused where
     the module is made, even those that make no difference. [doc] ``refuses_early`` of the
@@ -192,14 +192,14 @@ def refusals_survive_wrapping(f: ModuleSession, x: Any, draw: Any) -> Any:
 _NO_MAPS = ("x.block(0)", "x.block(0).values", "x.keys", "[x]", "x.blocks()", "None", "0")
 
 
-@law(needs=[WRITTEN], examples=50)
+@law(needs=[WRITTEN])
 def what_is_no_map_is_refused(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Blocks, labels, tensors and lists are no TensorMap, and are refused. [doc] forward takes a
     "TensorMap with the input tensor to be transformed"."""
     return _first_result(_refused(f, f"y = module({way})", x=x) for way in _NO_MAPS)
 
 
-@data_law("any_module_map", maps={"min_blocks": 1}, examples=20)
+@data_law("any_module_map", maps={"min_blocks": 1})
 def what_is_no_map_is_refused_without_layers(f: Session, x: Any, draw: Any) -> Any:
     """A Sequential without layers is refused where it is made, or refuses what is no TensorMap. [doc]
     forward takes a "TensorMap with the input tensor to be transformed"."""
@@ -212,7 +212,7 @@ _WRONG_SHAPES = (
 )
 
 
-@data_law("any_module_map", maps={"min_blocks": 1, "min_samples": 2, "min_properties": 1}, examples=50)
+@data_law("any_module_map", maps={"min_blocks": 1, "min_samples": 2, "min_properties": 1})
 def modules_that_change_samples_or_components_are_refused(f: Session, x: Any, draw: Any) -> Any:
     """A module that returns more or fewer axes, samples or components is refused. [doc] ModuleMap keeps
     samples and components; [maths] an axis has as many labels as entries."""

@@ -53,7 +53,7 @@ NAMES = Premise(
 _AGGREGATES = ("deterministic", "keeps_keys", "aggregates")
 
 
-@law(*_AGGREGATES, needs=[NAMES], examples=50)
+@law(*_AGGREGATES, needs=[NAMES])
 def what_shares_the_rest_is_one_sample(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The samples of every block of the output are the rest of those of the input, each once, in any
     order; what isn't there doesn't appear. [doc] sum_over_samples: the samples of the output are those
@@ -97,7 +97,7 @@ def _where(rows: Sequence[Sequence[int]], some: Sequence[Sequence[int]]) -> list
     return [i for i, row in enumerate(rows) if tuple(row) in some]
 
 
-@law(*_AGGREGATES, needs=[NAMES], examples=50)
+@law(*_AGGREGATES, needs=[NAMES])
 def groups_have_no_order(f: ModuleSession, x: Any, draw: Any) -> Any:
     """For samples in another order the output is the same, its samples in any order. [doc] samples are
     what their labels say, wherever they stand; [maths] a sum has no order."""
@@ -112,7 +112,7 @@ NONE_ALIKE = Nothing("no further input is a map of the same keys and samples")
 _SEVERAL = {"min_samples": 2, "max_samples": 3}
 
 
-@law(*_MATCHES, maps=_SEVERAL, needs=[FURTHER_INPUTS], examples=50)
+@law(*_MATCHES, maps=_SEVERAL, needs=[FURTHER_INPUTS])
 def samples_of_all_inputs_may_change_their_order(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where the samples of all inputs stand in another order, the same for all, the output is the same,
     its samples in any order. [doc] samples are what their labels say, wherever they stand."""
@@ -127,7 +127,7 @@ def samples_of_all_inputs_may_change_their_order(f: ModuleSession, x: Any, draw:
     return in_order(f.run("z = other(x)", x=moved)), before
 
 
-@law(*_MATCHES, maps=_SEVERAL, needs=[FURTHER_INPUTS], examples=50)
+@law(*_MATCHES, maps=_SEVERAL, needs=[FURTHER_INPUTS])
 def samples_of_one_input_are_found_by_their_labels(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where the samples of the further inputs stand in another order than those of the map, it is
     refused, or the output is the same. [doc] samples are what their labels say, wherever they stand."""
@@ -142,7 +142,7 @@ def samples_of_one_input_are_found_by_their_labels(f: ModuleSession, x: Any, dra
     return z if isinstance(z, Refused) else (in_order(z), before)
 
 
-@law(*_MATCHES, maps={"min_blocks": 2}, needs=[FURTHER_INPUTS], examples=50)
+@law(*_MATCHES, maps={"min_blocks": 2}, needs=[FURTHER_INPUTS])
 def blocks_of_one_input_are_found_by_their_keys(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where the blocks of the further inputs stand in another order than those of the map, it is
     refused, or the output is the same. [doc] TensorMap.block finds a block by its key, wherever it
@@ -157,7 +157,7 @@ def blocks_of_one_input_are_found_by_their_keys(f: ModuleSession, x: Any, draw: 
     return z if isinstance(z, Refused) else (z, before)
 
 
-@law(*_MATCHES, maps=_SEVERAL, needs=[FURTHER_INPUTS], examples=50)
+@law(*_MATCHES, maps=_SEVERAL, needs=[FURTHER_INPUTS])
 def other_samples_in_one_input_are_refused(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where a further input has another sample in the place of one of the map's, it is refused. [doc]
     samples are what their labels say: one that isn't there has no value."""

@@ -62,7 +62,7 @@ def _make_layers(f: ModuleSession) -> list[str]:
     return made
 
 
-@law("deterministic", "keyed", needs=[WRITTEN], examples=50)
+@law("deterministic", "keyed", needs=[WRITTEN])
 def a_sequential_of_one_module_is_that_module(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A Sequential of a module gives what the module gives, properties included. [doc] Sequential takes
     "a list of ModuleMap objects that will be applied in order"."""
@@ -79,7 +79,7 @@ class Negated(nn.ReLU):
 y = nn.Sequential(x.keys, nn.ReLU(x.keys), Negated(x.keys))(x)"""
 
 
-@data_law("any_module_map", maps={"min_blocks": 1}, examples=30)
+@data_law("any_module_map", maps={"min_blocks": 1})
 def a_sequential_does_what_the_forward_of_a_layer_does(f: Session, x: Any, draw: Any) -> Any:
     """A layer of a class whose forward does more than the one that it inherits does so in a Sequential,
     too, or is refused. [doc] the layers "will be applied in order to the input tensor map"; [torch]
@@ -90,7 +90,7 @@ def a_sequential_does_what_the_forward_of_a_layer_does(f: Session, x: Any, draw:
     return y, labelled(x, [-block.values.relu() for block in x])
 
 
-@data_law("any_module_map", maps={"min_blocks": 1}, examples=30)
+@data_law("any_module_map", maps={"min_blocks": 1})
 def a_sequential_calls_the_hooks_of_its_layers(f: Session, x: Any, draw: Any) -> Any:
     """A forward hook of a layer is called once in a forward of the Sequential that is made of it.
     [torch] a forward hook "will be called every time after forward() has computed an output", and so

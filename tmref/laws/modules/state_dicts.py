@@ -29,7 +29,7 @@ def _in_order(f: ModuleSession) -> Recipe:
 _STATES = tuple(way.format(of="module") for way in STATES)
 
 
-@law("deterministic", needs=[TWIN, WRITTEN], ways=_STATES, examples=50)
+@law("deterministic", needs=[TWIN, WRITTEN], ways=_STATES)
 def a_state_dict_gives_the_same_function(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Loaded into a module made alike, with other parameters and properties, a state dict makes it the
     same function, whichever way it came there. [torch] load_state_dict; [doc] Module: buffers are part
@@ -42,7 +42,7 @@ def a_state_dict_gives_the_same_function(f: ModuleSession, x: Any, draw: Any) ->
     return f.run("y = other(x)", x=x), before
 
 
-@law(needs=[TWIN, WRITTEN], ways=_STATES, copied=True, examples=50)
+@law(needs=[TWIN, WRITTEN], ways=_STATES, copied=True)
 def what_is_loaded_is_the_state_dict_afterwards(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The state dict of a module is the one that was loaded into it, name by name, and nothing is said
     to be missing or unexpected. [torch] load_state_dict copies the entries."""
@@ -52,7 +52,7 @@ def what_is_loaded_is_the_state_dict_afterwards(f: ModuleSession, x: Any, draw: 
     return [reported, f.run("dict(other.state_dict())")], [[[], []], f.run("dict(module.state_dict())")]
 
 
-@law("deterministic", needs=[TWIN, WRITTEN], copied=True, examples=50)
+@law("deterministic", needs=[TWIN, WRITTEN], copied=True)
 def a_loaded_module_keeps_its_own_memory(f: ModuleSession, x: Any, draw: Any) -> Any:
     """What becomes of the module that was loaded from makes no difference afterwards. [torch] without
     assign, load_state_dict copies."""
@@ -77,7 +77,7 @@ def _saves_in_its_own_way(f: ModuleSession) -> bool:
     )
 
 
-@law(needs=[MODULE], copied=True, examples=50)
+@law(needs=[MODULE], copied=True)
 def a_state_dict_has_the_parameters_and_buffers(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A state dict has every parameter under its names, and every persistent buffer: the very memory.
     [torch] state_dict: "References to entire state of the module"; "Both parameters and persistent
@@ -105,7 +105,7 @@ named = [*module.named_parameters(remove_duplicate=False)]
 named += [(n, b) for n, b in module.named_buffers(remove_duplicate=False) if n not in left_out]"""
 
 
-@law(needs=[MODULE], copied=True, examples=50)
+@law(needs=[MODULE], copied=True)
 def strict_loading_names_the_entry_that_is_missing(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Without one of its entries a state dict is refused where loading is strict, and else the entry is
     named, and only it. [torch] load_state_dict: strict, missing_keys."""
@@ -122,7 +122,7 @@ def strict_loading_names_the_entry_that_is_missing(f: ModuleSession, x: Any, dra
     return f.run("list(module.load_state_dict(state, strict=False))"), [[name], []]
 
 
-@law(needs=[MODULE], copied=True, examples=50)
+@law(needs=[MODULE], copied=True)
 def strict_loading_names_the_entry_that_is_unexpected(f: ModuleSession, x: Any, draw: Any) -> Any:
     """With an entry more a state dict is refused where loading is strict, and else the entry is named,
     and only it. [torch] load_state_dict: strict, unexpected_keys."""
@@ -135,7 +135,7 @@ def strict_loading_names_the_entry_that_is_unexpected(f: ModuleSession, x: Any, 
     return f.run("list(module.load_state_dict(state, strict=False))"), [[], [name]]
 
 
-@law("deterministic", needs=[MODULE], examples=50)
+@law("deterministic", needs=[MODULE])
 def a_parameter_of_another_shape_is_refused(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A state dict with a parameter of another shape is refused, strict or not, and the module is what
     it was: the other entries are its own. [torch] load_state_dict: a RuntimeError for a size
@@ -157,7 +157,6 @@ def a_parameter_of_another_shape_is_refused(f: ModuleSession, x: Any, draw: Any)
     *("keyed", "deterministic", "keeps_keys"),
     maps={"min_blocks": 2, "one_width": True},
     needs=[TWIN, WRITTEN],
-    examples=50,
 )
 def loading_goes_by_key(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Loaded from a module whose keys are in another order, every block goes through what was the
@@ -170,7 +169,7 @@ def loading_goes_by_key(f: ModuleSession, x: Any, draw: Any) -> Any:
     return _after_loading(f, x, before, theirs, draw(st.booleans(), label="strict"))
 
 
-@law("keyed", "deterministic", "keeps_keys", needs=[WRITTEN], examples=50)
+@law("keyed", "deterministic", "keeps_keys", needs=[WRITTEN])
 def loading_other_keys_gives_no_block_the_module_of_another(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Loaded from a module for other keys, a module is that one, or where that is refused, what it was:
     no block goes through what was made for another key. [doc] ModuleMap: the block of the i-th key gets
@@ -234,7 +233,7 @@ def _kinds(recipe: Recipe) -> list[bool]:
     return invariances(recipe.row, recipe.in_keys, selection)
 
 
-@law("keyed", "deterministic", "keeps_keys", needs=[WRITTEN], examples=50)
+@law("keyed", "deterministic", "keeps_keys", needs=[WRITTEN])
 def loading_other_sizes_leaves_a_module_that_works(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Loaded from a module of other sizes, properties, or keys in another order, a module is that one;
     where that is refused, it still works, its blocks with the properties that they had here or there.
@@ -282,7 +281,7 @@ def _after_loading(
     return y, TensorMap(before.keys, blocks)
 
 
-@data_law("any_module_map", maps={"min_blocks": 1, "min_properties": 1}, examples=20)
+@data_law("any_module_map", maps={"min_blocks": 1, "min_properties": 1})
 def lazy_modules_are_made_by_what_is_loaded(f: Session, x: Any, draw: Any) -> Any:
     """Loaded into a ModuleMap of lazy modules, the state dict of one that is made makes them, and gives
     the same function. [torch] lazy modules take a state dict, and have the shapes of its parameters."""

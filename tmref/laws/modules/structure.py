@@ -38,7 +38,7 @@ def blocks_do_not_influence_each_other(f: ModuleSession, x: Any, draw: Any) -> A
     return f(x).block(kept), f(with_values(x, values)).block(kept)
 
 
-@law("deterministic", maps={"min_blocks": 2}, tried=True, examples=50)
+@law("deterministic", maps={"min_blocks": 2}, tried=True)
 def blocks_are_found_by_their_keys(f: ModuleSession, x: Any, draw: Any) -> Any:
     """For a map with its blocks in another order every block of the output is the one that it was, or it
     is refused. [doc] TensorMap.block finds a block by its key, wherever it stands."""
@@ -58,7 +58,7 @@ def _maps_by_key(y: Any) -> Any:
     return list(map(_maps_by_key, y)) if isinstance(y, (list, tuple)) else None
 
 
-@law("deterministic", "keeps_keys", "shared", maps={"min_blocks": 2, "one_width": True}, examples=50)
+@law("deterministic", "keeps_keys", "shared", maps={"min_blocks": 2, "one_width": True})
 def blocks_may_change_their_keys(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where blocks of as many components change places, under the keys of each other, so do those of the
     output. [maths] one function of blocks makes of equal blocks equal ones."""

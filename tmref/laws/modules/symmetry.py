@@ -53,7 +53,6 @@ _FILLED = {"min_blocks": 2, "min_samples": 1, "min_properties": 1, "max_gradient
     *("deterministic", "keeps_keys", "keeps_samples", "per_block", "per_sample"),
     maps=_FILLED,
     tried=True,
-    examples=50,
 )
 def blocks_and_samples_have_no_order(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The output for permuted blocks and samples is the permuted output; explicit gradients follow their
@@ -63,7 +62,7 @@ def blocks_and_samples_have_no_order(f: ModuleSession, x: Any, draw: Any) -> Any
     return f(permuted(x)), permuted(y)
 
 
-@law("deterministic", "equivariant", maps=_SPHERICAL, examples=50)
+@law("deterministic", "equivariant", maps=_SPHERICAL)
 def turns_by_right_angles_commute(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The output for a map that was turned by right angles, and inverted or not, is what the output is
     turned to. [doc] the module preserves equivariance: covariant blocks have no bias and no activation;
@@ -82,7 +81,7 @@ def rotations_commute(f: ModuleSession, x: Any, draw: Any) -> Any:
     return _both_ways(f, x, *rotation)
 
 
-@law("deterministic", "invariant", maps=_SPHERICAL, examples=50)
+@law("deterministic", "invariant", maps=_SPHERICAL)
 def turns_by_right_angles_change_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The output for a map that was turned by right angles, and inverted or not, is the output. [maths]
     invariant: f(Rx) = f(x) for every R in O(3)."""
@@ -163,7 +162,7 @@ def invariant_keys_are_scalars_by_default(f: ModuleSession, x: Any, draw: Any) -
     return f.run("z = other(x)"), y
 
 
-@law("deterministic", "equivariant", needs=[WRITTEN], examples=50)
+@law("deterministic", "equivariant", needs=[WRITTEN])
 def invariant_keys_may_be_said_in_other_words(f: ModuleSession, x: Any, draw: Any) -> Any:
     """The module is the same whatever selects the same of its keys: more dimensions, in any order, and
     entries that are no keys. [doc] invariant_keys: "Labels object that is used to select the invariant
@@ -211,7 +210,7 @@ def _selected_by(recipe: Recipe, selection: Labels | None) -> Recipe:
     return dataclasses.replace(recipe, call=call)
 
 
-@law("keyed", "keeps_keys", "deterministic", needs=[WRITTEN], examples=50)
+@law("keyed", "keeps_keys", "deterministic", needs=[WRITTEN])
 def integers_of_keys_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where the same is added to the integers of the keys, in the module and the map alike, the output
     is the same under those keys. [doc] keys are what blocks are found by; only invariant_keys select by
@@ -224,7 +223,7 @@ def integers_of_keys_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     return f.run("z = other(x)", x=with_keys(x, new(x.keys))), with_keys(y, new(y.keys))
 
 
-@law(*LABEL_FREE, maps={"min_samples": 1, "min_properties": 1}, examples=50)
+@law(*LABEL_FREE, maps={"min_samples": 1, "min_properties": 1})
 def integers_of_samples_components_and_properties_mean_nothing(
     f: ModuleSession, x: Any, draw: Any
 ) -> Any:

@@ -15,7 +15,7 @@ from ..session import ModuleSession
 _SCRIPTED = "scripted = torch.jit.script(module)"
 
 
-@law("keyed", needs=[MODULE, TWIN], examples=10)
+@law("keyed", needs=[MODULE, TWIN])
 def a_functional_call_uses_the_parameters_given(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.func.functional_call with other parameters gives what the torch modules give with these,
     and leaves the module's own as they were. [torch] "replacing the module parameters and buffers
@@ -35,7 +35,6 @@ def a_functional_call_uses_the_parameters_given(f: ModuleSession, x: Any, draw: 
     needs=[MODULE, TWIN, ability("transforms")],
     tried=True,
     derived=True,
-    examples=10,
 )
 def transforms_of_functions_go_through_modules(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.vmap over stacked parameters gives the stacked values of every block, and torch.func.grad
@@ -74,7 +73,6 @@ def _double(f: ModuleSession) -> None:
     needs=[MODULE, TWIN, ability("compiles")],
     tried=True,
     derived=True,
-    examples=5,
 )
 def a_compiled_module_does_what_the_module_does(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.compile gives a module of the same outputs, for other values too, and of the same
@@ -93,7 +91,7 @@ def _gradients(parameters: dict[str, torch.Tensor]) -> dict[str, torch.Tensor | 
     return {name: parameter.grad for name, parameter in parameters.items()}
 
 
-@law("composed", "deterministic", needs=[MODULE, ability("exports")], tried=True, examples=5)
+@law("composed", "deterministic", needs=[MODULE, ability("exports")], tried=True)
 def an_exported_program_does_what_the_module_does(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.export gives a program of the same outputs, for other values of the same labels too, before
     and after it was saved. [torch] torch.export: a program that "represents the computation of the
@@ -109,7 +107,7 @@ def an_exported_program_does_what_the_module_does(f: ModuleSession, x: Any, draw
     return found, [expected, expected]
 
 
-@law("keyed", "deterministic", needs=[MODULE, ability("scripts")], ways=[_SCRIPTED], examples=5)
+@law("keyed", "deterministic", needs=[MODULE, ability("scripts")], ways=[_SCRIPTED])
 def a_scripted_module_does_what_the_module_does(f: ModuleSession, x: Any, draw: Any) -> Any:
     """torch.jit.script gives a module of the same outputs, before and after it was saved. [torch]
     TorchScript keeps the meaning of the Python that it compiles."""

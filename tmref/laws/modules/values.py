@@ -28,7 +28,7 @@ def values_are_those_of_plain_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     return y, by_twin(f, y, x)
 
 
-@law(maps={"allow_nan": True, "allow_infinity": True}, needs=[TWIN], examples=50)
+@law(maps={"allow_nan": True, "allow_infinity": True}, needs=[TWIN])
 def nan_and_infinities_are_those_of_plain_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """NaN and infinities in the input come out where plain torch has them, and touch nothing else.
     [torch] operations follow IEEE 754: NaN stays NaN, and is never replaced."""
@@ -36,7 +36,7 @@ def nan_and_infinities_are_those_of_plain_torch(f: ModuleSession, x: Any, draw: 
     return y, by_twin(f, y, x)
 
 
-@law(maps={"dtypes": (torch.float16, torch.bfloat16)}, needs=[TWIN], examples=25)
+@law(maps={"dtypes": (torch.float16, torch.bfloat16)}, needs=[TWIN])
 def values_of_half_precision_are_those_of_plain_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """float16 and bfloat16 are dtypes as any other: the output has the input's, and the values of plain
     torch. [torch] the modules work on all floating dtypes. Values and parameters are 0, 1 and -1, so
@@ -47,7 +47,7 @@ def values_of_half_precision_are_those_of_plain_torch(f: ModuleSession, x: Any, 
     return y, by_twin(f, y, x)
 
 
-@law("pure", needs=[TWIN], tried=True, examples=30)
+@law("pure", needs=[TWIN], tried=True)
 def values_are_the_same_however_they_lie_in_memory(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Transposed, strided, expanded and lazily negated values give what plain torch makes of the same
     numbers. [torch] modules take tensors of any strides."""
@@ -77,7 +77,7 @@ _LAID_OUT = {
 }
 
 
-@law("pointwise", "keeps_keys", maps={"wide": True}, needs=[TWIN], relative=True, examples=50)
+@law("pointwise", "keeps_keys", maps={"wide": True}, needs=[TWIN], relative=True)
 def the_largest_and_smallest_numbers_are_as_exact_as_those_of_plain_torch(
     f: ModuleSession, x: Any, draw: Any
 ) -> Any:
@@ -97,7 +97,6 @@ def the_largest_and_smallest_numbers_are_as_exact_as_those_of_plain_torch(
     *("normalised", "keeps_keys"),
     maps={"min_samples": 1, "min_properties": 1},
     needs=[TWIN, WRITTEN],
-    examples=50,
 )
 def layer_norms_are_as_exact_for_large_means(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A sample far away from 0 is normalised as one around 0 is. [torch] the variance is that of the
@@ -111,7 +110,6 @@ def layer_norms_are_as_exact_for_large_means(f: ModuleSession, x: Any, draw: Any
     maps={"dtypes": (torch.float16,), "min_samples": 1, "min_properties": 1},
     needs=[TWIN, WRITTEN],
     relative=True,
-    examples=25,
 )
 def layer_norms_of_float16_do_not_overflow(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Values of float16 whose variance is too large for it are normalised all the same. [torch] its
@@ -138,7 +136,7 @@ def _normalised(f: ModuleSession, x: TensorMap) -> Any:
     return y, with_values(y, expected)
 
 
-@law("deterministic", maps={"max_gradients": 1}, examples=40)
+@law("deterministic", maps={"max_gradients": 1})
 def what_is_not_recorded_is_the_same(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Without grad mode and in inference mode a map gives what it gives with it, explicit gradients
     included, where these are not refused. [torch] no_grad "disables gradient calculation",
@@ -149,7 +147,7 @@ def what_is_not_recorded_is_the_same(f: ModuleSession, x: Any, draw: Any) -> Any
     return f.run("y"), y
 
 
-@law(maps={"dtypes": (torch.float32,)}, needs=[TWIN], tried=True, examples=25)
+@law(maps={"dtypes": (torch.float32,)}, needs=[TWIN], tried=True)
 def autocast_casts_as_it_does_in_plain_torch(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Under torch.autocast, blocks get what the torch module of their key makes of them there, dtypes
     included. [torch] autocast chooses the dtype by operation. Where it chooses several, which no map
@@ -176,7 +174,7 @@ def autocast_casts_as_it_does_in_plain_torch(f: ModuleSession, x: Any, draw: Any
     return y, with_values(y, twins)
 
 
-@law("deterministic", needs=[MODULE], copied=True, examples=10)
+@law("deterministic", needs=[MODULE], copied=True)
 def training_and_evaluation_are_the_same_without_state(f: ModuleSession, x: Any, draw: Any) -> Any:
     """eval() and train() change the flag of every part, and no value. [torch] they have an effect on
     certain modules only, as Dropout and BatchNorm."""
