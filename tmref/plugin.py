@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from . import verdicts
+from . import resuming, verdicts
 from .catalog import DATA
 from .implementations import Implementation, UnknownImplementation, UnusableDevice, load
 from .laws import LAWS, limits, smoke
@@ -38,6 +38,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="where maps and modules are, as torch names it: cpu, cuda, cuda:1 (default: %(default)s)",
     )
     group.addoption("--tmref-report", metavar="FILE", help="write the verdicts to FILE, as JSON lines")
+    group.addoption(
+        "--tmref-resume",
+        action="store_true",
+        help="keep the verdicts that a run that was cut short left there, and try the others",
+    )
+    group.addoption(
+        "--tmref-failed",
+        type=Path,
+        metavar="FILE",
+        help="try only what was not as expected in these verdicts",
+    )
     group.addoption(
         "--tmref-seed", type=int, metavar="N", help="draw the examples of this seed (default: 0)"
     )
@@ -83,6 +94,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "tmref_case" not in metafunc.fixturenames:
         return
     config = metafunc.config
+    # what a run that was cut short kept there would change what is counted
+    database = None if config.getoption("tmref_resume") else DATABASE
     found = []
     for implementation in _implementations(config):
         effort = config.getoption("tmref_effort")
@@ -92,7 +105,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
                 implementation,
                 effort=effort,
                 seed=_seed(config),
-                database=DATABASE,
+                database=database,
                 device=device,
                 timeout=config.getoption("tmref_timeout"),
             )
@@ -105,18 +118,57 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         limits.write_the_pulse_to(Path(worker["tmref_pulses"]) / worker["workerid"])
+        config.pluginmanager.register(_Choice(*worker["tmref_choice"]), "tmref-choice")
         return
     watch = Watch(config.getoption("tmref_memory"))
     config.pluginmanager.register(watch, "tmref-watch")
+    choice = _choice(config)
     if config.getoption("tmref_report"):
-        config.pluginmanager.register(_Recorder(config, watch), "tmref-recorder")
+        config.pluginmanager.register(_Recorder(config, watch, choice), "tmref-recorder")
+    config.pluginmanager.register(choice, "tmref-choice")
+
+
+def _choice(config: pytest.Config) -> _Choice:
+    """What is to be tried: all, or what was not as expected in another file of verdicts."""
+    failed = config.getoption("tmref_failed")
+    if failed is None:
+        return _Choice(None)
+    try:
+        return _Choice([v.case for v in verdicts.read(failed).verdicts if not v.expected])
+    except (OSError, ValueError) as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+class _Choice:
+    """Leaves out, here and in workers, all cases but these ``only``, where they are said, and those that
+    are ``done``."""
+
+    def __init__(self, only: Sequence[str] | None, done: Sequence[str] = ()) -> None:
+        self.only = only
+        self.done = done
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput["tmref_choice"] = [self.only, self.done]
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        only, done = None if self.only is None else {*self.only}, {*self.done}
+        kept: list[pytest.Item] = []
+        left_out: list[pytest.Item] = []
+        for item in items:
+            parameters = getattr(item, "callspec", None)
+            case = parameters and parameters.params.get("tmref_case")
+            out = case and (case.name in done or (only is not None and case.name not in only))
+            (left_out if out else kept).append(item)
+        items[:] = kept
+        config.hook.pytest_deselected(items=left_out)
 
 
 class _Recorder:
     """Writes what the tests recorded to the file of verdicts; with workers, in their parent. It knows
     which verdicts are owed: one that doesn't come is an error."""
 
-    def __init__(self, config: pytest.Config, watch: Watch) -> None:
+    def __init__(self, config: pytest.Config, watch: Watch, choice: _Choice) -> None:
         found = _implementations(config)
         self._watch = watch
         self._versions = {implementation.name: implementation.version for implementation in found}
@@ -128,13 +180,7 @@ class _Recorder:
                 self._cases[_id(case.name)] = law, row, implementation.name
         #: The identifiers of the tests whose verdicts are owed.
         self._owed: dict[str, None] = {}
-        device = str(found[0].device)
-        settings = {"effort": config.getoption("tmref_effort"), "selection": config.getoption("-k")}
-        laws = {smoke.NAME: "smoke"} | {law.name: law.family for law in LAWS}
-        of_all = (row for implementation in found for row in implementation.rows)
-        rows = [NO_ROW, *dict.fromkeys(row.name for row in (*DATA, *of_all))]
-        head = verdicts.header(self._versions, laws, rows, _seed(config), settings, device)
-        self._report = verdicts.Report(Path(config.getoption("tmref_report")), head)
+        self._report = _report(config, found, choice)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._owe([item.nodeid for item in session.items])
@@ -178,6 +224,44 @@ class _Recorder:
         for nodeid in list(self._owed) if complete else ():
             self._add_error(nodeid, "its verdict got lost")
         self._report.close(complete=complete)
+
+
+def _report(config: pytest.Config, found: Sequence[Implementation], choice: _Choice) -> verdicts.Report:
+    """The file of verdicts, with those that are kept of a run that was cut short: the choice is what it
+    was, without them."""
+    path = Path(config.getoption("tmref_report"))
+    try:
+        begun = resuming.begun(path) if config.getoption("tmref_resume") else None
+        if begun is not None:
+            choice.only = begun.header.get("only")
+            choice.done = [verdict.case for verdict in begun.verdicts]
+        laws = {smoke.NAME: "smoke"} | {law.name: law.family for law in LAWS}
+        of_all = (row for implementation in found for row in implementation.rows)
+        head = verdicts.header(
+            {implementation.name: implementation.version for implementation in found},
+            laws,
+            [NO_ROW, *dict.fromkeys(row.name for row in (*DATA, *of_all))],
+            _seed(config),
+            {name: config.getoption(option) for name, option in _SETTINGS.items()},
+            str(found[0].device),
+            config.getoption("tmref_impl") or ["reference"],
+            choice.only,
+        )
+        if begun is None:
+            return verdicts.Report(path, head)
+        resuming.require_fit(path, begun.header, head["header"])
+        return verdicts.Report(path, {"header": begun.header}, begun.verdicts)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+#: What verdicts depend on of the options, by the names of these.
+_SETTINGS = {
+    "effort": "tmref_effort",
+    "selection": "-k",
+    "timeout": "tmref_timeout",
+    "memory": "tmref_memory",
+}
 
 
 def _id(name: str) -> str:

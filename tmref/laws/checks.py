@@ -10,7 +10,7 @@ from typing import Any
 
 from ..catalog import DATA, Row
 from ..implementations import Implementation, load
-from ..verdicts import PASS, UNTESTED, Verdict
+from ..verdicts import PASS, UNTESTED, Verdict, case_name
 from . import runner, smoke
 from .answer import OnFail, answer, checked
 from .chapters import LAWS
@@ -36,7 +36,7 @@ class Case:
         """The case in one word: implementation, row and law."""
         row = self.row.name if self.row else runner.NO_ROW
         law = self.law.name if self.law else smoke.NAME
-        return f"{self.implementation.name}-{row}-{law}"
+        return case_name(self.implementation.name, row, law)
 
     def check(self) -> Verdict:
         """The verdict; untested where the smoke law failed before."""
