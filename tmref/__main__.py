@@ -116,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "-v", "--verbose", action="store_true", help="show all that tmref report shows of the file"
     )
+    command.add_argument("-q", "--quiet", action="store_true", help="say nothing before the end")
     command.set_defaults(command=check)
 
     command = commands.add_parser(
@@ -215,7 +216,7 @@ def check(options: argparse.Namespace) -> int:
         path = options.report or Path(folder) / "report.jsonl"
         before = path.stat().st_ino if path.exists() else None
         with _without_plugins_of_others():
-            ended = pytest.main(_for_pytest(options, chosen, path), plugins=[Bar()])
+            ended = pytest.main(_for_pytest(options, chosen, path), plugins=[Bar(quiet=options.quiet)])
         is_new = path.exists() and path.stat().st_ino != before
         if ended == pytest.ExitCode.USAGE_ERROR or not is_new:
             return UNUSABLE

@@ -75,6 +75,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+class _Hooks:
+    """What other plugins may hook into."""
+
+    def pytest_tmref_verdict(self, nodeid: str, verdict: verdicts.Verdict) -> None:
+        """A test has come to a verdict, which is in the report."""
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(_Hooks)
+
+
 def _seed(config: pytest.Config) -> int:
     """The seed asked for; Hypothesis' own, too, with which it tries no examples that failed before."""
     own = config.getoption("tmref_seed")
@@ -171,6 +182,7 @@ class _Recorder:
     def __init__(self, config: pytest.Config, watch: Watch, choice: _Choice) -> None:
         found = _implementations(config)
         self._watch = watch
+        self._hook = config.hook
         self._versions = {implementation.name: implementation.version for implementation in found}
         self._cases: dict[str, tuple[str, str, str]] = {}
         for implementation in found:
@@ -210,6 +222,7 @@ class _Recorder:
         if nodeid in self._owed:
             del self._owed[nodeid]
             self._report.add(verdict)
+            self._hook.pytest_tmref_verdict(nodeid=nodeid, verdict=verdict)
 
     def _add_error(self, nodeid: str, reason: str) -> None:
         """The verdict on a test that didn't come to one."""

@@ -107,11 +107,16 @@ def case_name(implementation: str, row: str, law: str) -> str:
     return f"{implementation}-{row}-{law}"
 
 
+def kind_of(verdict: Verdict) -> tuple[str, str | None]:
+    """What it has in common with others of one cause: they break one law, or say the same."""
+    return verdict.verdict, verdict.law if verdict.reproducer else verdict.message
+
+
 def alike(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:
-    """Those that have one cause, as far as can be seen: they break one law, or say the same."""
+    """Those that have one cause, as far as can be seen: they are of one kind, or say the same."""
     of_law: dict[tuple[str, str | None], list[Verdict]] = {}
     for v in verdicts:
-        of_law.setdefault((v.verdict, v.law if v.reproducer else v.message), []).append(v)
+        of_law.setdefault(kind_of(v), []).append(v)
     of_message: dict[tuple[str, str | None], list[Verdict]] = {}
     for found in of_law.values():
         of_message.setdefault((found[0].verdict, found[0].message), []).extend(found)
