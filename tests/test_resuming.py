@@ -188,7 +188,8 @@ def test_two_runs_do_not_write_one_report(tmp_path):
         (["--resume", "no.jsonl"], "there is neither no.jsonl nor no.jsonl.part: say what is to be"),
         (["--failed", "no.jsonl"], "No such file or directory: 'no.jsonl'"),
         (["--failed", "a", "--resume", "b"], "argument --failed: not allowed with argument --resume"),
-        (["--report", "a", "--resume", "b"], "not allowed with argument"),
+        (["--report", "a", "--resume", "b"], "--resume: it writes to b: leave out --report"),
+        (["--report", "b", "--resume", "b.part"], "there is neither b nor b.part"),
         (["--resume", "old.jsonl"], "old.jsonl doesn't say what it is of: name what is to be checked"),
         (["--resume", "bad.jsonl"], "bad.jsonl is no report of tmref check: Expecting value"),
         (["reference", "--resume", "text"], "text is there and is no report of tmref check"),
@@ -234,6 +235,16 @@ def test_what_failed_is_tried_again_and_nothing_else(whole, tmp_path):
     none = check("--failed", "again.jsonl", cwd=tmp_path)
     words = "every verdict in again.jsonl is as expected: there is nothing to try again"
     assert (none.returncode, none.stdout.strip()) == (0, words)
+
+
+@in_one_process
+def test_a_run_that_ends_too_early_says_how_to_go_on(whole):
+    done = check("broken:mine", *SELECTED, "-x", "--report", "cut.jsonl", cwd=whole.parent)
+    assert done.returncode == 1
+    report = whole.with_name("cut.jsonl")
+    assert len(found_in(report)) < len(found_in(whole))
+    report.unlink()
+    assert "to try what is missing:\n    tmref check --resume cut.jsonl\n" in done.stdout
 
 
 #: A run of some seconds.

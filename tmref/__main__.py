@@ -85,9 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "-n", dest="workers", default="1", metavar="N", help="workers (default: %(default)s)"
     )
-    place = command.add_mutually_exclusive_group()
-    place.add_argument("--report", type=Path, metavar="FILE", help="keep the verdicts, as JSON lines")
-    place.add_argument(
+    command.add_argument("--report", type=Path, metavar="FILE", help="keep the verdicts, as JSON lines")
+    command.add_argument(
         "--resume",
         type=Path,
         metavar="FILE",
@@ -242,6 +241,10 @@ def _settle(options: argparse.Namespace) -> bool:
     before: dict[str, Any] = {}
     complete = False
     if options.resume:
+        if options.resume.suffix == ".part":  # where it is until it is whole
+            options.resume = options.resume.with_suffix("")
+        if options.report not in (None, options.resume):
+            raise ValueError(f"--resume: it writes to {options.resume}: leave out --report")
         options.report = options.resume
         found = begun(options.report)
         if found is None and not options.names:
