@@ -176,7 +176,7 @@ def test_the_counts_in_the_readme_are_those_of_make_check(tmp_path):
     lines = quoted("README.md", "make check")
     assert len(lines) > 6
     assert [line for line in lines if line not in shown] == []
-    assert len(shown) <= 60
+    assert len(shown) <= 40
     assert max(map(len, shown)) <= 80
 
 

@@ -18,6 +18,7 @@ PACKAGES = {"tmref": ROOT / "tmref", "tmref.strategies": ROOT / "strategies"}
 #: From the ground up; a package stands for what is in it, where that has no place of its own.
 LAYERS = (
     "printing verdicts",
+    "resuming",
     "labels",
     "block",
     "moves",

@@ -142,6 +142,17 @@ def test_a_file_cut_anywhere_is_incomplete(written):
         assert len(results.verdicts) == data[:end].count(b"\n") - 1
 
 
+@pytest.mark.parametrize("zeros", [1, 100, 5_000])
+def test_a_file_of_which_the_power_cut_left_zeros_has_what_is_before_them(zeros, written):
+    whole = written(verdict(), verdict(FAIL, message="a"))
+    data = whole.read_bytes()
+    for start in range(data.index(b"\n") + 1, len(data), 7):
+        whole.write_bytes(data[:start] + bytes(zeros) + data[start + zeros :])
+        results = read(whole)
+        assert results.footer is None
+        assert len(results.verdicts) == data[:start].count(b"\n") - 1
+
+
 def test_lines_are_there_before_the_file_is_closed(tmp_path, head):
     report = Report(tmp_path / "check.jsonl", head)
     report.add(verdict())

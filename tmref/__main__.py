@@ -10,19 +10,19 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 
 if TYPE_CHECKING:
     from .verdicts import Results
 
-GOOD, BAD, UNUSABLE = 0, 1, 2
+GOOD, BAD, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 for what is expected, 1 for what is not, 2 for
-    unusable arguments."""
+    unusable arguments, 130 for Ctrl-C."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command is not check:
@@ -36,17 +36,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return UNUSABLE
     if options.command is check:
         options.pytest = rest
+        if not (options.names or options.resume or options.failed):
+            parser.error("the following arguments are required: NAME, or --resume or --failed FILE")
+        if options.resume and options.failed:
+            parser.error("argument --failed: not allowed with argument --resume")
     try:
         status: int = options.command(options)
     except BrokenPipeError:  # somebody read the first lines only
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BAD
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return status
 
 
 #: The rows that are timed unless others are named.
 BENCH_ROWS = ("linear", "layer_norm", "sequential_mlp", "equivariant_mlp")
 _DEFAULT = "default: %(default)s"
+#: What a check is made with where nothing else is said.
+_MADE_WITH = {
+    "names": [],
+    "selection": "",
+    "device": "cpu",
+    "effort": 1,
+    "seed": 0,
+    "timeout": 30,
+    "memory": 8,
+}
+
+
+def _default(name: str) -> str:
+    return f"default: {_MADE_WITH[name]}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,32 +77,45 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "check",
         help="try every law on implementations",
-        description="Try every law on implementations. Other options go to pytest: -k selects by the "
-        "names of rows and laws, -n runs in parallel.",
+        description="Try every law on implementations. Other options go to pytest.",
         allow_abbrev=False,
     )
-    command.add_argument("names", nargs="+", metavar="NAME", help="a name, a path, or all")
+    command.add_argument("names", nargs="*", metavar="NAME", help="a name, a path, or all")
+    command.add_argument("-k", dest="selection", metavar="EXPR", help="only rows and laws of such names")
+    command.add_argument(
+        "-n", dest="workers", default="1", metavar="N", help="workers (default: %(default)s)"
+    )
     command.add_argument("--report", type=Path, metavar="FILE", help="keep the verdicts, as JSON lines")
     command.add_argument(
-        "--device", default="cpu", help="where maps and modules are, as torch names it (default: cpu)"
+        "--resume",
+        type=Path,
+        metavar="FILE",
+        help="try what is missing in the report of a run that was cut short, with its names and options",
     )
+    command.add_argument(
+        "--failed", type=Path, metavar="FILE", help="try what was not as expected in a report again"
+    )
+    command.add_argument("--device", help="where maps and modules are, as torch names it (default: cpu)")
     amount = command.add_mutually_exclusive_group()
-    amount.add_argument("--quick", action="store_true", help="a tenth of the examples")
-    amount.add_argument("--thorough", action="store_true", help="ten times the examples")
-    command.add_argument("--hypothesis-seed", type=int, default=0, metavar="N", help="default: 0")
+    for option, effort, words in (
+        ("--quick", 0.1, "a tenth of the examples"),
+        ("--thorough", 10, "ten times the examples"),
+    ):
+        amount.add_argument(option, action="store_const", const=effort, dest="effort", help=words)
+    command.add_argument("--hypothesis-seed", type=int, dest="seed", metavar="N", help=_default("seed"))
     command.add_argument(
         "--timeout",
         type=float,
-        default=30,
         metavar="S",
-        help="seconds that an example may take, and a verdict twenty times (default: %(default)s)",
+        help=f"seconds that an example may take, and a verdict twenty times ({_default('timeout')})",
     )
     command.add_argument(
-        "--memory", type=float, default=8, metavar="GIB", help="of a worker (default: %(default)s)"
+        "--memory", type=float, metavar="GIB", help=f"of a worker ({_default('memory')})"
     )
     command.add_argument(
         "-v", "--verbose", action="store_true", help="show all that tmref report shows of the file"
     )
+    command.add_argument("-q", "--quiet", action="store_true", help="say nothing before the end")
     command.set_defaults(command=check)
 
     command = commands.add_parser(
@@ -157,61 +190,99 @@ def _without_plugins_of_others() -> Iterator[None]:
 _FOR_EVER = 10**9
 
 
-def _workers(given: Sequence[str]) -> tuple[str, ...]:
-    """How many workers there are: one, unless something else was given."""
-    if any(option.startswith(("-n", "--numprocesses")) for option in given):
-        if {"-n0", "--numprocesses=0"} & {*given} or "-n 0" in " ".join(given):
-            print("tmref check: in the main process (-n 0) a crash ends the check", file=sys.stderr)
-        return ()
-    return ("-n", "1")
-
-
 def check(options: argparse.Namespace) -> int:
     """Run the laws by pytest, then show the file of verdicts that it wrote."""
     import pytest
 
     from .reports.progress import Bar
     from .reports.terminal import show, show_brief
-    from .verdicts import UnusablePlace, usable_place
+    from .verdicts import read
 
-    if not _usable("check", options.device):
+    try:
+        complete = _settle(options)
+        if options.failed and all(v.expected for v in read(options.failed).verdicts):
+            print(f"every verdict in {options.failed} is as expected: there is nothing to try again")
+            return GOOD
+    except (OSError, ValueError) as error:
+        print(f"tmref check: {error}", file=sys.stderr)
         return UNUSABLE
-    chosen = _chosen("check", options.names)
+    chosen = _chosen("check", options.names) if _usable("check", options.device) else None
     if chosen is None or not _testable(chosen):
         return UNUSABLE
-    if options.report is not None:
-        try:
-            usable_place(options.report)
-        except UnusablePlace as error:
-            print(f"tmref check: --report: {error}", file=sys.stderr)
-            return UNUSABLE
-    effort = 10 if options.thorough else 0.1 if options.quick else 1
+    if options.workers == "0":
+        print("tmref check: in the main process (-n 0) a crash ends the check", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
         path = options.report or Path(folder) / "report.jsonl"
         before = path.stat().st_ino if path.exists() else None
-        arguments = [
-            *_ALONE,
-            *("--rootdir", os.getcwd(), "--import-mode=importlib", f"--max-worker-restart={_FOR_EVER}"),
-            *("-qq", "--no-header", "--no-summary", "--tb=no", "-o", "console_output_style=classic"),
-            *(f"--tmref-impl={name}" for name in chosen),
-            *(f"--tmref-report={path}", f"--tmref-effort={effort}"),
-            f"--tmref-device={options.device}",
-            f"--tmref-seed={options.hypothesis_seed}",
-            *(f"--tmref-timeout={options.timeout}", f"--tmref-memory={options.memory}"),
-            *_workers(options.pytest),
-            *("--pyargs", "tmref.laws", *options.pytest),
-        ]
         with _without_plugins_of_others():
-            status = pytest.main(arguments, plugins=[Bar()])
+            ended = pytest.main(_for_pytest(options, chosen, path), plugins=[Bar(quiet=options.quiet)])
         is_new = path.exists() and path.stat().st_ino != before
-        if status == pytest.ExitCode.USAGE_ERROR or not is_new:
+        if ended == pytest.ExitCode.USAGE_ERROR or not is_new:
             return UNUSABLE
-        if options.verbose:
-            return _show([path], show)
-        status = _show([path], show_brief)
-    print("\nthe table of laws and rows, and a script for each failure:")
-    print(f"    tmref report {path}" if options.report else "    --report FILE, then tmref report FILE")
+        if complete:
+            print(f"tmref check: {path} is complete: nothing was left to be tried", file=sys.stderr)
+        status = _show([path], show if options.verbose else show_brief)
+        if options.report and read(path).footer is None:
+            print(f"\nto try what is missing:\n    tmref check --resume {path}")
+    if not options.verbose:
+        print("\nthe table of laws and rows, and a script for each failure:")
+        how = f"tmref report {path}" if options.report else "--report FILE, then tmref report FILE"
+        print(f"    {how}")
     return status
+
+
+def _settle(options: argparse.Namespace) -> bool:
+    """Fill in what is not said: from the report that is resumed, or as it is by default. Returns whether
+    that report is complete. Raises OSError and ValueError where the files that are named can't be
+    used."""
+    from .resuming import begun
+    from .verdicts import part_of, read, usable_place
+
+    before: dict[str, Any] = {}
+    complete = False
+    if options.resume:
+        if options.resume.suffix == ".part":  # where it is until it is whole
+            options.resume = options.resume.with_suffix("")
+        if options.report not in (None, options.resume):
+            raise ValueError(f"--resume: it writes to {options.resume}: leave out --report")
+        options.report = options.resume
+        found = begun(options.report)
+        if found is None and not options.names:
+            raise ValueError(
+                f"--resume: there is neither {options.report} nor {part_of(options.report)}: say what "
+                "is to be checked, then it is begun"
+            )
+        if found is not None:
+            before = {**found.header, **found.header.get("settings", {})}
+            complete = found.footer is not None
+    elif options.failed:
+        before = {"names": read(options.failed).header.get("names", [])}
+    if options.report:
+        usable_place(options.report)
+    for name, default in _MADE_WITH.items():
+        if getattr(options, name) in (None, []):
+            setattr(options, name, before.get(name, default))
+    if not options.names:
+        there = options.resume or options.failed
+        raise ValueError(f"{there} doesn't say what it is of: name what is to be checked")
+    return complete
+
+
+def _for_pytest(options: argparse.Namespace, chosen: Sequence[str], path: Path) -> list[str]:
+    """The arguments of pytest."""
+    return [
+        *_ALONE,
+        *("--rootdir", os.getcwd(), "--import-mode=importlib", f"--max-worker-restart={_FOR_EVER}"),
+        *("-qq", "--no-header", "--no-summary", "--tb=no", "-o", "console_output_style=classic"),
+        *(f"--tmref-impl={name}" for name in chosen),
+        *(f"--tmref-report={path}", f"--tmref-effort={options.effort}"),
+        *(f"--tmref-device={options.device}", f"--tmref-seed={options.seed}"),
+        *(f"--tmref-timeout={options.timeout}", f"--tmref-memory={options.memory}"),
+        *(["--tmref-resume"] if options.resume else []),
+        *([f"--tmref-failed={options.failed}"] if options.failed else []),
+        *(f"-n={options.workers}", f"-k={options.selection}"),
+        *("--pyargs", "tmref.laws", *options.pytest),
+    ]
 
 
 def _testable(chosen: Sequence[str]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from . import verdicts
+from . import resuming, verdicts
 from .catalog import DATA
 from .implementations import Implementation, UnknownImplementation, UnusableDevice, load
 from .laws import LAWS, limits, smoke
@@ -43,6 +43,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--tmref-report", metavar="FILE", help="write the verdicts to FILE, as JSON lines")
     group.addoption(
+        "--tmref-resume",
+        action="store_true",
+        help="keep the verdicts that a run that was cut short left there, and try the others",
+    )
+    group.addoption(
+        "--tmref-failed",
+        type=Path,
+        metavar="FILE",
+        help="try only what was not as expected in these verdicts",
+    )
+    group.addoption(
         "--tmref-seed", type=int, metavar="N", help="draw the examples of this seed (default: 0)"
     )
     group.addoption(
@@ -68,6 +79,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+class _Hooks:
+    """What other plugins may hook into."""
+
+    def pytest_tmref_verdict(self, nodeid: str, verdict: verdicts.Verdict) -> None:
+        """A test has come to a verdict, which is in the report."""
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(_Hooks)
+
+
 def _seed(config: pytest.Config) -> int:
     """The seed asked for; Hypothesis' own, too, with which it tries no examples that failed before."""
     own = config.getoption("tmref_seed")
@@ -85,6 +107,8 @@ def _implementations(config: pytest.Config) -> list[Implementation]:
 
 def _cases(config: pytest.Config, implementations: Sequence[Implementation]) -> list[Case]:
     """All that is to be checked of them."""
+    # what a run that was cut short kept there would change what is counted
+    database = None if config.getoption("tmref_resume") else DATABASE
     found = []
     for implementation in implementations:
         try:
@@ -92,7 +116,7 @@ def _cases(config: pytest.Config, implementations: Sequence[Implementation]) -> 
                 implementation,
                 effort=config.getoption("tmref_effort"),
                 seed=_seed(config),
-                database=DATABASE,
+                database=database,
                 device=str(implementation.device),
                 timeout=config.getoption("tmref_timeout"),
             )
@@ -113,33 +137,64 @@ def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         limits.write_to(Pulse.in_file(Path(worker["tmref_pulses"]) / worker["workerid"]))
+        config.pluginmanager.register(_Choice(*worker["tmref_choice"]), "tmref-choice")
         return
     watch = Watch(config.getoption("tmref_memory"))
     config.pluginmanager.register(watch, "tmref-watch")
+    choice = _choice(config)
     if config.getoption("tmref_report"):
-        config.pluginmanager.register(_Recorder(config, watch), "tmref-recorder")
+        config.pluginmanager.register(_Recorder(config, watch, choice), "tmref-recorder")
+    config.pluginmanager.register(choice, "tmref-choice")
+
+
+def _choice(config: pytest.Config) -> _Choice:
+    """What is to be tried: all, or what was not as expected in another file of verdicts."""
+    failed = config.getoption("tmref_failed")
+    if failed is None:
+        return _Choice(None)
+    try:
+        return _Choice([v.case for v in verdicts.read(failed).verdicts if not v.expected])
+    except (OSError, ValueError) as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+class _Choice:
+    """Leaves out, here and in workers, all cases but these ``only``, where they are said, and those that
+    are ``done``."""
+
+    def __init__(self, only: Sequence[str] | None, done: Sequence[str] = ()) -> None:
+        self.only = only
+        self.done = done
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput["tmref_choice"] = [self.only, self.done]
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        only, done = None if self.only is None else {*self.only}, {*self.done}
+        kept: list[pytest.Item] = []
+        left_out: list[pytest.Item] = []
+        for item in items:
+            parameters = getattr(item, "callspec", None)
+            case = parameters and parameters.params.get("tmref_case")
+            out = case and (case.name in done or (only is not None and case.name not in only))
+            (left_out if out else kept).append(item)
+        items[:] = kept
+        config.hook.pytest_deselected(items=left_out)
 
 
 class _Recorder:
     """Writes what the tests recorded to the file of verdicts; with workers, in their parent. It knows
     which verdicts are owed: one that doesn't come is an error."""
 
-    def __init__(self, config: pytest.Config, watch: Watch) -> None:
+    def __init__(self, config: pytest.Config, watch: Watch, choice: _Choice) -> None:
         found = _implementations(config)
         self._watch = watch
-        versions = {implementation.name: implementation.version for implementation in found}
+        self._hook = config.hook
         self._cases = {_id(case.name): case for case in _cases(config, found)}
         #: The identifiers of the tests whose verdicts are owed.
         self._owed: dict[str, None] = {}
-        device = str(found[0].device)
-        settings = {"effort": config.getoption("tmref_effort"), "selection": config.getoption("-k")}
-        laws = {smoke.NAME: "smoke", it_can_be_made_and_called.name: "smoke"} | {
-            law.name: law.family for law in LAWS
-        }
-        of_all = (row for implementation in found for row in implementation.rows)
-        rows = [NO_ROW, *dict.fromkeys(row.name for row in (*DATA, *of_all))]
-        head = verdicts.header(versions, laws, rows, _seed(config), settings, device)
-        self._report = verdicts.Report(Path(config.getoption("tmref_report")), head)
+        self._report = _report(config, found, choice)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._owe([item.nodeid for item in session.items])
@@ -171,6 +226,7 @@ class _Recorder:
         if nodeid in self._owed:
             del self._owed[nodeid]
             self._report.add(verdict)
+            self._hook.pytest_tmref_verdict(nodeid=nodeid, verdict=verdict)
 
     def _add_error(self, nodeid: str, ended: Ended) -> None:
         """The verdict on a test that didn't come to one."""
@@ -184,6 +240,45 @@ class _Recorder:
         for nodeid in list(self._owed) if complete else ():
             self._add_error(nodeid, Ended("its verdict got lost", None))
         self._report.close(complete=complete)
+
+
+def _report(config: pytest.Config, found: Sequence[Implementation], choice: _Choice) -> verdicts.Report:
+    """The file of verdicts, with those that are kept of a run that was cut short: the choice is what it
+    was, without them."""
+    path = Path(config.getoption("tmref_report"))
+    try:
+        begun = resuming.begun(path) if config.getoption("tmref_resume") else None
+        if begun is not None:
+            choice.only = begun.header.get("only")
+            choice.done = [verdict.case for verdict in begun.verdicts]
+        laws = dict.fromkeys((smoke.NAME, it_can_be_made_and_called.name), "smoke")
+        laws |= {law.name: law.family for law in LAWS}
+        of_all = (row for implementation in found for row in implementation.rows)
+        head = verdicts.header(
+            {implementation.name: implementation.version for implementation in found},
+            laws,
+            [NO_ROW, *dict.fromkeys(row.name for row in (*DATA, *of_all))],
+            _seed(config),
+            {name: config.getoption(option) for name, option in _SETTINGS.items()},
+            str(found[0].device),
+            config.getoption("tmref_impl") or ["reference"],
+            choice.only,
+        )
+        if begun is None:
+            return verdicts.Report(path, head)
+        resuming.require_fit(path, begun.header, head["header"])
+        return verdicts.Report(path, {"header": begun.header}, begun.verdicts)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+#: What verdicts depend on of the options, by the names of these.
+_SETTINGS = {
+    "effort": "tmref_effort",
+    "selection": "-k",
+    "timeout": "tmref_timeout",
+    "memory": "tmref_memory",
+}
 
 
 def _id(name: str) -> str:

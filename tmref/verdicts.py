@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.metadata
 import json
+import os
 import platform
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -83,6 +85,11 @@ class Verdict:
         super().__setattr__(name, value)
 
     @property
+    def case(self) -> str:
+        """What it is on, in one word."""
+        return f"{self.implementation}-{self.row}-{self.law}"
+
+    @property
     def status(self) -> str:
         """What to count it as: known, not offered, or the verdict."""
         if self.known is not None and self.verdict in (FAIL, ERROR):
@@ -96,11 +103,16 @@ class Verdict:
         return self.status in (PASS, "known", NOT_OFFERED)
 
 
+def kind_of(verdict: Verdict) -> tuple[str, str | None]:
+    """What it has in common with others of one cause: they break one law, or say the same."""
+    return verdict.verdict, verdict.law if verdict.reproducer else verdict.message
+
+
 def alike(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:
-    """Those that have one cause, as far as can be seen: they break one law, or say the same."""
+    """Those that have one cause, as far as can be seen: they are of one kind, or say the same."""
     of_law: dict[tuple[str, str | None], list[Verdict]] = {}
     for v in verdicts:
-        of_law.setdefault((v.verdict, v.law if v.reproducer else v.message), []).append(v)
+        of_law.setdefault(kind_of(v), []).append(v)
     of_message: dict[tuple[str, str | None], list[Verdict]] = {}
     for found in of_law.values():
         of_message.setdefault((found[0].verdict, found[0].message), []).extend(found)
@@ -114,9 +126,12 @@ def header(
     seed: int,
     settings: dict[str, Any],
     device: str = "cpu",
+    names: Sequence[str] = (),
+    only: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """What the verdicts depend on: versions, device, seed, settings; and the order of rows and of laws,
-    with their families."""
+    with their families. ``names`` are those that the implementations are loaded by, ``only`` the cases
+    that were chosen, where not all are tried."""
     versions = {"python": platform.python_version()}
     for package in ("tmref", *_PACKAGES):
         try:
@@ -126,6 +141,8 @@ def header(
     return {
         "header": {
             "implementations": implementations,
+            "names": list(names),
+            "only": only and list(only),
             "laws": list(laws),
             "families": laws,
             "rows": rows,
@@ -147,21 +164,37 @@ def usable_place(path: Path) -> None:
     """Raises UnusablePlace where no report can be written, or something else would be overwritten."""
     if path.exists() and not path.is_file():
         raise UnusablePlace(f"{path} is no file: name one that is, or that is not there yet")
-    if path.exists() and path.stat().st_size and not _begins_as_a_report(path):
+    if path.exists() and path.stat().st_size and not begins_as_a_report(path):
         raise UnusablePlace(
             f"{path} is there and is no report of tmref check: it is left as it is; give another name, "
             "or delete it"
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _part(path).open("a", encoding="utf-8"):
-            pass
-        _part(path).unlink()
+        with part_of(path).open("a", encoding="utf-8") as file:
+            if not _locked(file):
+                raise UnusablePlace(
+                    f"another run is writing {path}: wait until it has ended, or give another name"
+                )
+            if not file.tell():
+                part_of(path).unlink()
     except OSError as error:
         raise UnusablePlace(f"{path} can't be written: {error.strerror}") from error
 
 
-def _begins_as_a_report(path: Path) -> bool:
+def _locked(file: IO[str]) -> bool:
+    """Lock a file while it is open, where files can be locked; false where somebody else has."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def begins_as_a_report(path: Path) -> bool:
+    """Whether a file is there that has the header of a report."""
     try:
         with path.open(encoding="utf-8") as file:
             return "header" in json.loads(file.readline())
@@ -169,7 +202,7 @@ def _begins_as_a_report(path: Path) -> bool:
         return False
 
 
-def _part(path: Path) -> Path:
+def part_of(path: Path) -> Path:
     """Where a report is while it is being written."""
     return path.with_name(f"{path.name}.part")
 
@@ -179,15 +212,26 @@ class Report:
 
     It is beside its place, with ``.part`` after its name, until it is closed, and moved there then. The
     file is complete when it has its footer; every line is flushed, so that what was found is kept when
-    the run is cut short.
+    the run is cut short. It begins with the verdicts that are ``kept`` of such a run, whose file it
+    takes the place of when it has them all.
     """
 
-    def __init__(self, path: Path, head: dict[str, Any]) -> None:
+    def __init__(self, path: Path, head: dict[str, Any], kept: Sequence[Verdict] = ()) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._file = _part(path).open("w", encoding="utf-8")
+        new = path.with_name(f"{path.name}.new")
+        self._file = new.open("w", encoding="utf-8")
+        _locked(self._file)
         self._counts: Counter[str] = Counter()
         self._write(head)
+        for verdict in kept:
+            self.add(verdict)
+        self._move(new, part_of(path))
+
+    def _move(self, source: Path, target: Path) -> None:
+        """Move the file when what it has is on the disk: what was there before may be all there is."""
+        os.fsync(self._file.fileno())
+        source.replace(target)
 
     def _write(self, line: dict[str, Any]) -> None:
         self._file.write(json.dumps(line) + "\n")
@@ -204,8 +248,8 @@ class Report:
         """End the file, with the footer where the run is complete."""
         if complete:
             self._write({"footer": {name: self._counts[name] for name in _COUNTED}})
+        self._move(part_of(self._path), self._path)
         self._file.close()
-        _part(self._path).replace(self._path)
 
 
 #: What the footer counts.
@@ -230,7 +274,8 @@ def read(path: Path) -> Results:
     """The verdicts in a file. Raises ValueError where it isn't such a file, or its footer counts other
     verdicts than it has, saying what is wrong."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        text = path.read_text(encoding="utf-8").partition("\0")[0]  # zeros: the power was cut
+        lines = text.splitlines(keepends=True)
         if lines and not lines[-1].endswith("\n"):
             del lines[-1]  # cut short in the middle of a line
         records = [json.loads(line) for line in lines]
@@ -269,12 +314,17 @@ def _checked_verdict(record: Any) -> Verdict:
 
 def _check_header(head: Any) -> None:
     """Raises TypeError where something in it, which reports show, is of another type."""
-    kinds = {"implementations": dict, "laws": list, "rows": list, "families": dict, "device": str}
+    kinds: dict[str, Any] = {
+        **dict.fromkeys(("implementations", "families", "versions", "settings"), dict),
+        **dict.fromkeys(("laws", "rows", "names"), list),
+        "only": (list, type(None)),
+        "device": str,
+    }
     for name, kind in kinds.items():
-        if not isinstance(head.get(name, kind()), kind):
+        if name in head and not isinstance(head[name], kind):
             raise TypeError(f"the header has {name} {head[name]!r}")
-    for name in ("laws", "rows", "implementations"):
-        for item in head.get(name, ()):
+    for name in ("laws", "rows", "implementations", "names", "only"):
+        for item in head.get(name) or ():
             if not isinstance(item, str):
                 raise TypeError(f"the header has {item!r} among the {name}")
 

@@ -46,7 +46,7 @@ class Known:
     where there is ``draws``, on those where it is true for what the law drew and noted, by label.
 
     ``example(row)`` must still break it; the law is searched for other failures everywhere else.
-    ``reason`` says what is wrong with the implementation: what kind of failure it is, in at most 73
+    ``reason`` says what is wrong with the implementation: what kind of failure it is, in at most 70
     characters, then after a colon the rest, and the source that says so.
     """
 

@@ -35,8 +35,7 @@ class Case:
     @property
     def name(self) -> str:
         """The case in one word: implementation, row and law."""
-        blank = self.blank()
-        return f"{blank.implementation}-{blank.row}-{blank.law}"
+        return self.blank().case
 
     def blank(self) -> Verdict:
         """A verdict that says nothing yet."""

@@ -1,34 +1,80 @@
-"""How far a check is, on a terminal: a bar in the place of pytest's dots."""
+"""How far a check is and what it finds, while it runs: on standard error, in place of pytest's dots."""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
+from collections import Counter
 from collections.abc import Generator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from ..verdicts import Verdict, kind_of
+
+#: So many seconds pass between two lines where there is no bar.
+_EVERY = 30.0
+#: So many failures are announced; a library that breaks every law is not to flood the terminal.
+_MOST = 20
+
+
+class _Rate(ProgressColumn):
+    """How many verdicts come in a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(_rate(task))
+
+
+def _rate(task: Task) -> str:
+    return f"{task.speed or 0:.1f}/s"
 
 
 class Bar:
-    """A plugin of pytest, for the process that the command was called in: it leaves pytest's dots out,
-    and draws a bar on standard error where that is a terminal."""
+    """A plugin of pytest, for the process that the command was called in: it leaves pytest's dots out.
 
-    def __init__(self) -> None:
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
-        if sys.stderr.isatty():
-            # a file of its own, since pytest puts others in the place of the streams while tests run
-            console = Console(file=os.fdopen(os.dup(sys.stderr.fileno()), "w"))
-            columns = (BarColumn(), MofNCompleteColumn(), "verdicts", TimeElapsedColumn())
-            self._progress = Progress(*columns, console=console, transient=True)
+    On a terminal it draws a bar with what is being tried, elsewhere it writes a line now and then. The
+    first words of what is not as expected are printed when it is found, once for all that is alike.
+    Where it is ``quiet`` there is nothing of this.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        # a file of its own, since pytest puts others in the place of the streams while tests run
+        self._console = Console(
+            file=os.fdopen(os.dup(sys.stderr.fileno()), "w"), highlight=False, quiet=quiet
+        )
+        words = TextColumn("{task.description}")
+        columns = (BarColumn(16), MofNCompleteColumn(), _Rate(), words, TimeRemainingColumn(), "left")
+        self._progress = Progress(*columns, console=self._console)
+        self._task = self._progress.add_task("", total=None, start=False)
+        self._tried = Text(style="dim", no_wrap=True, overflow="ellipsis")
+        live = Live(Group(self._progress, self._tried), console=self._console, transient=True)
+        is_drawn = self._console.is_terminal and not self._console.is_dumb_terminal and not quiet
+        self._live = live if is_drawn else None
+        self._last_line = time.monotonic()
+        self._counts: Counter[str] = Counter()
+        self._found: set[tuple[str | None, ...]] = set()
+        self._running: dict[str, None] = {}
 
     def _start(self, total: int) -> None:
-        if self._progress is not None and self._task is None:
-            self._task = self._progress.add_task("", total=total)
-            self._progress.start()
+        if self._progress.tasks[0].total is None:
+            self._progress.update(self._task, total=total)
+            self._progress.start_task(self._task)
+            if self._live is not None:
+                self._live.start()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -51,11 +97,48 @@ class Bar:
         category, *_ = yield
         return category, "", ""
 
-    def pytest_runtest_logfinish(self) -> None:
-        if self._progress is not None and self._task is not None:
-            self._progress.advance(self._task)
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._running[nodeid] = None
+        self._show_what_is_tried()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_tmref_verdict(self, nodeid: str, verdict: Verdict) -> None:
+        """Count it, and print its first words where nobody expects it."""
+        self._running.pop(nodeid, None)
+        self._counts[verdict.status if verdict.expected else "unexpected"] += 1
+        if not verdict.expected:
+            self._announce(verdict)
+        found = ", ".join(f"{self._counts[word]} {word}" for word in ("known", "unexpected"))
+        self._progress.update(self._task, advance=1, description=found)
+        self._show_what_is_tried()
+        if self._live is None and time.monotonic() - self._last_line > _EVERY:
+            self._print_line()
+
+    def _announce(self, verdict: Verdict) -> None:
+        kind = (verdict.implementation, *kind_of(verdict))
+        if kind in self._found or len(self._found) == _MOST:
+            return
+        self._found.add(kind)
+        first, *_ = (verdict.message or "").splitlines() or [""]
+        where = f"{verdict.law} on {verdict.row} of {verdict.implementation}"
+        self._console.print(Text(f"{verdict.verdict}: {where}", "bold red"), soft_wrap=True)
+        self._console.print(f"    {first}", markup=False, soft_wrap=True)
+
+    def _print_line(self) -> None:
+        """What the bar says, in words."""
+        self._last_line = time.monotonic()
+        task = self._progress.tasks[0]
+        left = timedelta(seconds=int(task.time_remaining or 0))
+        done = f"{task.completed:.0f} of {task.total:.0f} verdicts, {_rate(task)}, {left} left"
+        words = f"{done}: {task.description}; trying {self._tried.plain or 'nothing'}"
+        self._console.print(words, markup=False, soft_wrap=True)
+
+    def _show_what_is_tried(self) -> None:
+        """Of the tests that run, the one that does for longest."""
+        name, *_ = [*self._running, ""]
+        self._tried.plain = name.partition("[")[2].removesuffix("]")
 
     def pytest_unconfigure(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress.console.file.close()
+        if self._live is not None:
+            self._live.stop()
+        self._console.file.close()

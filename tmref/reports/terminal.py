@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import string
 import textwrap
 from collections import Counter
@@ -26,8 +27,7 @@ _SIGNS = {
     UNTESTED: ("?", "bold magenta"),
     NOT_OFFERED: ("-", "dim"),
 }
-_WIDTH = 120  # of the table; narrower terminals wrap its lines
-_BRIEF_WIDTH = 80  # of all but scripts in the short form
+_WIDTH = 80  # of all but scripts, at least
 
 
 def show(results: Results, console: Console | None = None) -> None:
@@ -36,12 +36,13 @@ def show(results: Results, console: Console | None = None) -> None:
         console = Console(highlight=False, soft_wrap=True)
         console.width = max(console.width, _WIDTH)
     for verdicts in _by_implementation(results):
+        letters = _letters(list(dict.fromkeys(v.row for v in verdicts)))
         console.print()
-        rows = list(dict.fromkeys(v.row for v in verdicts))
-        pairs = zip(_letters(rows), rows, strict=True)
-        console.print(Columns([f"{letter} {row}" for letter, row in pairs], column_first=True))
+        console.print(_what(verdicts[0], results.header), markup=False)
+        pairs = [f"{letter} {row}" for row, letter in letters.items()]
+        console.print(Columns(pairs, column_first=True))
         console.print(_LEGEND)
-        console.print(_table(verdicts, results.header))
+        _show_tables(verdicts, letters, results.header, console)
         _show_failures(verdicts, console)
     _show_counts(results, console)
 
@@ -50,19 +51,12 @@ def show_brief(results: Results, console: Console | None = None) -> None:
     """Print every law that is broken and isn't known to be, with a script and the rows; a line for each
     kind of known failure; and the counts."""
     console = console or Console(highlight=False, soft_wrap=True)
-    console.width = _BRIEF_WIDTH
+    console.width = _WIDTH
     for verdicts in _by_implementation(results):
         what = _what(verdicts[0], results.header)
         for found in alike([v for v in verdicts if not v.expected]):
             _show_alike(found, what, console)
-    for implementations, kinds in _kinds_of_known(results).items():
-        console.print()
-        title = f"known failures of {' and '.join(implementations)}: in how many verdicts, and what"
-        console.print(textwrap.fill(title, _BRIEF_WIDTH), markup=False)
-        for kind, count in kinds.items():
-            line = textwrap.shorten(f"{count} {kind}", _BRIEF_WIDTH - 5, placeholder=" …")
-            number, _, words = line.partition(" ")
-            console.print(f"{number:>5}  {words}", markup=False)
+    _show_kinds_of_known(results, console)
     _show_counts(results, console)
 
 
@@ -92,9 +86,9 @@ def _by_implementation(results: Results) -> list[list[Verdict]]:
     return [verdicts for verdicts in found.values() if verdicts]
 
 
-def _letters(rows: Sequence[str]) -> list[str]:
+def _letters(rows: Sequence[str]) -> dict[str, str]:
     """The characters that head the columns of these rows; where there are too many, over again."""
-    return [string.ascii_letters[i % len(string.ascii_letters)] for i in range(len(rows))]
+    return dict(zip(rows, itertools.cycle(string.ascii_letters), strict=False))
 
 
 def _what(verdict: Verdict, header: Mapping[str, Any]) -> str:
@@ -103,30 +97,35 @@ def _what(verdict: Verdict, header: Mapping[str, Any]) -> str:
     return f"{verdict.implementation} {verdict.version}" + ("" if device == "cpu" else f" on {device}")
 
 
-def _table(verdicts: list[Verdict], header: Mapping[str, Any]) -> Table:
-    """A line for every law, a column of one character for every row."""
+def _show_tables(
+    verdicts: list[Verdict], letters: Mapping[str, str], header: Mapping[str, Any], console: Console
+) -> None:
+    """A table for each family: a line for every law, and a column of one character for every row that
+    it is tried on, whose letter is above it."""
     families = header.get("families", {})
-    rows = list(dict.fromkeys(v.row for v in verdicts))
-    table = Table(title=_what(verdicts[0], header), title_justify="left", box=None)
-    table.add_column("law", no_wrap=True)
-    table.add_column("".join(_letters(rows)), no_wrap=True)
-    table.add_column("examples", justify="right")
-    family = None
-    for law in dict.fromkeys(v.law for v in verdicts):
-        if families.get(law) != family:
-            family = families.get(law)
-            table.add_row(Text((family or "").replace("_", " "), "bold"))
-        of_law = {v.row: v for v in verdicts if v.law == law}
-        signs = (_SIGNS[of_law[row].status] if row in of_law else (" ", "") for row in rows)
-        examples = sum(v.examples for v in of_law.values())
-        table.add_row(f"  {law}", Text.assemble(*signs), str(examples))
-    return table
+    for family, of_family in itertools.groupby(verdicts, lambda v: families.get(v.law, "")):
+        found = list(of_family)
+        rows = sorted({v.row for v in found}, key=list(letters).index)
+        for_names = console.width - len(rows) - len(" examples ")
+        table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="")
+        table.add_column(Text(family.replace("_", " "), "bold"), no_wrap=True, min_width=for_names)
+        table.add_column(Text("".join(letters[row] for row in rows), "dim"), no_wrap=True)
+        table.add_column(Text("examples", "dim"), justify="right")
+        for law in dict.fromkeys(v.law for v in found):
+            of_law = {v.row: v for v in found if v.law == law}
+            signs = (_SIGNS[of_law[row].status] if row in of_law else (" ", "") for row in rows)
+            examples = sum(v.examples for v in of_law.values())
+            table.add_row(_name(law, max(for_names, 30)), Text.assemble(*signs), str(examples))
+        console.print(table)
 
 
-_LEGEND = (
-    ". pass   k fails as it is known to   F fail   E error   ? untested   - not offered   "
-    "(blank) not its trait"
-)
+def _name(law: str, width: int) -> str:
+    """The name of a law, indented, on as many lines as it takes."""
+    lines = textwrap.wrap(law.replace("_", " "), width - 3)
+    return "_\n".join(f"  {line.replace(' ', '_')}" for line in lines)
+
+
+_LEGEND = ". pass  k known  F fail  E error  ? untested  - not offered  blank not its trait"
 
 
 def _show_failures(verdicts: list[Verdict], console: Console) -> None:
@@ -143,12 +142,12 @@ def _show_failures(verdicts: list[Verdict], console: Console) -> None:
     for (law, reason), found in known.items():
         rows = ", ".join(v.row for v in found)
         console.rule(Text(f"known: {law}", "yellow"), align="left")
-        console.print(f"{reason}\nrows: {rows}", markup=False)
+        console.print(f"{reason}\nrows: {rows}", markup=False, soft_wrap=False)
         _show(found[0], console)
     not_offered = [v for v in verdicts if v.status == NOT_OFFERED]
     for message in dict.fromkeys(v.message for v in not_offered):
         laws = dict.fromkeys(v.law for v in not_offered if v.message == message)
-        console.print(f"{message}\nlaws: {', '.join(laws)}", markup=False)
+        console.print(f"{message}\nlaws: {', '.join(laws)}", markup=False, soft_wrap=False)
 
 
 def _show(verdict: Verdict, console: Console) -> None:
@@ -171,23 +170,29 @@ def _show_alike(found: Sequence[Verdict], what: str, console: Console) -> None:
     console.rule(Text(f"{found[0].verdict}: {laws[0]}", "bold red"), align="left")
     others = f"laws: {', '.join(laws)}; " if len(laws) > 1 else ""
     on = f"{others}on {', '.join(rows)}"
-    console.print(textwrap.shorten(on, _BRIEF_WIDTH - len(what) - 4, placeholder=" …") + f" of {what}")
+    console.print(textwrap.shorten(on, _WIDTH - len(what) - 4, placeholder=" …") + f" of {what}")
     _show(found[0], console)
 
 
-def _kinds_of_known(results: Results) -> dict[tuple[str, ...], dict[str, int]]:
-    """How many verdicts each kind of known failure is, by the implementations that share it. A kind is
-    what a reason says before its first colon."""
+def _show_kinds_of_known(results: Results, console: Console) -> None:
+    """A line for each kind of known failure, with how many verdicts it is on each implementation. A kind
+    is what a reason says before its first colon."""
     counts: dict[str, Counter[str]] = {}
-    for verdicts in _by_implementation(results):
-        for v in verdicts:
-            if v.status == "known":
-                kind = (v.known or "").partition(": ")[0]
-                counts.setdefault(kind, Counter())[_what(v, results.header)] += 1
-    found: dict[tuple[str, ...], dict[str, int]] = {}
+    found: dict[str, None] = {}
+    for v in itertools.chain.from_iterable(_by_implementation(results)):
+        if v.status == "known":
+            kind, what = (v.known or "").partition(": ")[0], _what(v, results.header)
+            counts.setdefault(kind, Counter())[what] += 1
+            found[what] = None
+    if not counts:
+        return
+    console.print()
+    title = f"known failures of {', of '.join(found)}:"
+    console.print(textwrap.fill(title, _WIDTH), markup=False)
     for kind, of_kind in counts.items():
-        found.setdefault(tuple(of_kind), {})[kind] = of_kind.total()
-    return found
+        numbers = "".join(f"{of_kind[what] or '-':>4}" for what in found)
+        line = textwrap.shorten(kind, _WIDTH - len(numbers) - 2, placeholder=" …")
+        console.print(f"{numbers}  {line}", markup=False)
 
 
 def _show_counts(results: Results, console: Console) -> None:

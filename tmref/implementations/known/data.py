@@ -83,8 +83,8 @@ def _written(
             when=lambda recipe, x: _lies(x, how),
             draws=lambda drawn: any(word in drawn["way"] for word in words),
             example=_negated(way),
-            reason="lazily negated or conjugate values are saved as they stand in memory: the numbers "
-            "that come back are others, their negatives or conjugates [torch]",
+            reason="lazily negated or conjugate values are taken as they stand in memory: the numbers "
+            "that come back from a file are others, their negatives or conjugates [torch]",
         )
         for name, row in (("blocks", "tensor_block"), ("maps", "tensor_map"))
     ]
@@ -102,8 +102,8 @@ _BOTH: tuple[Known, ...] = (
         when=lambda recipe, x: True,
         draws=lambda drawn: drawn["integers"].is_neg() and drawn["integers"].dtype == torch.int32,
         example=_one_label(integers=torch._neg_view(torch.tensor([[-1]], dtype=torch.int32))),
-        reason="labels of lazily negated integers find the negatives of their entries: they read what "
-        "stands in memory, and print what the tensor says [doc]",
+        reason="lazily negated or conjugate values are taken as they stand in memory: labels find the "
+        "negatives of their entries, and print what the tensor says [doc]",
     ),
     Known(
         law="integers_beyond_32_bits_make_no_labels",

@@ -84,8 +84,8 @@ def _has_values(recipe: Recipe, x: TensorMap) -> bool:
 
 
 _GRADIENTS = (
-    "ModuleMap applies the module itself to explicit gradients: biases are added to them and "
-    "activations applied; a derivative is the Jacobian times the gradient [maths]"
+    "modules are applied to explicit gradients as to values: biases are added to them and activations "
+    "applied; a derivative is the Jacobian times the gradient [maths]"
 )
 _IN_PLACE = (
     "LayerNorm(mean=False) divides the values of its input in place: they are the output's afterwards, "

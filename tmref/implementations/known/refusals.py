@@ -84,7 +84,7 @@ METATENSOR: tuple[Known, ...] = (
         rows=("labels",),
         when=lambda recipe, x: _BEYOND in x,
         example=_beyond_32_bits,
-        reason="values that don't fit in 32 bits become others: 2³¹ is -2³¹ in the labels [doc]",
+        reason="integers beyond 32 bits are wrapped: 2³¹ is -2³¹ in the labels [doc]",
     ),
     Known(
         law="modules_that_can_not_work_are_refused",
@@ -100,8 +100,8 @@ METATENSOR: tuple[Known, ...] = (
         when=lambda recipe, x: len(x) > 0,
         draws=lambda drawn: bool({_FEATURES, _NEGATIVE} & set(drawn["kinds"])),
         example=_of_one_feature,
-        reason="LayerNorm without parameters takes any number of features: so it does, and in_features "
-        "of any kind [torch]",
+        reason="LayerNorm takes values of another number than in_features: without parameters it takes "
+        "any number of features, and in_features of any kind [torch]",
     ),
     Known(
         law="modules_that_can_not_work_are_refused",

@@ -118,6 +118,8 @@ _POSITIONS = (
     "classes differ; blocks go through modules that were made for other keys, or find none [doc]"
 )
 
+_BUFFERS = "buffers of metatensor data aren't held and saved as torch's are"
+
 METATENSOR: tuple[Known, ...] = (
     Known(
         law="loading_goes_by_key",
@@ -158,25 +160,25 @@ METATENSOR: tuple[Known, ...] = (
         rows=("any_module",),
         when=lambda recipe, x: not x.dtype.is_floating_point,
         example=_drawing(_one_value(torch.int64), nest="x", conversion=".double()"),
-        reason="conversions convert integers and complex numbers in data, too: maps and blocks of "
-        "integers get the floating dtype, complex ones become real; torch's leave buffers that aren't "
-        "floating alone [torch]",
+        reason="conversions and moves change dtypes that torch's leave: maps and blocks of integers get "
+        "the floating dtype, complex ones become real; torch's leave buffers that aren't floating "
+        "alone [torch]",
     ),
     Known(
         law="moving_to_a_device_keeps_the_dtype",
         rows=("any_module",),
         when=lambda recipe, x: x.dtype != torch.float32,
         example=_drawing(_one_value(torch.float64), nest="x", move=".cpu()"),
-        reason="a move gives maps and blocks the default dtype: that of the empty buffer _mts_helper; "
-        ".cpu() makes float64 values float32 [torch]",
+        reason="conversions and moves change dtypes that torch's leave: a move gives maps and blocks "
+        "that of the empty buffer _mts_helper; .cpu() makes float64 values float32 [torch]",
     ),
     Known(
         law="converted_buffers_are_saved_and_loaded",
         rows=("any_module",),
         when=lambda recipe, x: len(x) > 0,
         example=_drawing(_ONE, nest="x", conversion=".bfloat16()"),
-        reason="state_dict() raises after .bfloat16(): where a buffer is a map or a block, "
-        '"unsupported DLPack dtype" [torch]',
+        reason=f"{_BUFFERS}: where one is a map or a "
+        'block, state_dict() raises after .bfloat16(), "unsupported DLPack dtype" [torch]',
         draws=lambda drawn: (
             drawn["conversion"] == ".bfloat16()" and _WITH_VALUES.search(drawn["nest"]) is not None
         ),
@@ -186,8 +188,9 @@ METATENSOR: tuple[Known, ...] = (
         rows=("any_module",),
         when=lambda recipe, x: len(x) > 0,
         example=_drawing(_ONE, nest="x"),
-        reason="maps and blocks in buffers take the dtype of the state dict: they do whether it assigns "
-        "or not; parameters and tensors keep theirs where it doesn't [torch]",
+        reason=f"{_BUFFERS}: maps and blocks take the "
+        "dtype of the state dict whether it assigns or not; tensors keep theirs where it doesn't "
+        "[torch]",
         draws=lambda drawn: _WITH_VALUES.search(drawn["nest"]) is not None,
     ),
     Known(
@@ -195,16 +198,16 @@ METATENSOR: tuple[Known, ...] = (
         rows=("any_module",),
         when=lambda recipe, x: True,
         example=_drawing(_ONE, nest="x", buffers=["value=value, more=value", "value=value"]),
-        reason="strict loading doesn't notice buffers of metatensor data: it reports neither missing "
-        "nor unexpected ones; load_state_dict promises both [torch]",
+        reason=f"{_BUFFERS}: strict loading reports "
+        "neither missing nor unexpected ones; load_state_dict promises both [torch]",
     ),
     Known(
         law="other_loading_adds_nothing",
         rows=("any_module",),
         when=lambda recipe, x: True,
         example=_drawing(_ONE, nest="x"),
-        reason="loading sets buffers that the module hasn't as attributes of it: those of metatensor "
-        "data, whatever their names; unexpected entries are to be ignored [torch]",
+        reason=f"{_BUFFERS}: loading sets those that "
+        "the module hasn't as attributes of it; unexpected entries are to be ignored [torch]",
     ),
     Known(
         law="what_is_no_data_is_refused_or_kept",
@@ -220,8 +223,8 @@ METATENSOR: tuple[Known, ...] = (
         rows=("any_module",),
         when=lambda recipe, x: True,
         example=_drawing(_ONE, nest="({}, x)"),
-        reason="a tuple with data and a tensor in it is accepted: the tensor is neither converted nor "
-        "moved; lists and dictionaries are refused [doc]",
+        reason="a tuple with data and something else in it is accepted: a tensor is neither converted "
+        "nor moved; lists and dictionaries are refused [doc]",
         draws=lambda drawn: drawn["nest"].startswith("("),
     ),
     Known(
@@ -229,16 +232,16 @@ METATENSOR: tuple[Known, ...] = (
         rows=("any_module",),
         when=lambda recipe, x: True,
         example=_drawing(_ONE, nest="x", name="forward"),
-        reason="a buffer of metatensor data may have any name: it takes the place of an attribute or "
-        "method of its name, and names that are empty or have a dot are accepted; torch raises a "
-        "KeyError [torch]",
+        reason=f"{_BUFFERS}: one takes the place of "
+        "an attribute or method of its name, and names that are empty or have a dot are accepted; "
+        "torch raises a KeyError [torch]",
     ),
     Known(
         law="a_buffer_that_is_deleted_is_gone",
         rows=("any_module",),
         when=lambda recipe, x: True,
         example=_drawing(_ONE, nest="x"),
-        reason="a buffer of metatensor data can't be deleted: .to() and state_dict() raise an "
-        "AttributeError afterwards, its name stays in the list of buffers [torch]",
+        reason=f"{_BUFFERS}: where one is deleted "
+        ".to() and state_dict() raise an AttributeError, its name stays in the list of buffers [torch]",
     ),
 )

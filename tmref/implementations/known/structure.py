@@ -113,8 +113,8 @@ METATENSOR: tuple[Known, ...] = (
         when=_has_gradient_rows,
         draws=_is_of_metatensor,
         example=_in_a_sequential(_OF_METATENSOR),
-        reason="Sequential applies activations and layer norms to explicit gradients: they refuse these "
-        f"in their forward, which Sequential doesn't call; {_APPLIED_TO_GRADIENTS}",
+        reason="modules are applied to explicit gradients as to values: activations and layer norms "
+        "refuse these in their forward, which Sequential doesn't call [maths]",
     ),
     Known(
         law=_IN_A_SEQUENTIAL,

@@ -128,7 +128,7 @@ METATENSOR: tuple[Known, ...] = (
         rows=("any_module_map",),
         when=lambda recipe, x: True,
         example=_of_modules(out_features=1),
-        reason="a lazy module in a ModuleMap gets no parameters: it gets them by a hook, and "
-        + _FORWARD,
+        reason="ModuleMap calls the forward of its modules, not the modules: a lazy one gets no "
+        "parameters, which it gets by a hook [torch]",
     ),
 )
