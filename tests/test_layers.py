@@ -36,7 +36,7 @@ LAYERS = (
     "strategies",
     "laws.outcomes laws.steps laws.limits",
     "laws.interrupts",
-    "laws.answer laws.sources laws.twin laws.script laws.premises",
+    "laws.answer laws.kept laws.sources laws.twin laws.script laws.premises",
     "laws.session laws.subject",
     "laws.law laws.edits laws.smoke laws.tolerance",
     "laws.modules laws.data",
@@ -45,6 +45,7 @@ LAYERS = (
     "laws.checks",
     "laws",
     "reports bench watch",
+    "cluster",
     "plugin __main__",
 )
 _PLACES = {name: i for i, names in enumerate(LAYERS) for name in names.split()}

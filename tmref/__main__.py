@@ -9,8 +9,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 
@@ -70,6 +71,19 @@ def _parser() -> argparse.ArgumentParser:
     amount.add_argument("--quick", action="store_true", help="a tenth of the examples")
     amount.add_argument("--thorough", action="store_true", help="ten times the examples")
     command.add_argument("--hypothesis-seed", type=int, default=0, metavar="N", help="default: 0")
+    command.add_argument("--on", metavar="dask://HOST:PORT", help="have a Dask cluster try the laws")
+    command.add_argument(
+        "--budget",
+        type=float,
+        metavar="MINUTES",
+        help="with --on: go on with random seeds until they are over",
+    )
+    command.add_argument(
+        "--database",
+        metavar="PLACE",
+        help="where examples that broke a law are kept, and tried first: a folder, or "
+        "redis://HOST:PORT/NUMBER (default: .hypothesis/tmref)",
+    )
     command.add_argument(
         "--timeout",
         type=float,
@@ -157,23 +171,74 @@ def _without_plugins_of_others() -> Iterator[None]:
 _FOR_EVER = 10**9
 
 
-def _workers(given: Sequence[str]) -> tuple[str, ...]:
-    """How many workers there are: one, unless something else was given."""
-    if any(option.startswith(("-n", "--numprocesses")) for option in given):
+def _has_workers(given: Sequence[str]) -> bool:
+    return any(option.startswith(("-n", "--numprocesses")) for option in given)
+
+
+def _workers(given: Sequence[str], on: str | None) -> tuple[str, ...]:
+    """How many workers there are: one, unless something else was given; those of a cluster are not
+    pytest's."""
+    if on is not None:
+        return ("-n", "0")
+    if _has_workers(given):
         if {"-n0", "--numprocesses=0"} & {*given} or "-n 0" in " ".join(given):
             print("tmref check: in the main process (-n 0) a crash ends the check", file=sys.stderr)
         return ()
     return ("-n", "1")
 
 
+def _wrong_about_clusters(options: argparse.Namespace) -> str | None:
+    """What of the options does not go together."""
+    if options.budget is not None and options.on is None:
+        return "--budget is for a cluster: give its address, too, --on dask://HOST:PORT"
+    if options.budget is not None and not 0 < options.budget < inf:
+        return f"--budget must be a number of minutes above 0, got {options.budget:g}"
+    if options.on is not None and _has_workers(options.pytest):
+        return "-n is the number of workers here, and --on is for those of a cluster: leave out one"
+    return None
+
+
+@contextlib.contextmanager
+def _cluster(options: argparse.Namespace, names: Sequence[str], effort: float) -> Iterator[Any]:
+    """The plugin of pytest that has a cluster try the cases; None where none is asked for. Raises
+    UnusableCluster."""
+    from .cluster import UnusableCluster
+
+    if options.on is None:
+        yield None
+        return
+    try:
+        from .cluster.process import Options, versions_with
+        from .cluster.session import cluster
+    except ImportError as error:
+        raise UnusableCluster(f"{error}; install it with: pip install 'tmref[cluster]'") from error
+    found = Options(
+        names=names,
+        effort=effort,
+        device=options.device,
+        database=options.database,
+        timeout=options.timeout,
+        memory=options.memory,
+        versions=versions_with(names),
+    )
+    with cluster(options.on, found, options.budget) as plugin:
+        yield plugin
+
+
 def check(options: argparse.Namespace) -> int:
     """Run the laws by pytest, then show the file of verdicts that it wrote."""
     import pytest
 
+    from .cluster import UnusableCluster
+    from .laws.kept import FOLDER, UnusableDatabase, usable_database
     from .reports.progress import Bar
     from .reports.terminal import show, show_brief
     from .verdicts import UnusablePlace, usable_place
 
+    wrong = _wrong_about_clusters(options)
+    if wrong:
+        print(f"tmref check: {wrong}", file=sys.stderr)
+        return UNUSABLE
     if not _usable("check", options.device):
         return UNUSABLE
     chosen = _chosen("check", options.names)
@@ -185,6 +250,11 @@ def check(options: argparse.Namespace) -> int:
         except UnusablePlace as error:
             print(f"tmref check: --report: {error}", file=sys.stderr)
             return UNUSABLE
+    try:
+        options.database = usable_database(options.database or FOLDER)
+    except UnusableDatabase as error:
+        print(f"tmref check: --database: {error}", file=sys.stderr)
+        return UNUSABLE
     effort = 10 if options.thorough else 0.1 if options.quick else 1
     with tempfile.TemporaryDirectory() as folder:
         path = options.report or Path(folder) / "report.jsonl"
@@ -198,11 +268,19 @@ def check(options: argparse.Namespace) -> int:
             f"--tmref-device={options.device}",
             f"--tmref-seed={options.hypothesis_seed}",
             *(f"--tmref-timeout={options.timeout}", f"--tmref-memory={options.memory}"),
-            *_workers(options.pytest),
+            f"--tmref-database={options.database}",
+            *_workers(options.pytest, options.on),
             *("--pyargs", "tmref.laws", *options.pytest),
         ]
-        with _without_plugins_of_others():
-            status = pytest.main(arguments, plugins=[Bar()])
+        try:
+            with _without_plugins_of_others(), _cluster(options, chosen, effort) as cluster:
+                plugins = [Bar()] if cluster is None else [Bar(), cluster]
+                status = pytest.main(arguments, plugins=plugins)
+        except UnusableCluster as error:
+            print(f"tmref check: --on: {error}", file=sys.stderr)
+            return UNUSABLE
+        if cluster is not None and cluster.said:
+            print(f"tmref check: {cluster.said}", file=sys.stderr)
         is_new = path.exists() and path.stat().st_ino != before
         if status == pytest.ExitCode.USAGE_ERROR or not is_new:
             return UNUSABLE

@@ -16,11 +16,9 @@ from .catalog import DATA
 from .implementations import Implementation, UnknownImplementation, UnusableDevice, load
 from .laws import LAWS, limits, smoke
 from .laws.checks import cases
+from .laws.kept import FOLDER
 from .laws.runner import NO_ROW
 from .watch import MEMORY, Watch
-
-#: Failures are kept here, and tried again first.
-DATABASE = Path(".hypothesis") / "tmref"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,6 +45,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=1,
         metavar="F",
         help="try F times the examples that each law asks for (default: %(default)s)",
+    )
+    group.addoption(
+        "--tmref-database",
+        default=FOLDER,
+        metavar="PLACE",
+        help="keep examples that broke a law in this folder or Redis, and try them first "
+        "(default: %(default)s)",
     )
     group.addoption(
         "--tmref-timeout",
@@ -92,7 +97,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
                 implementation,
                 effort=effort,
                 seed=_seed(config),
-                database=DATABASE,
+                place=config.getoption("tmref_database"),
                 device=device,
                 timeout=config.getoption("tmref_timeout"),
             )

@@ -37,9 +37,13 @@ class Watch:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker where it writes what it is at."""
-        node.workerinput["tmref_pulses"] = self._folder.name
+        node.workerinput["tmref_pulses"] = self.started()
+
+    def started(self) -> str:
+        """Look, from now on at the latest; returns the folder that is looked into."""
         if not self._thread.is_alive():
             self._thread.start()
+        return self._folder.name
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -61,10 +65,17 @@ class Watch:
         node = getattr(report, "node", None)
         if node is None or report.when in ("setup", "call", "teardown"):
             return None
-        worker = node.gateway.id
-        if worker in self._reasons:
-            return self._reasons[worker]
-        status = node.gateway._io.wait()
+        return self.why_it_ended(node.gateway)
+
+    def ended(self, worker: str) -> bool:
+        """Whether it was ended here, for a reason."""
+        return worker in self._reasons
+
+    def why_it_ended(self, gateway: Any) -> str:
+        """Why the process at the other end of a gateway of execnet ended, which it did."""
+        if self.ended(gateway.id):
+            return self._reasons[gateway.id]
+        status = gateway._io.wait()
         if status is not None and status < 0:
             return f"crashed ({signal.Signals(-status).name})"
         return f"it ended the process, with status {status}"
