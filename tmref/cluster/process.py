@@ -65,7 +65,7 @@ def versions_with(names: Sequence[str]) -> dict[str, str]:
     return {**versions(), **{implementation.name: implementation.version for implementation in found}}
 
 
-class Processes(WorkerPlugin):  # type: ignore[misc]
+class Processes(WorkerPlugin):
     """The processes of a worker, one for each of its threads, for one check: libraries under test are
     imported anew by the next one."""
 
@@ -189,13 +189,18 @@ def serve(channel: Any) -> None:
 
 def ready(processes: str) -> None:
     """A task: start the process of a thread. Raises Unlike."""
-    get_worker().plugins[processes].mine()
+    _processes(processes).mine()
 
 
 def try_case(processes: str, name: str, seed: int) -> dict[str, Any] | str:
     """A task: what the verdict on a case is made of, or why there is none. Raises Unlike."""
     try:
-        found: dict[str, Any] = get_worker().plugins[processes].try_case(name, seed)
+        return _processes(processes).try_case(name, seed)
     except Ended as ended:
         return str(ended)
+
+
+def _processes(name: str) -> Processes:
+    found = get_worker().plugins[name]
+    assert isinstance(found, Processes)
     return found

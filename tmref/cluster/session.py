@@ -114,7 +114,7 @@ class Cluster:
         """The verdict on each, as they come."""
         cases: dict[Any, Case] = {item: item.callspec.params["tmref_case"] for item in items}
         found: dict[Any, Verdict] = {}
-        given: dict[Future, tuple[Any, int]] = {}
+        given: dict[Future[Any], tuple[Any, int]] = {}
         seeds = [case.seed for case in list(cases.values())[:1]]
         timeout = None if self._minutes is None else 60 * self._minutes
         done = as_completed(timeout=timeout)
@@ -167,7 +167,7 @@ class _Tried:
         return self.verdict
 
 
-def _verdict(case: Case, future: Future) -> Verdict:
+def _verdict(case: Case, future: Future[Any]) -> Verdict:
     """What a task came to."""
     try:
         found = future.result()

@@ -52,7 +52,7 @@ class Case:
             self.implementation,
             examples=self.examples,
             hypothesis_seed=self.seed,
-            database=self.place and database(self.place, self.name),
+            database=database(self.place, self.name) if self.place else None,
             inherited=self.implementation.known if isinstance(self.row, OwnRow) else (),
             timeout=self.timeout,
         )
