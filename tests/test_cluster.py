@@ -1,7 +1,6 @@
 """Checks whose cases a Dask cluster tries, and examples that are shared."""
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -128,7 +127,7 @@ def verdicts_of(report):
 
 
 #: A hundred cases, some of which are known to fail, and some not offered.
-SOME = ("reference", "metatensor-torch", "--quick", "-k", "-relu- or -layer_norm- or decoded")
+SOME = ("reference", "metatensor-torch", "--quick", "-k", "relu and not invariant or decoded")
 
 
 @pytest.mark.slow
@@ -170,31 +169,21 @@ def test_a_crash_and_a_hang_cost_one_verdict_each(cluster, tmp_path):
             assert verdict["version"] == "1"
 
 
-def in_the_middle(check, address):
-    """A process of a worker that tries a case, and has come to verdicts before."""
-    until = time.monotonic() + 60
-    with client_of(address) as client:
-        while time.monotonic() < until:
-            assert check.poll() is None, "it ended before"
-            process = client.run(os.getpid)
-            busy = [worker for worker, keys in client.processing().items() if keys]
-            if busy and busy[0] in process and any(client.has_what().values()):
-                return process[busy[0]]
-            time.sleep(0.05)
-    raise AssertionError("nothing was tried")
-
-
 @pytest.mark.slow
 def test_a_worker_that_is_killed_costs_nothing(cluster, tmp_path):
     _, expected = check(*SOME, "-n2", cwd=tmp_path)
     report = tmp_path / "report.jsonl"
     command = command_of(*SOME, "--on", f"dask://{cluster}", "--report", report)
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as running:
-        for _ in range(2):
-            os.kill(in_the_middle(running, cluster), signal.SIGKILL)
-            time.sleep(1)
-        running.communicate()
-    assert running.returncode == 0
+    with client_of(cluster) as client, subprocess.Popen(command, cwd=tmp_path) as running:
+        process_of = client.run(os.getpid)
+        busy = None
+        while busy is None:
+            assert running.poll() is None, "it ended before"
+            tried = client.processing().items()
+            busy = next((worker for worker, keys in tried if "try_case" in str(keys)), None)
+            time.sleep(0.05)
+        os.kill(process_of[busy], signal.SIGKILL)
+        assert running.wait(120) == 0
     assert verdicts_of(report) == expected
 
 
@@ -256,3 +245,201 @@ def adapter(folder, version="1"):
     folder.mkdir(exist_ok=True)
     (folder / "adapter.py").write_text(RARE.replace("VERSION", version))
     return folder
+
+
+def seed_in(message):
+    return re.search(r" \(--hypothesis-seed (\d+)\)$", message)[1]
+
+
+@pytest.mark.slow
+def test_a_budget_is_spent_on_other_seeds_and_what_they_find_names_its_own(processes, tmp_path):
+    """Ten examples of one seed find nothing, those of many do."""
+    adapter(tmp_path)
+    address = processes.scheduler(tmp_path)
+    processes.worker(address, tmp_path)
+    arguments = ("adapter:implementation", "--quick", "-k", "keys_survive", "--database")
+    on = ("--on", f"dask://{address}", "--budget", 0.5)
+    done, (rare, same) = check(*arguments, "first", *on, cwd=tmp_path)
+    assert done.returncode == 1
+    assert rare["verdict"] == FAIL
+    assert (same["verdict"], same["message"]) == (PASS, None)
+    seed = seed_in(rare["message"])
+    tried = re.fullmatch(
+        r"tmref check: the cases were tried with the seeds 0, (.*): the budget of 0.5 minutes is over\n",
+        done.stderr,
+    )
+    assert seed in tried[1].split(", ")
+
+    done, found = check(*arguments, "second", "-n0", cwd=tmp_path)
+    assert [verdict["verdict"] for verdict in found] == [PASS, PASS]
+    assert same["examples"] > 3 * found[1]["examples"]
+    _, found = check(*arguments, "third", "-n0", "--hypothesis-seed", seed, cwd=tmp_path)
+    assert [verdict["verdict"] for verdict in found] == [FAIL, PASS]
+
+
+@pytest.mark.slow
+def test_what_a_budget_cut_off_is_said(cluster, tmp_path):
+    done, found = check(*SOME, "--on", f"dask://{cluster}", "--budget", 0.01, cwd=tmp_path)
+    untried = [verdict for verdict in found if verdict["verdict"] == UNTESTED and verdict["offered"]]
+    assert len(untried) > len(found) / 2
+    assert {verdict["message"] for verdict in untried} == {
+        "not tried: the budget of 0.01 minutes was over"
+    }
+    words = f"{len(untried)} of {len(found)} cases were not tried: the budget of 0.01 minutes is over"
+    assert done.stderr == f"tmref check: {words}\n"
+    assert done.returncode == 1
+
+
+@pytest.mark.slow
+def test_a_worker_with_other_versions_is_refused(processes, tmp_path):
+    here, there = adapter(tmp_path / "here"), adapter(tmp_path / "there", version="2")
+    address = processes.scheduler(tmp_path)
+    processes.worker(address, there)
+    done, found = check(*ONE, "--on", f"dask://{address}", cwd=here)
+    assert (done.returncode, done.stdout, found) == (2, "", [])
+    assert done.stderr.startswith(
+        "tmref check: --on: not all workers can try the cases as they are tried"
+    )
+    assert re.search(r"here: tcp://127\.0\.0\.1:\d+: rare is 2 there and 1 here$", done.stderr.strip())
+    (there / "adapter.py").unlink()
+    done, _ = check(*ONE, "--on", f"dask://{address}", cwd=here)
+    assert done.returncode == 2
+    assert "UnknownImplementation: 'adapter:implementation': the module adapter can't be" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_cluster_without_workers_is_refused(processes, tmp_path):
+    address = processes.scheduler(tmp_path)
+    done, _ = check("reference", "--on", f"dask://{address}", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    words = f"has no workers; start some: dask worker tcp://{address}"
+    assert done.stderr == f"tmref check: --on: the cluster at dask://{address} {words}\n"
+
+
+@pytest.mark.slow
+def test_what_one_worker_finds_another_replays(redis, processes, tmp_path):
+    """They share nothing but the Redis."""
+    address = processes.scheduler(tmp_path)
+    arguments = (*ONE, "--on", f"dask://{address}")
+    here = adapter(tmp_path / "here")
+    worker = processes.worker(address, adapter(tmp_path / "first"))
+    _, (first,) = check(*arguments, "--database", redis, cwd=here)
+    processes.end(worker)
+    processes.worker(address, adapter(tmp_path / "second"))
+    other_seed = ("--quick", "--hypothesis-seed", 1)
+    _, (without,) = check(*arguments, *other_seed, "--database", tmp_path / "empty", cwd=here)
+    _, (second,) = check(*arguments, *other_seed, "--database", redis, cwd=here)
+    assert (first["verdict"], without["verdict"], second["verdict"]) == (FAIL, PASS, FAIL)
+    assert first["examples"] > second["examples"] == 1
+    assert second["counterexample"] == first["counterexample"]
+
+
+@pytest.mark.slow
+def test_a_redis_is_shared_by_checks_without_a_cluster(redis, tmp_path):
+    here = adapter(tmp_path / "here")
+    _, (first,) = check(*ONE, "--database", redis, cwd=here)
+    (here / ".hypothesis").exists() and pytest.fail("it was kept in the folder")
+    other = adapter(tmp_path / "other")
+    _, (second,) = check(*ONE, "--quick", "--hypothesis-seed", 1, "--database", redis, cwd=other)
+    assert first["examples"] > second["examples"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ("--on", "127.0.0.1:8786"),
+            "--on: '127.0.0.1:8786' is no address of a cluster, which is dask://",
+        ),
+        (
+            ("--on", "dask://here"),
+            "--on: 'dask://here' is no address of a cluster, which is dask://HOST:",
+        ),
+        (
+            ("--on", "dask://here:x"),
+            "--on: 'dask://here:x' is no address of a cluster, which is dask://",
+        ),
+        (
+            ("--on", "tcp://a:1"),
+            "--on: 'tcp://a:1' is no address of a cluster, which is dask://HOST:PORT",
+        ),
+        (("--on", "dask://a:1", "-n2"), "-n is the number of workers here, and --on is for those of a"),
+        (("--budget", "1"), "--budget is for a cluster: give its address, too, --on dask://HOST:PORT"),
+        (
+            ("--on", "dask://a:1", "--budget", "0"),
+            "--budget must be a number of minutes above 0, got 0",
+        ),
+        (
+            ("--on", "dask://a:1", "--budget", "nan"),
+            "--budget must be a number of minutes above 0, got nan",
+        ),
+        (
+            ("--database", "sql://a"),
+            "--database: 'sql://a' is neither a folder nor the address of a Redis",
+        ),
+        (("--database", __file__), "is no folder: name one that is, or that is not there yet"),
+        (("--database", "redis://127.0.0.1:1"), "start a Redis there, or give the address of one that"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_unusable_arguments_are_named_and_exit_with_2(arguments, words, capsys):
+    assert main(["check", "reference", *arguments]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    (line,) = said.err.splitlines()
+    assert line.startswith("tmref check: ")
+    assert words in line
+
+
+def test_a_cluster_that_is_not_there_is_said_in_a_line(capsys, monkeypatch):
+    from tmref.cluster import session
+
+    assert session._ANSWER == 10
+    monkeypatch.setattr(session, "_ANSWER", 1)
+    address = f"dask://127.0.0.1:{free_port()}"
+    assert main(["check", "reference", "--on", address]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"tmref check: --on: no scheduler of Dask answers at {address} (")
+    assert line.endswith("; start one: dask scheduler")
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [("distributed", ("--on", "dask://127.0.0.1:1")), ("redis", ("--database", "redis://127.0.0.1:1"))],
+)
+def test_what_is_not_installed_is_named_with_the_command_that_installs_it(
+    module, arguments, capsys, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, module, None)
+    for name in ("session", "process"):
+        monkeypatch.delitem(sys.modules, f"tmref.cluster.{name}", raising=False)
+    assert main(["check", "reference", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"import of {module} halted" in line
+    assert line.endswith("; install it with: pip install 'tmref[cluster]'")
+
+
+def verdict(kind, **more):
+    return Verdict("law", "row", "mine", "1", kind, **more)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "kind"),
+    [
+        ((verdict(PASS), verdict(PASS)), PASS),
+        ((verdict(PASS), verdict(FAIL)), FAIL),
+        ((verdict(UNTESTED), verdict(ERROR)), ERROR),
+        ((verdict(FAIL, known="it is"), verdict(PASS)), FAIL),
+        ((verdict(FAIL, known="it is"), verdict(ERROR)), ERROR),
+        ((verdict(PASS), verdict(UNTESTED)), PASS),
+        ((verdict(UNTESTED, offered=False), verdict(UNTESTED)), UNTESTED),
+        ((verdict(UNTESTED), verdict(PASS)), PASS),
+    ],
+)
+def test_of_two_verdicts_on_a_case_the_worst_stands(verdicts, kind):
+    from tmref.cluster.session import _both
+
+    for i, one in enumerate(verdicts):
+        one.examples = i + 1
+    both = _both(*verdicts)
+    assert (both.verdict, both.examples) == (kind, 3)
