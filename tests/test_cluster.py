@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tmref.__main__ import main
@@ -138,6 +139,9 @@ def test_a_cluster_comes_to_the_verdicts_of_workers_here(cluster, tmp_path):
     assert {verdict["known"] is None for verdict in expected} == {True, False}
     assert found == expected
     assert (there.returncode, there.stderr) == (here.returncode, "") == (0, "")
+    with client_of(cluster) as client:
+        children = client.run(lambda: [child.pid for child in psutil.Process().children()])
+    assert list(children.values()) == [[], []]
     assert there.stdout.splitlines()[:-1] == here.stdout.splitlines()[:-1]  # the last names the report
 
 
@@ -189,17 +193,28 @@ def test_a_worker_that_is_killed_costs_nothing(cluster, tmp_path):
 
 OF_ITS_WORKER = """
 import os, signal
+from pathlib import Path
 from tmref.implementations.reference import Reference
 from tmref.laws import row_of_function
 
 def ends_the_worker(x):
     os.kill(os.getppid(), signal.SIGKILL)
 
+def is_killed(x):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def is_killed_once(x):
+    if not Path("killed").exists():
+        Path("killed").touch()
+        is_killed(x)
+    return x
+
 class Ends(Reference):
     name, version, judges_data = "ends", "1", False
     rows = (
         row_of_function(ends_the_worker, name="ends", traits=["keeps_keys"]),
-        row_of_function(lambda x: x, name="same", traits=["keeps_keys"]),
+        row_of_function(is_killed, name="is_killed", traits=["keeps_keys"]),
+        row_of_function(is_killed_once, name="is_killed_once", traits=["keeps_keys"]),
     )
 
 implementation = Ends()
@@ -207,16 +222,18 @@ implementation = Ends()
 
 
 @pytest.mark.slow
-def test_a_case_that_ends_workers_is_given_up(processes, tmp_path):
+def test_a_case_that_is_lost_is_tried_again_and_given_up_where_it_always_is(processes, tmp_path):
     (tmp_path / "adapter.py").write_text(OF_ITS_WORKER)
     address = processes.scheduler(tmp_path)
     processes.worker(address, tmp_path)
     arguments = ("adapter:implementation", "-k", "keys_survive", "--on", f"dask://{address}")
-    done, (ends, same) = check(*arguments, cwd=tmp_path)
+    done, (ends, killed, once) = check(*arguments, cwd=tmp_path)
     assert done.returncode == 1
     assert (ends["row"], ends["verdict"]) == ("ends", ERROR)
     assert ends["message"] == "it was given to 4 workers of the cluster, which all ended"
-    assert (same["row"], same["verdict"]) == ("same", PASS)
+    assert (killed["row"], killed["verdict"]) == ("is_killed", ERROR)
+    assert killed["message"] == "crashed (SIGKILL)"
+    assert (once["row"], once["verdict"]) == ("is_killed_once", PASS)
 
 
 #: A law that is broken by few examples, in the code of version VERSION.
@@ -304,6 +321,9 @@ def test_a_worker_with_other_versions_is_refused(processes, tmp_path):
         "tmref check: --on: not all workers can try the cases as they are tried"
     )
     assert re.search(r"here: tcp://127\.0\.0\.1:\d+: rare is 2 there and 1 here$", done.stderr.strip())
+    adapter(there)
+    done, found = check(*ONE, "--on", f"dask://{address}", cwd=here)  # it is imported anew
+    assert (done.returncode, done.stderr, found[0]["verdict"]) == (1, "", FAIL)
     (there / "adapter.py").unlink()
     done, _ = check(*ONE, "--on", f"dask://{address}", cwd=here)
     assert done.returncode == 2
