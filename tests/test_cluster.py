@@ -55,7 +55,7 @@ class Processes(contextlib.ExitStack):
     def scheduler(self, folder):
         """The address of one, without workers."""
         port = free_port()
-        self.start(
+        self.scheduler_process = self.start(
             *(DASK, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"),
             cwd=folder,
             ready=b"Scheduler at:",
@@ -189,6 +189,26 @@ def test_a_worker_that_is_killed_costs_nothing(cluster, tmp_path):
         os.kill(process_of[busy], signal.SIGKILL)
         assert running.wait(120) == 0
     assert verdicts_of(report) == expected
+
+
+@pytest.mark.slow
+def test_a_check_whose_scheduler_is_gone_is_cut_short(processes, tmp_path):
+    address = processes.scheduler(tmp_path)
+    processes.worker(address, tmp_path)
+    report = tmp_path / "report.jsonl"
+    command = command_of("reference", "--on", f"dask://{address}", "--report", report)
+    with subprocess.Popen(command, cwd=tmp_path, text=True, stderr=subprocess.PIPE) as running:
+        part = report.with_name("report.jsonl.part")
+        while not part.exists() or part.read_text().count("\n") < 3:
+            assert running.poll() is None
+            time.sleep(0.05)
+        processes.scheduler_process.kill()
+        _, said = running.communicate(timeout=120)
+    assert running.returncode == 1
+    last = said.splitlines()[-1]
+    assert last == "tmref check: the scheduler of the cluster is gone: start it anew, and the check"
+    assert read(report).footer is None
+    assert all(verdict["verdict"] != ERROR for verdict in verdicts_of(report))
 
 
 OF_ITS_WORKER = """

@@ -115,6 +115,9 @@ class Cluster:
         cases: dict[Any, Case] = {item: item.callspec.params["tmref_case"] for item in items}
         found: dict[Any, Verdict] = {}
         given: dict[Future[Any], tuple[Any, int]] = {}
+        #: Those whose workers ended, or those of a neighbour of theirs: at last they are tried alone.
+        suspects: dict[Any, tuple[int, Verdict]] = {}
+        alone: set[Any] = set()
         seeds = [case.seed for case in list(cases.values())[:1]]
         timeout = None if self._minutes is None else 60 * self._minutes
         done = as_completed(timeout=timeout)
@@ -131,22 +134,33 @@ class Cluster:
             give(item, 0)
         try:
             for future in done:
+                if future.cancelled():
+                    self.said = "the scheduler of the cluster is gone: start it anew, and the check"
+                    raise pytest.Session.Interrupted(self.said)
                 item, times = given.pop(future)
                 verdict = _verdict(cases[item], future)
                 if times and verdict.verdict in (FAIL, ERROR) and not verdict.known:
                     verdict.message = f"{verdict.message} (--hypothesis-seed {seeds[times]})"
-                found[item] = _both(found[item], verdict) if times else verdict
-                if self._minutes is not None and found[item].status in _ORDER:
-                    give(item, times + 1)
+                if isinstance(future.exception(), KilledWorker) and item not in alone:
+                    suspects[item] = times, verdict
                 else:
-                    del cases[item]
-                    yield item, found[item]
+                    found[item] = _both(found[item], verdict) if times else verdict
+                    if self._minutes is not None and found[item].status in _ORDER:
+                        give(item, times + 1)
+                    else:
+                        del cases[item]
+                        yield item, found[item]
+                if suspects and not given:
+                    item, (times, _) = suspects.popitem()
+                    alone.add(item)
+                    give(item, times)
         except TimeIsOver:
             self._client.cancel(list(given))
             self._say(len(items), len(items) - len(found), seeds)
         for item, case in cases.items():
             over = f"not tried: the budget of {self._minutes:g} minutes was over"
-            yield item, found.get(item) or case.without(UNTESTED, over)
+            suspected = suspects[item][1] if item in suspects else None
+            yield item, suspected or found.get(item) or case.without(UNTESTED, over)
 
     def _say(self, cases: int, untried: int, seeds: Sequence[int]) -> None:
         if untried:
