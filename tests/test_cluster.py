@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from tmref.__main__ import main
+from tmref.laws.kept import database
 from tmref.verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict, read
 
 FAULTS = Path(__file__).parent / "faults"
@@ -382,6 +383,9 @@ def test_a_redis_is_shared_by_checks_without_a_cluster(redis, tmp_path):
     here = adapter(tmp_path / "here")
     _, (first,) = check(*ONE, "--database", redis, cwd=here)
     assert not (here / ".hypothesis" / "tmref").exists()
+    one, another = database(redis, "one"), database(redis, "another")
+    one.save(b"key", b"example")
+    assert (list(one.fetch(b"key")), list(another.fetch(b"key"))) == ([b"example"], [])
     other = adapter(tmp_path / "other")
     _, (second,) = check(*ONE, "--quick", "--hypothesis-seed", 1, "--database", redis, cwd=other)
     assert first["examples"] > second["examples"] == 1
