@@ -452,7 +452,7 @@ def test_a_cluster_that_is_not_there_is_said_in_a_line(capsys, monkeypatch):
 
 @pytest.mark.parametrize(
     ("module", "arguments"),
-    [("distributed", ("--on", "dask://127.0.0.1:1")), ("redis", ("--database", "redis://127.0.0.1:1"))],
+    [("distributed", ("--on", "dask://127.0.0.1:1")), ("redis", ("--database", "redis://127.0.0.1:2"))],
 )
 def test_what_is_not_installed_is_named_with_the_command_that_installs_it(
     module, arguments, capsys, monkeypatch
