@@ -80,15 +80,15 @@ def _drawn_at_once(provider: Any) -> Iterator[None]:
     """A context in which Hypothesis draws bytes at once, and no more than are needed: one by one, and
     twice as many, they take a fifth of the time of a check. None of the constants that it finds in the
     modules that are loaded is among them: what is drawn depends on the seed alone."""
-    if type(provider) is not HypothesisProvider:
-        yield
-        return
-    randbytes = provider._random.randbytes
-    provider.draw_bytes = lambda min_size, max_size: randbytes(min_size)
+    is_own = type(provider) is HypothesisProvider
+    if is_own:
+        randbytes = provider._random.randbytes
+        vars(provider)["draw_bytes"] = lambda min_size, max_size: randbytes(min_size)
     try:
         yield
     finally:
-        del provider.draw_bytes
+        if is_own:
+            del vars(provider)["draw_bytes"]
 
 
 @functools.cache

@@ -7,7 +7,17 @@ import pytest
 
 import tmref
 
-UNWANTED = ("hypothesis", "pytest", "_pytest", "rich", "metatensor", "metatensor_torch", "asv")
+UNWANTED = (
+    "hypothesis",
+    "pytest",
+    "_pytest",
+    "rich",
+    "metatensor",
+    "metatensor_torch",
+    "asv",
+    "dask",
+    "redis",
+)
 
 
 @pytest.fixture

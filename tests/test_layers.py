@@ -38,7 +38,7 @@ LAYERS = (
     "laws.outcomes laws.steps laws.pulse",
     "laws.limits laws.process",
     "laws.interrupts",
-    "laws.answer laws.sources laws.twin laws.script laws.premises",
+    "laws.answer laws.kept laws.sources laws.twin laws.script laws.premises",
     "laws.apart",
     "laws.session laws.subject",
     "laws.law laws.edits laws.smoke laws.tolerance",
@@ -48,6 +48,7 @@ LAYERS = (
     "laws.checks",
     "laws",
     "reports bench watch",
+    "cluster",
     "plugin __main__",
 )
 _PLACES = {name: i for i, names in enumerate(LAYERS) for name in names.split()}

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,9 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("names", nargs="*", metavar="NAME", help="a name, a path, or all")
     command.add_argument("-k", dest="selection", metavar="EXPR", help="only rows and laws of such names")
-    command.add_argument(
-        "-n", dest="workers", default="1", metavar="N", help="workers (default: %(default)s)"
-    )
+    command.add_argument("-n", dest="workers", metavar="N", help="workers (default: 1)")
     command.add_argument("--report", type=Path, metavar="FILE", help="keep the verdicts, as JSON lines")
     command.add_argument(
         "--resume",
@@ -103,6 +102,19 @@ def _parser() -> argparse.ArgumentParser:
     ):
         amount.add_argument(option, action="store_const", const=effort, dest="effort", help=words)
     command.add_argument("--hypothesis-seed", type=int, dest="seed", metavar="N", help=_default("seed"))
+    command.add_argument("--on", metavar="dask://HOST:PORT", help="have a Dask cluster try the laws")
+    command.add_argument(
+        "--budget",
+        type=float,
+        metavar="MINUTES",
+        help="with --on: go on with random seeds until they are over",
+    )
+    command.add_argument(
+        "--database",
+        metavar="PLACE",
+        help="where examples that broke a law are kept, and tried first: a folder, or "
+        "redis://HOST:PORT/NUMBER (default: .hypothesis/tmref)",
+    )
     command.add_argument(
         "--timeout",
         type=float,
@@ -190,19 +202,64 @@ def _without_plugins_of_others() -> Iterator[None]:
 _FOR_EVER = 10**9
 
 
+def _wrong_about_clusters(options: argparse.Namespace) -> str | None:
+    """What of the options does not go together."""
+    if options.budget is not None and options.on is None:
+        return "--budget is for a cluster: give its address, too, --on dask://HOST:PORT"
+    if options.budget is not None and not 0 < options.budget < inf:
+        return f"--budget must be a number of minutes above 0, got {options.budget:g}"
+    if options.on is not None and options.workers is not None:
+        return "-n is the number of workers here, and --on is for those of a cluster: leave out one"
+    return None
+
+
+@contextlib.contextmanager
+def _cluster(options: argparse.Namespace, names: Sequence[str]) -> Iterator[Any]:
+    """The plugin of pytest that has a cluster try the cases; None where none is asked for. Raises
+    UnusableCluster."""
+    from .cluster import UnusableCluster
+
+    if options.on is None:
+        yield None
+        return
+    try:
+        from .cluster.process import Options, versions_with
+        from .cluster.session import cluster
+    except ImportError as error:
+        raise UnusableCluster(f"{error}; install it with: pip install 'tmref[cluster]'") from error
+    found = Options(
+        names=names,
+        effort=options.effort,
+        device=options.device,
+        database=None if options.resume else options.database,
+        timeout=options.timeout,
+        memory=options.memory,
+        versions=versions_with(names),
+    )
+    with cluster(options.on, found, options.budget) as plugin:
+        yield plugin
+
+
 def check(options: argparse.Namespace) -> int:
     """Run the laws by pytest, then show the file of verdicts that it wrote."""
     import pytest
 
+    from .cluster import UnusableCluster
+    from .laws.kept import FOLDER, usable_database
     from .reports.progress import Bar
     from .reports.terminal import show, show_brief
     from .verdicts import read
 
+    wrong = _wrong_about_clusters(options)
+    if wrong:
+        print(f"tmref check: {wrong}", file=sys.stderr)
+        return UNUSABLE
     try:
         complete = _settle(options)
         if options.failed and all(v.expected for v in read(options.failed).verdicts):
             print(f"every verdict in {options.failed} is as expected: there is nothing to try again")
             return GOOD
+        options.database = usable_database(options.database or FOLDER)
     except (OSError, ValueError) as error:
         print(f"tmref check: {error}", file=sys.stderr)
         return UNUSABLE
@@ -214,8 +271,15 @@ def check(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         path = options.report or Path(folder) / "report.jsonl"
         before = path.stat().st_ino if path.exists() else None
-        with _without_plugins_of_others():
-            ended = pytest.main(_for_pytest(options, chosen, path), plugins=[Bar(quiet=options.quiet)])
+        try:
+            with _without_plugins_of_others(), _cluster(options, chosen) as cluster:
+                plugins = [Bar(quiet=options.quiet), *([cluster] if cluster else [])]
+                ended = pytest.main(_for_pytest(options, chosen, path), plugins=plugins)
+        except UnusableCluster as error:
+            print(f"tmref check: --on: {error}", file=sys.stderr)
+            return UNUSABLE
+        if cluster is not None and cluster.said:
+            print(f"tmref check: {cluster.said}", file=sys.stderr)
         is_new = path.exists() and path.stat().st_ino != before
         if ended == pytest.ExitCode.USAGE_ERROR or not is_new:
             return UNUSABLE
@@ -280,7 +344,8 @@ def _for_pytest(options: argparse.Namespace, chosen: Sequence[str], path: Path) 
         *(f"--tmref-timeout={options.timeout}", f"--tmref-memory={options.memory}"),
         *(["--tmref-resume"] if options.resume else []),
         *([f"--tmref-failed={options.failed}"] if options.failed else []),
-        *(f"-n={options.workers}", f"-k={options.selection}"),
+        f"--tmref-database={options.database}",
+        *(f"-n={'0' if options.on else options.workers or '1'}", f"-k={options.selection}"),
         *("--pyargs", "tmref.laws", *options.pytest),
     ]
 

@@ -17,14 +17,12 @@ from .implementations import Implementation, UnknownImplementation, UnusableDevi
 from .laws import LAWS, limits, smoke
 from .laws.apart import explained
 from .laws.checks import Case, cases
+from .laws.kept import FOLDER
 from .laws.limits import Ended
 from .laws.own import it_can_be_made_and_called
 from .laws.pulse import Pulse
 from .laws.runner import NO_ROW
 from .watch import Watch
-
-#: Failures are kept here, and tried again first.
-DATABASE = Path(".hypothesis") / "tmref"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -62,6 +60,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=1,
         metavar="F",
         help="try F times the examples that each law asks for (default: %(default)s)",
+    )
+    group.addoption(
+        "--tmref-database",
+        default=FOLDER,
+        metavar="PLACE",
+        help="keep examples that broke a law in this folder or Redis, and try them first "
+        "(default: %(default)s)",
     )
     group.addoption(
         "--tmref-timeout",
@@ -108,7 +113,7 @@ def _implementations(config: pytest.Config) -> list[Implementation]:
 def _cases(config: pytest.Config, implementations: Sequence[Implementation]) -> list[Case]:
     """All that is to be checked of them."""
     # what a run that was cut short kept there would change what is counted
-    database = None if config.getoption("tmref_resume") else DATABASE
+    place = None if config.getoption("tmref_resume") else config.getoption("tmref_database")
     found = []
     for implementation in implementations:
         try:
@@ -116,7 +121,7 @@ def _cases(config: pytest.Config, implementations: Sequence[Implementation]) -> 
                 implementation,
                 effort=config.getoption("tmref_effort"),
                 seed=_seed(config),
-                database=database,
+                place=place,
                 device=str(implementation.device),
                 timeout=config.getoption("tmref_timeout"),
             )

@@ -119,6 +119,17 @@ def alike(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:
     return list(of_message.values())
 
 
+def versions() -> dict[str, str]:
+    """The versions of what verdicts depend on, beside the implementations'."""
+    found = {"python": platform.python_version()}
+    for package in ("tmref", *_PACKAGES):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
 def header(
     implementations: dict[str, str],
     laws: dict[str, str],
@@ -132,12 +143,6 @@ def header(
     """What the verdicts depend on: versions, device, seed, settings; and the order of rows and of laws,
     with their families. ``names`` are those that the implementations are loaded by, ``only`` the cases
     that were chosen, where not all are tried."""
-    versions = {"python": platform.python_version()}
-    for package in ("tmref", *_PACKAGES):
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return {
         "header": {
             "implementations": implementations,
@@ -146,7 +151,7 @@ def header(
             "laws": list(laws),
             "families": laws,
             "rows": rows,
-            "versions": versions,
+            "versions": versions(),
             "device": device,
             "processor": platform.processor() or platform.machine(),
             "threads": torch.get_num_threads(),

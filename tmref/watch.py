@@ -34,9 +34,13 @@ class Watch:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker where it writes what it is at."""
-        node.workerinput["tmref_pulses"] = self._folder.name
+        node.workerinput["tmref_pulses"] = self.started()
+
+    def started(self) -> str:
+        """Look, from now on at the latest; returns the folder that is looked into."""
         if not self._thread.is_alive():
             self._thread.start()
+        return self._folder.name
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -58,12 +62,17 @@ class Watch:
         node = getattr(report, "node", None)
         if node is None or report.when in ("setup", "call", "teardown"):
             return None
-        worker = node.gateway.id
-        reason = self._reasons.get(worker)
-        if reason is None:
-            status = node.gateway._io.wait()
-            reason = how_it_ended(status)
-        return Ended(reason, self._tried.get(worker))
+        return self.why_it_ended(node.gateway)
+
+    def was_ended(self, worker: str) -> bool:
+        """Whether it was ended here, for a reason."""
+        return worker in self._reasons
+
+    def why_it_ended(self, gateway: Any) -> Ended:
+        """How the process at the other end of a gateway of execnet ended, which it did."""
+        reason = self._reasons.get(gateway.id) or how_it_ended(gateway._io.wait())
+        self._look_no_more_at(gateway.id)
+        return Ended(reason, self._tried.get(gateway.id))
 
     def _look(self) -> None:
         while not self._stop.wait(_EVERY):

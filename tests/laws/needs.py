@@ -27,8 +27,8 @@ PLACE = Path(__file__).resolve().parents[2] / "tmref" / "laws" / "examples.py"
 MARGIN, LEAST = 1.5, 5
 #: A defect that isn't found in so many examples needs more.
 MOST = 400
-_HEAD = '''"""How many examples each law asks for: {margin} times what it takes to find its planted defects with
-any of {seeds} seeds, as tests/laws/needs.py has measured."""
+_HEAD = '''"""How many examples each law asks for: {margin} times what it takes to find its planted
+defects with any of {seeds} seeds, as tests/laws/needs.py has measured."""
 
 EXAMPLES = {{
 {lines}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..catalog import DATA, Row
@@ -14,6 +13,7 @@ from ..verdicts import PASS, UNTESTED, Verdict
 from . import runner, smoke
 from .answer import OnFail, answer, checked
 from .chapters import LAWS
+from .kept import database
 from .law import Law
 from .limits import Ended
 from .own import it_can_be_made_and_called, require_testable
@@ -29,7 +29,8 @@ class Case:
     row: Row | None
     examples: int | None = None
     seed: int = 0
-    database: Path | None = None
+    #: Where examples that broke laws are kept; see :mod:`tmref.laws.kept`.
+    place: str | None = None
     timeout: float | None = None
 
     @property
@@ -52,20 +53,22 @@ class Case:
         if self.law is None or self.row is None:
             return first
         if first.verdict != PASS:
-            reason = f"the smoke law failed: {first.message}"
-            return dataclasses.replace(self.blank(), verdict=UNTESTED, message=reason)
-        database = self.database and self.database / self.name.replace(":", ".")
+            return self.without(UNTESTED, f"the smoke law failed: {first.message}")
         return runner.check(
             self.law,
             self.row,
             self.implementation,
             examples=self.examples,
             hypothesis_seed=self.seed,
-            database=database,
+            database=database(self.place, self.name) if self.place else None,
             inherited=self.implementation.known if isinstance(self.row, OwnRow) else (),
             timeout=self.timeout,
             until=until,
         )
+
+    def without(self, verdict: str, reason: str) -> Verdict:
+        """The verdict where the law could not be tried, or not to the end."""
+        return dataclasses.replace(self.blank(), verdict=verdict, message=reason)
 
 
 def own_rows(implementation: Implementation) -> list[Row]:
@@ -91,23 +94,23 @@ def cases(
     *,
     effort: float = 1,
     seed: int = 0,
-    database: Path | None = None,
+    place: str | None = None,
     device: str = "cpu",
     timeout: float | None = None,
 ) -> list[Case]:
     """The smoke law, then every law on every row that has its traits, on ``effort`` times the examples
     that it asks for, each of which may take ``timeout`` seconds, with all data and modules on
-    ``device``. Raises UnusableDevice where there is none of this name, TypeError and ValueError as
-    :func:`own_rows`."""
+    ``device``. What broke a law is kept at the ``place``, and tried first. Raises UnusableDevice where
+    there is none of this name, TypeError and ValueError as :func:`own_rows`."""
     implementation = implementation.on(device)
     rows = own_rows(implementation)
-    found = [Case(implementation, None, None, None, seed, database, timeout)]
+    found = [Case(implementation, None, None, None, seed, place, timeout)]
     for row in (*(DATA if implementation.judges_data else ()), *rows):
         makes_it = row.subject(implementation)
         for law in (it_can_be_made_and_called, *LAWS) if isinstance(row, OwnRow) else LAWS:
             if law.applies_to(row):
                 examples = law.examples_on(row, effort, rows)
-                found.append(Case(makes_it, law, row, examples, seed, database, timeout))
+                found.append(Case(makes_it, law, row, examples, seed, place, timeout))
     return found
 
 

@@ -1,5 +1,5 @@
-"""How many examples each law asks for: 1.5 times what it takes to find its planted defects with any of
-10 seeds, as tests/laws/needs.py has measured."""
+"""How many examples each law asks for: 1.5 times what it takes to find its planted
+defects with any of 10 seeds, as tests/laws/needs.py has measured."""
 
 EXAMPLES = {
     "a_position_is_where_the_entry_is": 11,

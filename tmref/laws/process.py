@@ -26,7 +26,8 @@ class _Environment:
     """The variables of the environment as they are; decoding all of them takes longer than all else."""
 
     def __init__(self) -> None:
-        self._data = dict(os.environ._data)
+        variables: Any = os.environ
+        self._data = dict(variables._data)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Environment) and self._data == other._data

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import SkipTest
@@ -22,7 +21,7 @@ import torch
 from hypothesis import HealthCheck, Phase, Verbosity, given, reproduce_failure, seed, settings
 from hypothesis import strategies as st
 from hypothesis.core import encode_failure
-from hypothesis.database import DirectoryBasedExampleDatabase
+from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky, HypothesisException, InvalidArgument, Unsatisfiable
 
 from .. import strategies
@@ -229,7 +228,7 @@ def check(
     recipes: Recipes | None = None,
     examples: int | None = None,
     hypothesis_seed: int = 0,
-    database: Path | None = None,
+    database: ExampleDatabase | None = None,
     shrink: bool = True,
     inherited: Sequence[Known] = (),
     timeout: float | None = None,
@@ -323,11 +322,11 @@ def _recipes(
     return strategies.recipes(row, x, **options)
 
 
-def _settings(examples: int, database: Path | None, shrink: bool, **changes: Any) -> settings:
+def _settings(examples: int, database: ExampleDatabase | None, shrink: bool, **changes: Any) -> settings:
     phases = [Phase.explicit, Phase.reuse, Phase.generate]
     return settings_of_our_own(
         max_examples=examples,
-        database=None if database is None else DirectoryBasedExampleDatabase(database),
+        database=database,
         phases=[*phases, Phase.shrink] if shrink else phases,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         **changes,
