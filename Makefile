@@ -22,11 +22,8 @@ MACHINE := $(ASV) machine --yes && $(ASV) machine --yes --os $(shell uname -s)
 help: ## list the targets (this is the default)
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 17
 
-check: $(READY) ## check all implementations on a tenth of the examples, verdicts in build/check.jsonl
-	$(RUN) tmref check all -n auto --quick --report build/check.jsonl $(ARGS)
-
-check-all: $(READY) ## check all implementations on all examples, verdicts in build/check-all.jsonl
-	$(RUN) tmref check all -n auto --report build/check-all.jsonl $(ARGS)
+check: $(READY) ## check all implementations, verdicts in build/check.jsonl (ARGS=--quick: a tenth of the examples)
+	$(RUN) tmref check all -n auto --report build/check.jsonl $(ARGS)
 
 OTHERS := build/others
 check-others: $(OTHERS)/.ready ## check modules of metatrain, featomic-torch and metatomic-torch (ARGS=--quick)
@@ -81,6 +78,9 @@ tables: $(READY) ## make the tables of docs/benchmarks.md anew (ARGS="tmref benc
 teeth: $(READY) ## see whether the laws notice small changes of the sources
 	$(VENV)/bin/python tests/teeth $(ARGS)
 
+needs: $(READY) ## measure how many examples laws need to find their planted defects, as they ask for then
+	$(VENV)/bin/python tests/laws/needs.py $(ARGS)
+
 drawing: $(READY) ## time the strategies: maps drawn per second, and what shrinking takes
 	$(VENV)/bin/python asv_benchmarks/drawing.py $(ARGS)
 
@@ -106,4 +106,4 @@ $(READY): pyproject.toml constraints.txt
 	@rm -f $(VENV)/.unfinished
 	@touch $(READY)
 
-.PHONY: help check check-all check-others test test-all lint format bench bench-history bench-rows bench-compare speed tables teeth drawing docs clean
+.PHONY: help check check-others test test-all lint format bench bench-history bench-rows bench-compare speed tables teeth needs drawing docs clean

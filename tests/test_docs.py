@@ -13,7 +13,7 @@ import tmref
 from tmref.__main__ import main
 from tmref.catalog import DATA, ROWS, TRAITS
 from tmref.implementations import names
-from tmref.laws import EXAMPLES, LAWS, check_module
+from tmref.laws import EXAMPLES, LAWS, check_module, runner
 from tmref.nn import __all__ as modules
 from tmref.reports.pages import laws_page, rows_page
 
@@ -170,7 +170,7 @@ def test_the_words_of_verdicts_and_the_names_are_those_of_the_code():
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_counts_in_the_readme_are_those_of_make_check(tmp_path):
-    found = python("-m", "tmref", "check", "all", "-n", "2", "--quick", cwd=tmp_path)
+    found = python("-m", "tmref", "check", "all", "-n", "2", cwd=tmp_path)
     assert found.returncode == 0, found.stdout
     shown = [line.strip() for line in found.stdout.splitlines()]
     lines = quoted("README.md", "make check")
@@ -195,8 +195,13 @@ def test_options_and_numbers_are_those_of_the_code(capsys):
     with pytest.raises(SystemExit):
         main(["check", "--help"])
     usage = capsys.readouterr().out
-    assert EXAMPLES == 100
-    assert "mostly fifty or a hundred for all the" in text
+    assert (EXAMPLES, sys.modules["tmref.laws.law"]._OF_A_ROW, runner._UNTIL_ONE_COMPARES) == (
+        100,
+        3,
+        40,
+    )
+    assert "a row gets three at least" in text
+    assert "up to forty" in text
     options = re.findall(r"--[a-z-]+", usage)
     assert {"--report", "--quick", "--thorough", "--verbose", "--device"} < set(options)
     assert all(option in text for option in options if option != "--help")
@@ -338,5 +343,5 @@ def test_targets_of_make_that_pages_name_are_there():
     named = {
         target for page in PAGES for target in re.findall(r"(?:`|    )make ([a-z-]+)", text_of(page))
     }
-    assert {"check", "check-all", "test", "test-all", "tables", "docs"} <= named
+    assert {"check", "needs", "test", "test-all", "tables", "docs"} <= named
     assert named <= targets

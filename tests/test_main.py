@@ -12,8 +12,8 @@ import pytest
 
 from tmref.__main__ import main
 from tmref.laws import LAWS, limits
+from tmref.laws.limits import MEMORY
 from tmref.verdicts import read
-from tmref.watch import MEMORY
 
 #: What the selected law is tried on: its share of a hundred, for seven rows share the code.
 EXAMPLES = 15

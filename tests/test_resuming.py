@@ -31,7 +31,6 @@ class Mine(Reference):
 mine = Mine()
 """
 SELECTED = (
-    "--quick",
     "-k",
     "tanh and (are_those_of_plain or keys_survive) and not invariant and not map",
 )

@@ -245,7 +245,7 @@ def check(options: argparse.Namespace) -> int:
     import pytest
 
     from .cluster import UnusableCluster
-    from .laws.kept import FOLDER, usable_database
+    from .laws.kept import FOLDER, UnusableDatabase, usable_database
     from .reports.progress import Bar
     from .reports.terminal import show, show_brief
     from .verdicts import read
@@ -260,6 +260,9 @@ def check(options: argparse.Namespace) -> int:
             print(f"every verdict in {options.failed} is as expected: there is nothing to try again")
             return GOOD
         options.database = usable_database(options.database or FOLDER)
+    except UnusableDatabase as error:
+        print(f"tmref check: --database: {error}", file=sys.stderr)
+        return UNUSABLE
     except (OSError, ValueError) as error:
         print(f"tmref check: {error}", file=sys.stderr)
         return UNUSABLE

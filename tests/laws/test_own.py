@@ -20,6 +20,7 @@ from tmref.laws import (
     parametrize_module_with_laws,
     parametrize_with_laws,
 )
+from tmref.laws.examples import EXAMPLES
 from tmref.strategies import labels_of
 from tmref.verdicts import ERROR, FAIL, PASS, UNTESTED
 
@@ -40,10 +41,11 @@ def every_trait_that_holds():
 
 
 def test_a_module_with_its_twin_and_traits_passes_and_names_what_is_not_declared(capsys):
-    verdicts = check_module(linear, twin=linear_twin, traits=["linear", *ALL_KEPT], effort=0.1)
+    verdicts = check_module(linear, twin=linear_twin, traits=["linear", *ALL_KEPT])
     laws = {v.law: v for v in verdicts}
     assert laws["linear_up_to_its_bias"].verdict == PASS
-    assert laws["derivatives_are_those_of_plain_torch"].examples == 10
+    of_derivatives = "derivatives_are_those_of_plain_torch"
+    assert laws[of_derivatives].examples == EXAMPLES[of_derivatives]
     assert "every_value_stands_for_itself" not in laws
     held, *broken = capsys.readouterr().out.splitlines()
     expected = "label_free, pure, per_block, per_sample, keyed, seeded"
@@ -63,7 +65,7 @@ def test_a_module_that_changes_its_input_passes_where_it_does_not_promise_otherw
     def in_place(x):
         return tmref.nn.ReLU(x.keys, in_place=True)
 
-    laws = {v.law for v in check_module(in_place, traits=["keeps_keys"], effort=0.05)}
+    laws = {v.law for v in check_module(in_place, traits=["keeps_keys"])}
     assert "the_input_stays" not in laws
     held, title, *broken = capsys.readouterr().out.splitlines()
     assert "pure" not in held
@@ -200,7 +202,7 @@ def test_what_is_known_of_a_class_is_known_of_what_is_made_of_it(name):
         return torch.nn.Linear(len(block.properties), 2, dtype=block.values.dtype)
 
     traits = [trait for trait in every_trait_that_holds() if trait != "seeded"]
-    options = {"twin": twin, "traits": traits, "implementation": name, "effort": 0.05}
+    options = {"twin": twin, "traits": traits, "implementation": name}
     verdicts = {v.law: v for v in check_module(outer, **options)}
     chain_rule = verdicts["explicit_gradients_are_refused_or_right_by_the_chain_rule"]
     assert chain_rule.known.startswith("modules are applied to explicit gradients as to values: biases")
@@ -319,9 +321,9 @@ def test_a_known_failure_says_nothing_of_a_trait(capsys):
     def counting(x):
         return Counting(1)
 
-    check_module(counting, implementation=Faulty(["tanh"], lambda recipe, x: True), effort=0.1)
+    check_module(counting, implementation=Faulty(["tanh"], lambda recipe, x: True))
     assert "the_input_stays" not in capsys.readouterr().out
-    check_module(counting, effort=0.1)
+    check_module(counting)
     assert "the_input_stays" in capsys.readouterr().out
 
 

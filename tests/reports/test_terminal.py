@@ -175,3 +175,17 @@ def test_many_laws_and_rows_are_named_on_one_line(shown):
     (line,) = (line for line in lines if line.startswith("laws: "))
     assert line.endswith("… of mine 1")
     assert len(line) <= 80
+
+
+@pytest.mark.parametrize("form", [show, show_brief])
+def test_what_is_warned_of_is_a_line_for_each_row(form, shown):
+    grown = "memory grew by 50 MiB with each example"
+    verdicts = [
+        verdict("first", "row", "pass", warning=grown),
+        verdict("second", "row", "pass", warning="memory grew by 9 MiB with each example"),
+        verdict("third", "other", "pass"),
+    ]
+    lines = shown(verdicts, {"pass": 3}, show=form)
+    assert [line for line in lines if line.startswith("warning: ")] == [
+        f"warning: mine, row: {grown}, by first and 1 more"
+    ]

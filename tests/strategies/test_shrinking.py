@@ -152,9 +152,16 @@ PLANTED = {
     "values that lie transposed": (
         {"layouts": layouts()},
         lambda x: any(b.values.mT.is_contiguous() > b.values.is_contiguous() for b in x),
-        one_key(
-            'TensorBlock(torch.zeros((2, 2)).permute(1, 0), Labels.range("system", 2), [], '
-            'Labels.range("n", 2))'
+        # no smaller step leads from one of these to the other
+        (
+            one_key(
+                'TensorBlock(torch.zeros((2, 2)).permute(1, 0), Labels.range("system", 2), [], '
+                'Labels.range("n", 2))'
+            ),
+            one_key(
+                'TensorBlock(torch.zeros((1, 2, 2)).permute(0, 2, 1), Labels.range("system", 1), '
+                '[Labels.range("xyz", 2)], Labels.range("n", 2))'
+            ),
         ),
     ),
     "values that require grad": (
@@ -166,6 +173,12 @@ PLANTED = {
 
 #: So many maps are tried at most: with some milliseconds for each it is done within two seconds.
 MOST_TRIED = 600
+
+
+def smallest_of(planted):
+    """The smallest maps, of which there may be several."""
+    smallest = PLANTED[planted][2]
+    return (smallest,) if isinstance(smallest, str) else smallest
 
 
 def shrunk(planted, seed, clock=lambda: 0.0):
@@ -190,7 +203,7 @@ def shrunk(planted, seed, clock=lambda: 0.0):
 @pytest.mark.parametrize("planted", PLANTED)
 def test_planted_predicates_shrink_to_the_smallest_map(planted, seed):
     found, tried, _ = shrunk(planted, seed)
-    assert repr(found) == PLANTED[planted][2]
+    assert repr(found) in smallest_of(planted)
     assert tried <= MOST_TRIED
 
 
@@ -220,7 +233,7 @@ def test_what_a_test_draws_shrinks_as_its_arguments_do(planted):
 
 @pytest.mark.parametrize("planted", PLANTED)
 def test_the_smallest_map_is_what_it_prints(planted):
-    _, predicate, expected = PLANTED[planted]
+    _, predicate, _ = PLANTED[planted]
     names = {
         "torch": torch,
         "Labels": Labels,
@@ -228,6 +241,7 @@ def test_the_smallest_map_is_what_it_prints(planted):
         "TensorMap": TensorMap,
         "with_gradients": with_gradients,
     }
-    again = eval(expected, names)
-    assert predicate(again)
-    assert repr(again) == expected
+    for expected in smallest_of(planted):
+        again = eval(expected, names)
+        assert predicate(again)
+        assert repr(again) == expected

@@ -16,7 +16,7 @@ from .premises import Inputs, Premise, inputs
 #: How many examples a law is tried on of which nobody has measured what it needs, divided over the rows
 #: that share their code.
 EXAMPLES = 100
-#: A row is tried on no fewer, but where modules are compiled: what it does not share is to be found, too.
+#: A row is tried on no fewer, but where modules are compiled: it may have what it doesn't share.
 _OF_A_ROW = 3
 
 

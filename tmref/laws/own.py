@@ -280,8 +280,9 @@ class _Subject:
             return not it_can_be_made_and_called.inputs(self.row).empty
         return made.verdict in (FAIL, ERROR)
 
-    def verdict_on(self, law: Law, shrink: bool = True) -> Verdict:
+    def verdict_on(self, law: Law, shrink: bool = True, effort: float | None = None) -> Verdict:
         """The verdict on one law."""
+        effort = self.effort if effort is None else effort
         is_made = law is it_can_be_made_and_called
 
         def check(until: Ended | None = None) -> Verdict:
@@ -289,7 +290,7 @@ class _Subject:
                 dataclasses.replace(law, recipes={}),
                 self.row,
                 self.subject,
-                examples=None if is_made else law.examples_on(self.row, self.effort),
+                examples=None if is_made else law.examples_on(self.row, effort),
                 hypothesis_seed=self.seed,
                 shrink=shrink,
                 inherited=self.base.known,
@@ -377,8 +378,10 @@ class _Subject:
         """The traits that are not declared and could be tested, with the laws that say that they don't
         hold, none where they do. One that holds may be what the laws of others need.
 
-        A law that compared something in fewer than half of its examples shows nothing.
+        A law that compared something in fewer than half of its examples shows nothing. Half of what they
+        ask for is enough: what is declared then is tried on all.
         """
+        effort = self.effort / 2
         found = {v.law: UNTESTED if v.known else v.verdict for v in verdicts}
         declared = self.row.traits
         holds: set[str] = set()
@@ -396,10 +399,8 @@ class _Subject:
                 laws = [law for law in laws if all(need.rows(self.row) for need in law.needs)]
                 for one in laws:
                     if one.name not in found:
-                        v = self.verdict_on(one, shrink=False)
-                        few = v.verdict == PASS and 2 * v.examples < one.examples_on(
-                            self.row, self.effort
-                        )
+                        v = self.verdict_on(one, shrink=False, effort=effort)
+                        few = v.verdict == PASS and 2 * v.examples < one.examples_on(self.row, effort)
                         found[one.name] = UNTESTED if few or v.known else v.verdict
                         if v.verdict == ERROR:
                             raised[one.name] = f" ({(v.message or '').splitlines()[0]})"

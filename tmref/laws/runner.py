@@ -55,6 +55,8 @@ NO_ROW = "-"
 NO_MAP = "no map that the law is about could be drawn"
 
 _SMOKE_EXAMPLES = 40
+#: Where nothing was compared, so many are tried until something is; or so many, where all were refused.
+_UNTIL_ONE_COMPARES, _ALL_REFUSED = 40, 10
 
 _INTERPRETER = "The following operation failed in the TorchScript interpreter"
 
@@ -408,9 +410,8 @@ def _search(
             ways = _ways(law, row, implementation, recipes)
         search(number)
         if not tally.compared and not known:
-            # few examples were asked for: go on until one compares something
             tally.is_enough = 1
-            number = max(number, law.examples_on(row))
+            number = max(number, _ALL_REFUSED if tally.is_hopeless else _UNTIL_ONE_COMPARES)
             search(number)
         if tally.excused:  # nothing else is wrong: the smallest example of it
             tally.excuses, tally.found = False, True
@@ -455,6 +456,7 @@ class _Enough(SkipTest):
 class _Tally:
     """What became of the examples: how many ``compared`` something, and why others didn't."""
 
+    tried: int = 0
     compared: int = 0
     found: bool = False
     reasons: Counter[str] = field(default_factory=Counter)
@@ -462,8 +464,14 @@ class _Tally:
     excuses: bool = True
     excused: bool = False
 
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether all compared nothing for a reason, and others would for the same."""
+        return self.tried == sum(self.reasons.values())
+
     def nothing(self, reason: str) -> None:
         """One compared nothing."""
+        self.tried += not self.found
         if reason and not self.found:
             self.reasons[reason] += 1
 

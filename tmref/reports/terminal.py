@@ -44,6 +44,7 @@ def show(results: Results, console: Console | None = None) -> None:
         console.print(_LEGEND)
         _show_tables(verdicts, letters, results.header, console)
         _show_failures(verdicts, console)
+    _show_warnings(results, console)
     _show_counts(results, console)
 
 
@@ -57,6 +58,7 @@ def show_brief(results: Results, console: Console | None = None) -> None:
         for found in alike([v for v in verdicts if not v.expected]):
             _show_alike(found, what, console)
     _show_kinds_of_known(results, console)
+    _show_warnings(results, console)
     _show_counts(results, console)
 
 
@@ -193,6 +195,18 @@ def _show_kinds_of_known(results: Results, console: Console) -> None:
         numbers = "".join(f"{of_kind[what] or '-':>4}" for what in found)
         line = textwrap.shorten(kind, _WIDTH - len(numbers) - 2, placeholder=" …")
         console.print(f"{numbers}  {line}", markup=False)
+
+
+def _show_warnings(results: Results, console: Console) -> None:
+    """A line for each row that something is warned of, with the first law."""
+    for verdicts in _by_implementation(results):
+        first = {v.row: v for v in reversed(verdicts) if v.warning}
+        for row, v in first.items():
+            others = sum(1 for other in verdicts if other.row == row and other.warning) - 1
+            more = f" and {others} more" if others else ""
+            console.print(
+                f"warning: {v.implementation}, {row}: {v.warning}, by {v.law}{more}", markup=False
+            )
 
 
 def _show_counts(results: Results, console: Console) -> None:
