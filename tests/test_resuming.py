@@ -112,7 +112,7 @@ def test_what_does_not_fit_is_said_before_anything_is_tried(cut, whole):
     selection = f"selection was {SELECTED[-1]}, is nothing"
     version = "reference was nothing, is 0.1.0"
     assert line.startswith(
-        f"ERROR: cut.jsonl doesn't fit, nothing was tried: {version}; effort was 0.1, is 10.0; "
+        f"ERROR: cut.jsonl doesn't fit, nothing was tried: {version}; effort was 1.0, is 10.0; "
         f"{selection}; seed was 0, is 3. Leave out options that differ"
     )
     assert whole.with_name("cut.jsonl.part").read_bytes() == before
@@ -219,7 +219,7 @@ def test_what_is_not_there_yet_is_begun_where_it_is_said_what(tmp_path):
 def test_what_failed_is_tried_again_and_nothing_else(whole, tmp_path):
     (tmp_path / "broken.py").write_text(BROKEN)
     failed = {case: v for case, v in found_in(whole).items() if not v.expected}
-    done = check("--failed", whole, "--quick", "--report", "again.jsonl", cwd=tmp_path)
+    done = check("--failed", whole, "--report", "again.jsonl", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert found_in(tmp_path / "again.jsonl") == failed
     # what was chosen is a part of the report: to go on with it does not need the other one
@@ -228,7 +228,7 @@ def test_what_failed_is_tried_again_and_nothing_else(whole, tmp_path):
     assert check("--resume", "again.jsonl", cwd=tmp_path).returncode == 1
     assert found_in(again) == failed
     (tmp_path / "broken.py").write_text(BROKEN.replace('"Tanh"', '"none"'))
-    mended = check("--failed", "again.jsonl", "--quick", "--report", "again.jsonl", cwd=tmp_path)
+    mended = check("--failed", "again.jsonl", "--report", "again.jsonl", cwd=tmp_path)
     assert mended.returncode == 0, mended.stdout
     assert {v.verdict for v in read(again).verdicts} == {"pass"}
     none = check("--failed", "again.jsonl", cwd=tmp_path)

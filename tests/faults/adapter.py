@@ -1,4 +1,4 @@
-"""A library that crashes, hangs and lies: a row for every fault, which shows on maps of two blocks."""
+"""A library that crashes, hangs and lies: a row for every fault, which shows on maps of two blocks or more."""
 
 import contextlib
 import ctypes
@@ -221,7 +221,7 @@ UNMADE = "raises_when_made"
 def build(does):
     class Faulty(torch.nn.Module):
         def forward(self, x):
-            return does(x) if len(x) == 2 else x
+            return does(x) if len(x) > 1 else x
 
     return lambda x: Faulty()
 

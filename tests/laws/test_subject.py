@@ -92,7 +92,7 @@ def test_a_module_that_is_called_in_another_way_is_shown_by_a_script_that_runs_a
                 block.values.mul_(factor + 1)
             return x
 
-    verdicts = check_module(InPlace, traits=["pure"], effort=0.05, on_fail=None, **CALLED)
+    verdicts = check_module(InPlace, traits=["pure"], on_fail=None, **CALLED)
     script = next(v.reproducer for v in verdicts if v.law == "the_input_stays")
     assert "factor = 1\nmodule = Called(build(x), factor=factor)\n" in script
     assert "call = lambda module, x, factor: module(factor, {'t': x})['t']" in script
@@ -275,7 +275,7 @@ def test_what_is_slow_to_build_is_built_once_for_equal_maps(seconds, monkeypatch
     now = [0.0]
     monkeypatch.setattr("tmref.laws.subject.time", SimpleNamespace(perf_counter=lambda: now[0]))
     keys = st.just(tmref.Labels.range("key", 1))
-    options = {"maps": {"keys": keys, "max_properties": 1}, "traits": ["keeps_keys"], "effort": 0.1}
+    options = {"maps": {"keys": keys, "max_properties": 1}, "traits": ["keeps_keys"]}
     verdicts = check_module(build, **options)
     assert {v.verdict for v in verdicts} <= {PASS, UNTESTED}
     of_two_dtypes_and_sizes = 8  # and with labels of properties
@@ -331,7 +331,7 @@ def test_a_failure_may_be_known_of_a_row_of_ones_own(monkeypatch):
         [tmref.TensorBlock(torch.ones(1, 1), tmref.Labels.single(), [], tmref.Labels.single())],
     )
     monkeypatch.setattr("tmref.laws.checks.DATA", ())
-    verdicts = check_implementation(WithKnown(), effort=0.1, on_fail=None)
+    verdicts = check_implementation(WithKnown(), on_fail=None)
     known = {v.law: v.known for v in verdicts if v.verdict == FAIL}
     assert known == {
         "the_input_stays": "it works in place: to save memory",
