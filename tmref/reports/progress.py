@@ -74,7 +74,7 @@ class Bar:
             self._progress.update(self._task, total=total)
             self._progress.start_task(self._task)
             if self._live is not None:
-                self._live.start()
+                self._live.start(refresh=True)  # at once: the first verdict may come soon
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
