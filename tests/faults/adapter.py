@@ -1,4 +1,4 @@
-"""A library that crashes, hangs and lies: a row for each fault, which shows on maps of several blocks."""
+"""A library that crashes, hangs and lies: a row for each fault, which shows on several blocks."""
 
 import contextlib
 import ctypes
