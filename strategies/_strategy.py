@@ -85,11 +85,12 @@ def _drawn_at_once(provider: Any) -> Iterator[None]:
     is_own = type(provider) is HypothesisProvider and provider._random is not None
     if is_own:
         randbytes = provider._random.randbytes
-        vars(provider)["draw_bytes"] = lambda min_size, max_size: randbytes(
-            min(
-                max(2 * min_size, min_size + 5), max_size
-            )  # some to spare, for what shrinks to need more
-        )
+
+        def draw_bytes(min_size: int, max_size: int) -> Any:
+            # some to spare, for what shrinks to need more
+            return randbytes(min(max(2 * min_size, min_size + 5), max_size))
+
+        vars(provider)["draw_bytes"] = draw_bytes
     try:
         yield
     finally:

@@ -48,9 +48,12 @@ def apart(work: Callable[[], T], memory: float | None = None) -> T | Ended:
                     said += piece
                     if not piece:
                         break
-                reason = reason or why_to_end(pulse.seen(), memory)
+                elif _has_ended(process):  # what it started may hold the pipe for ever
+                    break
+                reason = why_to_end(pulse.seen(), memory)
                 if reason is not None:
                     _end(process)
+                    break
     except BaseException:
         _end(process)
         os.waitpid(process, 0)
@@ -114,6 +117,11 @@ def _pickled(result: Any, error: BaseException | None) -> bytes:
     except Exception:
         return pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}")))
     return said
+
+
+def _has_ended(process: int) -> bool:
+    """Whether it has ended; its status is still to be had."""
+    return os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _end(process: int) -> None:

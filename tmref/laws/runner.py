@@ -454,9 +454,9 @@ class _Enough(SkipTest):
 
 @dataclass
 class _Tally:
-    """What became of the examples: how many ``compared`` something, and why others didn't."""
+    """What became of the examples: how many ``compared`` something, or were ``in_vain``, and why."""
 
-    tried: int = 0
+    in_vain: int = 0
     compared: int = 0
     found: bool = False
     reasons: Counter[str] = field(default_factory=Counter)
@@ -467,11 +467,11 @@ class _Tally:
     @property
     def is_hopeless(self) -> bool:
         """Whether all compared nothing for a reason, and others would for the same."""
-        return self.tried == sum(self.reasons.values())
+        return self.in_vain == sum(self.reasons.values())
 
     def nothing(self, reason: str) -> None:
         """One compared nothing."""
-        self.tried += not self.found
+        self.in_vain += not self.found
         if reason and not self.found:
             self.reasons[reason] += 1
 
