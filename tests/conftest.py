@@ -18,6 +18,26 @@ from tmref import Labels, TensorBlock, TensorMap
 settings.load_profile("default")
 
 
+@pytest.fixture(scope="session")
+def wrong_tanh():
+    """The code of a library, ``mine``, whose Tanh is wrong for some maps: it takes some examples to find
+    it."""
+    return """
+from tmref.implementations.reference import Reference
+
+class Mine(Reference):
+    name = "mine"
+    def make(self, call):
+        module = super().make(call)
+        forward = module.forward
+        if call.name == "Tanh":
+            module.forward = lambda x: x if any(len(b) > 2 for b in x) else forward(x)
+        return module
+
+mine = Mine()
+"""
+
+
 @pytest.fixture
 def labels():
     """labels("a b", [[0, 1], [2, 3]])"""

@@ -369,27 +369,11 @@ def test_nor_do_its_workers(tmp_path):
     assert is_as_if_alone(tmp_path, environment, "-n1")
 
 
-LATE = """
-from tmref.implementations.reference import Reference
-
-class Late(Reference):
-    name = "late"
-    def make(self, call):
-        module = super().make(call)
-        forward = module.forward
-        if call.name == "Tanh":
-            module.forward = lambda x: x if any(len(b) > 2 for b in x) else forward(x)
-        return module
-
-late = Late()
-"""
-
-
-def test_the_plugin_fails_where_a_law_is_broken_and_tries_what_failed_before_first(tmp_path):
-    (tmp_path / "adapter.py").write_text(LATE)
+def test_the_plugin_fails_where_a_law_is_broken_and_tries_what_failed_before_first(tmp_path, wrong_tanh):
+    (tmp_path / "adapter.py").write_text(wrong_tanh)
     law = "values_are_those_of_plain_torch"
     command = [sys.executable, "-m", "pytest", "-p", "tmref.plugin", "--pyargs", "tmref.laws"]
-    command += ["--tmref-impl", "adapter:late", "-W", "ignore", "-k", f"late-tanh-{law}"]
+    command += ["--tmref-impl", "adapter:mine", "-W", "ignore", "-k", f"mine-tanh-{law}"]
     tried = []
     for report in ("first.jsonl", "second.jsonl"):
         found = subprocess.run(

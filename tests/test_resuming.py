@@ -15,21 +15,6 @@ from tmref.__main__ import main
 from tmref.resuming import Misfit, begun, require_fit
 from tmref.verdicts import Report, UnusablePlace, Verdict, header, part_of, read, usable_place
 
-#: A library whose Tanh is wrong for some maps, so that it takes some examples to find it.
-BROKEN = """
-from tmref.implementations.reference import Reference
-
-class Mine(Reference):
-    name = "mine"
-    def make(self, call):
-        module = super().make(call)
-        forward = module.forward
-        if call.name == "Tanh":
-            module.forward = lambda x: x if any(len(b) > 2 for b in x) else forward(x)
-        return module
-
-mine = Mine()
-"""
 SELECTED = (
     "-k",
     "tanh and (are_those_of_plain or keys_survive) and not invariant and not map",
@@ -52,10 +37,10 @@ def found_in(path):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, wrong_tanh):
     """The report of a run that nothing cut short, in a folder with a library that fails some laws."""
     folder = tmp_path_factory.mktemp("whole")
-    (folder / "broken.py").write_text(BROKEN)
+    (folder / "broken.py").write_text(wrong_tanh)
     done = check("broken:mine", *SELECTED, "--report", "report.jsonl", cwd=folder)
     assert done.returncode == 1, done.stderr
     failed = [v for v in read(folder / "report.jsonl").verdicts if not v.expected]
@@ -216,8 +201,8 @@ def test_what_is_not_there_yet_is_begun_where_it_is_said_what(tmp_path):
 
 
 @in_one_process
-def test_what_failed_is_tried_again_and_nothing_else(whole, tmp_path):
-    (tmp_path / "broken.py").write_text(BROKEN)
+def test_what_failed_is_tried_again_and_nothing_else(whole, tmp_path, wrong_tanh):
+    (tmp_path / "broken.py").write_text(wrong_tanh)
     failed = {case: v for case, v in found_in(whole).items() if not v.expected}
     done = check("--failed", whole, "--report", "again.jsonl", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
@@ -227,7 +212,7 @@ def test_what_failed_is_tried_again_and_nothing_else(whole, tmp_path):
     again.write_text("".join(again.read_text().splitlines(keepends=True)[:2]))
     assert check("--resume", "again.jsonl", cwd=tmp_path).returncode == 1
     assert found_in(again) == failed
-    (tmp_path / "broken.py").write_text(BROKEN.replace('"Tanh"', '"none"'))
+    (tmp_path / "broken.py").write_text(wrong_tanh.replace('"Tanh"', '"none"'))
     mended = check("--failed", "again.jsonl", "--report", "again.jsonl", cwd=tmp_path)
     assert mended.returncode == 0, mended.stdout
     assert {v.verdict for v in read(again).verdicts} == {"pass"}
