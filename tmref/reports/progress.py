@@ -74,7 +74,7 @@ class Bar:
             self._progress.update(self._task, total=total)
             self._progress.start_task(self._task)
             if self._live is not None:
-                self._live.start(refresh=True)  # at once: the first verdict may come soon
+                self._live.start(refresh=True)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -100,6 +100,8 @@ class Bar:
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self._running[nodeid] = None
         self._show_what_is_tried()
+        if self._live is not None and not self._progress.tasks[0].completed:
+            self._live.refresh()  # the first verdicts may come before it is drawn by the clock
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_tmref_verdict(self, nodeid: str, verdict: Verdict) -> None:
