@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         "--effort", type=float, default=1, help="times the examples that the laws ask for"
     )
     parser.add_argument("--per-file", type=int, default=sample.PER_FILE, help="mutants of each file")
+    parser.add_argument("--seed", type=int, default=sample.SEED, help="of the draw of mutants")
     parser.add_argument("--only", default="", help="files whose names have this in them")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="mutants at a time")
     parser.add_argument(
@@ -65,7 +66,7 @@ def _run(name: str, options: argparse.Namespace, console: Console) -> int:
     package = copies.PACKAGES[name]
     with quiet():
         implementation = load(name)
-    drawn = sample.draw(package, options.per_file)
+    drawn = sample.draw(package, options.per_file, options.seed)
     mutants = [mutant for mutant in drawn.mutants if options.only in mutant.file]
     if options.sample:
         for mutant in mutants:

@@ -6,7 +6,6 @@ tolerance and benchmarks ask the kind, and nobody else knows a class by its name
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
@@ -198,13 +197,21 @@ class Kind(PrintedAsSource):
         parameters.
         """
         found: list[torch.Tensor] = []
-        absolute = copy.deepcopy(module)
-        with torch.no_grad():
-            for parameter in absolute.parameters():
-                parameter.abs_()
-        for part in absolute.modules():
+        signed = [parameter.detach().clone() for parameter in module.parameters()]
+        hooks = [
             part.register_forward_hook(lambda part, given, output: found.append(output))
-        absolute(terms.clamp(min=least))
+            for part in module.modules()
+        ]
+        with torch.no_grad():
+            try:
+                for parameter in module.parameters():
+                    parameter.abs_()
+                module(terms.clamp(min=least))
+            finally:
+                for parameter, values in zip(module.parameters(), signed, strict=True):
+                    parameter.copy_(values)
+                for hook in hooks:
+                    hook.remove()
         return [output.abs() for output in found if isinstance(output, torch.Tensor)]
 
 
