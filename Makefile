@@ -72,7 +72,7 @@ bench-compare: $(READY) ## tell whether a commit (HEAD=..., default HEAD) is slo
 speed: $(READY) ## compare the reference with plain torch and metatensor, as ratios of CPU time
 	$(VENV)/bin/python asv_benchmarks/speed.py $(ARGS)
 
-tables: $(READY) ## make the tables of docs/benchmarks.md anew (ARGS="tmref bench": that one alone)
+tables: $(READY) ## make the tables of docs/benchmarks/results.md anew (ARGS="tmref bench": that one alone)
 	$(VENV)/bin/python asv_benchmarks/tables.py $(ARGS)
 
 teeth: $(READY) ## see whether the laws notice small changes of the sources

@@ -1,4 +1,4 @@
-"""Run the benchmarks whose output docs/benchmarks.md shows, and put there what they print now.
+"""Run the benchmarks whose output docs/benchmarks/results.md shows, and put there what they print now.
 
 That is every indented block whose first line is one of COMMANDS, with any arguments. Where one of them
 fails, the page stays as it is, and the exit status is 1.
@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "benchmarks.md"
+PAGE = ROOT / "docs" / "benchmarks" / "results.md"
 #: What a first line begins with, and what is run for it.
 COMMANDS = {
     "tmref bench": [sys.executable, "-m", "tmref", "bench"],

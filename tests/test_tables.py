@@ -1,4 +1,4 @@
-"""The tables of docs/benchmarks.md, made anew by a command."""
+"""The tables of docs/benchmarks/results.md, made anew by a command."""
 
 import importlib.util
 

@@ -491,10 +491,9 @@ def list_(options: argparse.Namespace) -> int:
     """List laws with what they demand, rows with their traits, the catalog's or an implementation's, the
     implementations, or the strategies with what they give; all but implementations in Markdown."""
     from .implementations import UnknownImplementation, load, names
-    from .reports.pages import laws_page, rows_page
-    from .strategies.page import page
+    from .reports.pages import laws_page, rows_page, strategies_page
 
-    pages = {"laws": laws_page, "rows": rows_page, "strategies": page}
+    pages = {"laws": laws_page, "rows": rows_page, "strategies": strategies_page}
     if options.name is not None:
         if options.what != "rows":
             print(f"tmref list: {options.what} are nobody's own: leave out the name", file=sys.stderr)

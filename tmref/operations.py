@@ -143,7 +143,7 @@ def allclose(
     atol: float = 1e-12,
     equal_nan: bool = False,
 ) -> bool:
-    """Whether two maps have the same metadata, and |x₁ - x₂| ≤ ``atol`` + ``rtol`` |x₂| everywhere.
+    """Whether two maps have the same metadata, and ``|x₁ - x₂| ≤ atol + rtol |x₂|`` everywhere.
 
     Gradients count, too. Two NaN are close where ``equal_nan`` is true. Raises TypeError for something
     other than two maps.

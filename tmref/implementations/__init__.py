@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import importlib
@@ -305,6 +306,15 @@ def names() -> list[str]:
     """The names of all implementations: tmref's own, and those of entry points."""
     found = importlib.metadata.entry_points(group=ENTRY_POINTS)
     return [*_OWN, *sorted({point.name for point in found} - set(_OWN))]
+
+
+def installed() -> list[Implementation]:
+    """Of tmref's own implementations those whose libraries are installed."""
+    found = []
+    for name in _OWN:
+        with contextlib.suppress(UnknownImplementation):
+            found.append(load(name))
+    return found
 
 
 def is_own(name: str) -> bool:

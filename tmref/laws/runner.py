@@ -272,6 +272,16 @@ def check(
     return verdict
 
 
+def replay(law: Law, row: Row, implementation: Implementation, entry: Known) -> Verdict:
+    """The verdict on the example of a known failure alone: the failure, with its script, or a failure
+    that says that it is mended."""
+    verdict = Verdict(law.name, row.name, implementation.name, str(implementation.version), PASS)
+    device = implementation.device
+    with noticing_the_user(), process.as_in_a_fresh_one() as fresh, random_numbers_kept(device):
+        _replay(verdict, law, row, implementation, [entry], _Clock(law, None, None, fresh))
+    return verdict
+
+
 class _Clock:
     """How long an example of a law may still take, and what becomes of memory; ``broken`` is what is
     known of an example that took longer."""

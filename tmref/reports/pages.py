@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from .. import strategies
 from ..catalog import DATA, ROWS, TRAITS, Row
 from ..catalog.traits import OF_THE_INPUT_ALONE
+from ..implementations import installed
 from ..laws import LAWS, smoke
 
 _WIDTH = 105
 
-_LAWS = """# The laws
+_LAWS = """# The specification
 
-A law demands what documentation, torch's convention or mathematics demands, and says which: [doc],
-[torch], [maths]. It is tried on the rows that have the traits it is about ([rows and traits](rows.md)),
-and that have what else it needs, on as many examples as it asks for, divided over the rows that share
-their code. This page is what `tmref list laws` prints.
+What a library of modules on `TensorMap` has to do, law by law. Each demands what documentation, torch's convention or
+mathematics demands, and says which: [doc], [torch], [maths]. A sentence is that of the modules that have the traits below it
+(see `tmref list rows`); how many examples are tried follows from what it takes to find its planted defects. Who isn't said to
+break a law obeys it, or hasn't what it is about.
 """
 
 _TRAITS = """# Rows and traits
 
 A row is what laws are tried on: a module of metatensor's nn with its options, or a type of data. Its
-traits are what it promises, and say which [laws](laws.md) apply. This page is what `tmref list rows`
-prints.
+traits are what it promises, and say which laws (`tmref list laws`) apply.
 
 ## Traits
 
@@ -55,25 +58,55 @@ def rows_page(rows: Sequence[Row] = ROWS) -> str:
     return "\n".join([_TRAITS, *traits, implied, _ROWS, *map(_row, rows), end])
 
 
+def strategies_page() -> str:
+    """Every strategy with what it gives, in a sentence."""
+    told = ((name, inspect.getdoc(getattr(strategies, name)) or "") for name in strategies.__all__)
+    words = ((name, " ".join(doc.partition("\n\n")[0].split())) for name, doc in told)
+    return "".join(f"- `{name}`: {_as_markdown(doc)}\n" for name, doc in words)
+
+
+def _as_markdown(words: str) -> str:
+    return re.sub(r":\w+:`~?([^`]+)`", r"`\1`", words).replace("``", "`")
+
+
 def _laws() -> Iterator[str]:
     yield _LAWS
-    yield from _law("smoke", smoke.NAME, "any implementation, before all other laws", smoke.DEMAND)
-    family = "smoke"
+    yield "## 1. Smoke\n"
+    number, of_family, family = 1, 1, "smoke"
+    yield from _law("1.1", smoke.NAME, smoke.DEMAND, "any implementation, before all other laws")
+    broken = _broken()
     for law in LAWS:
+        if law.family != family:
+            number, of_family, family = number + 1, 0, law.family
+            yield f"## {number}. {family.replace('_', ' ').capitalize()}\n"
+        of_family += 1
         about = "data: " if law.of_data else ""
         about += ", ".join(sorted(law.traits)) or "every module"
         needs = ", ".join(premise.words for premise in law.needs)
         words = f"{about}; {f'it needs {needs}; ' if needs else ''}{law.examples} examples"
-        yield from _law("" if law.family == family else law.family, law.name, words, law.demand)
-        family = law.family
+        yield from _law(f"{number}.{of_family}", law.name, law.demand, words)
+        for who, rows in broken.get(law.name, {}).items():
+            yield _fill(f"Known to be broken by {who}: {', '.join(rows)}.")
 
 
-def _law(family: str, name: str, about: str, demand: str) -> Iterator[str]:
-    if family:
-        yield f"## {family.replace('_', ' ').capitalize()}\n"
-    yield f"### {name}\n"
-    yield textwrap.fill(demand, _WIDTH, break_long_words=False, break_on_hyphens=False) + "\n"
-    yield f"Of {about}.\n"
+def _law(number: str, name: str, demand: str, about: str) -> Iterator[str]:
+    yield f"### {number} {name.replace('_', ' ').capitalize()}\n"
+    yield _fill(re.sub(r"(__|\*)", r"\\\1", demand))
+    yield _fill(f"`{name}`, of {about}.")
+
+
+def _fill(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False) + "\n"
+
+
+def _broken() -> dict[str, dict[str, dict[str, None]]]:
+    """For each law who is known to break it, and on which rows."""
+    found: dict[str, dict[str, dict[str, None]]] = {}
+    for implementation in installed():
+        for entry in implementation.known:
+            who = f"{implementation.name} {implementation.version}"
+            found.setdefault(entry.law, {}).setdefault(who, {}).update(dict.fromkeys(entry.rows))
+    return found
 
 
 def _row(row: Row) -> str:

@@ -1,0 +1,67 @@
+"""The pages that are made of the code before the site is: laws, rows, strategies, commands, known failures.
+
+They are written to ``docs/made``, which is in no commit: what the code says is said once.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+from tmref.__main__ import main
+from tmref.reports.known import known_page
+from tmref.reports.pages import laws_page, rows_page
+
+FOLDER = Path(__file__).parent / "made"
+
+COMMANDS = "check", "report", "list", "bench", "reach"
+
+_COMMANDS = """# The command line
+
+What `tmref COMMAND --help` prints. [What a run promises](../explanation/runs.md) has what isn't about one option: exit
+statuses, isolation, what is read and written.
+"""
+
+
+def commands_page() -> str:
+    """What every command says of itself."""
+    parts = [_COMMANDS]
+    for command in COMMANDS:
+        said = io.StringIO()
+        with redirect_stdout(said):
+            try:
+                main([command, "--help"])
+            except SystemExit:
+                pass
+        parts.append(f"## tmref {command}\n\n```text\n{said.getvalue()}```\n")
+    return "\n".join(parts)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "specification": laws_page,
+    "rows": rows_page,
+    "commands": commands_page,
+    "known": known_page,
+}
+
+
+def write(app: Sphinx) -> None:
+    """Write the pages; those that are as they were stay, and are not read again."""
+    FOLDER.mkdir(exist_ok=True)
+    for path in FOLDER.glob("*.md"):
+        if path.stem not in PAGES:
+            path.unlink()
+    for name, page in PAGES.items():
+        path, text = FOLDER / f"{name}.md", page()
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Make the pages before Sphinx looks for files."""
+    app.connect("builder-inited", write)
+    return {"parallel_read_safe": True}
