@@ -84,13 +84,21 @@ needs: $(READY) ## measure how many examples laws need to find their planted def
 drawing: $(READY) ## time the strategies: maps drawn per second, and what shrinking takes
 	$(VENV)/bin/python asv_benchmarks/drawing.py $(ARGS)
 
-docs: $(READY) ## write the pages of laws, rows and strategies from the code
-	$(RUN) tmref list laws > docs/laws.md
-	$(RUN) tmref list rows > docs/rows.md
-	$(RUN) tmref list strategies > strategies/README.md
+docs: $(READY) ## make the site in build/site: warnings are errors, every link within it is looked at
+	$(RUN) sphinx -E -W --keep-going --quiet -b html docs build/site
+	if test -d .asv/html; then rm -rf build/site/history && cp -r .asv/html build/site/history; fi
+
+# Tools that only look at what is built have an environment of their own.
+dist: $(READY) ## build wheel and sdist into dist/, and look at what is in them
+	rm -rf dist
+	$(RUN) build --outdir dist
+	$(PYTHON) -m venv build/packaging
+	build/packaging/bin/pip install --quiet twine check-wheel-contents
+	build/packaging/bin/twine check --strict dist/*
+	build/packaging/bin/check-wheel-contents dist/*.whl
 
 clean: ## delete what the other targets made, but not .venv
-	rm -rf build dist .asv .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf build dist docs/made .asv .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 # A virtual environment whose making was cut short is made anew; one that was in use is never deleted.
@@ -106,4 +114,4 @@ $(READY): pyproject.toml constraints.txt
 	@rm -f $(VENV)/.unfinished
 	@touch $(READY)
 
-.PHONY: help check check-others test test-all lint format bench bench-history bench-rows bench-compare speed tables teeth needs drawing docs clean
+.PHONY: help check check-others test test-all lint format bench bench-history bench-rows bench-compare speed tables teeth needs drawing docs dist clean

@@ -1,4 +1,4 @@
-"""The pages that are made of the code before the site is: laws, rows, strategies, commands, known failures.
+"""The pages that are made of the code before the site is: laws, rows, commands, known failures.
 
 They are written to ``docs/made``, which is in no commit: what the code says is said once.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -22,8 +22,8 @@ COMMANDS = "check", "report", "list", "bench", "reach"
 
 _COMMANDS = """# The command line
 
-What `tmref COMMAND --help` prints. [What a run promises](../explanation/runs.md) has what isn't about one option: exit
-statuses, isolation, what is read and written.
+What `tmref COMMAND --help` prints. [What a run promises](../explanation/runs.md) has what isn't about
+one option: exit statuses, isolation, what is read and written.
 """
 
 
@@ -32,11 +32,8 @@ def commands_page() -> str:
     parts = [_COMMANDS]
     for command in COMMANDS:
         said = io.StringIO()
-        with redirect_stdout(said):
-            try:
-                main([command, "--help"])
-            except SystemExit:
-                pass
+        with redirect_stdout(said), suppress(SystemExit):
+            main([command, "--help"])
         parts.append(f"## tmref {command}\n\n```text\n{said.getvalue()}```\n")
     return "\n".join(parts)
 

@@ -1,6 +1,8 @@
 """The README and docs/ are true: examples run, output is real, numbers are the code's."""
 
+import dataclasses
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,17 +12,21 @@ import torch
 from hypothesis import strategies as st
 
 import tmref
-from tmref.__main__ import main
 from tmref.catalog import DATA, ROWS, TRAITS
+from tmref.compare import EPSILONS, TORCH_ERRORS
 from tmref.implementations import names
-from tmref.laws import EXAMPLES, LAWS, check_module, runner
+from tmref.laws import EXAMPLES, LAWS, check_module, limits, runner
 from tmref.nn import __all__ as modules
-from tmref.reports.pages import laws_page, rows_page
+from tmref.reports.known import known_page
+from tmref.reports.pages import laws_page, rows_page, strategies_page
+from tmref.verdicts import Verdict
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
+#: Those that are written, not made of the code.
+PAGES = ["README.md", "CONTRIBUTING.md"]
+PAGES += sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md") if "made" not in p.parts)
 
-#: What is exported beside the types: what docs/reference.md lists, and what it means by `_raise`.
+#: What is exported beside the types: what the page of the reference lists, and what it means by `_raise`.
 OPERATIONS = [
     name
     for name in tmref.__all__
@@ -74,7 +80,7 @@ EFFORT = "        effort=0.1,\n"
 
 
 @pytest.mark.parametrize("effort", [EFFORT, pytest.param("", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("page", ["README.md", "docs/modules.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorials/my_module.md"])
 def test_the_example_of_a_module_is_a_test_that_passes(page, effort, tmp_path):
     (example,) = (e for e in examples_of(page) if "check_module" in e)
     assert example.count(EFFORT) == 1
@@ -86,7 +92,7 @@ def test_the_example_of_a_module_is_a_test_that_passes(page, effort, tmp_path):
 
 
 def test_the_example_of_a_test_for_every_law_passes(tmp_path):
-    of_module, by_law = examples_of("docs/modules.md")
+    of_module, by_law = examples_of("docs/tutorials/my_module.md")
     of_module = of_module.partition("def test_my_module")[0]
     (tmp_path / "test_my_module.py").write_text(of_module + by_law)
     found = python("-m", "pytest", "-q", "-W", "ignore", "test_my_module.py", cwd=tmp_path)
@@ -95,7 +101,7 @@ def test_the_example_of_a_test_for_every_law_passes(tmp_path):
 
 
 def test_the_example_of_rows_of_ones_own_is_checked(tmp_path):
-    example = next(e for e in examples_of("docs/libraries.md") if "row_of_module" in e)
+    example = next(e for e in examples_of("docs/tutorials/my_library.md") if "row_of_module" in e)
     (tmp_path / "my_adapter.py").write_text(example)
     here = Path(__file__).parents[1] / "examples"
     sources = [
@@ -120,7 +126,7 @@ __version__ = "0.1.0"
 @pytest.mark.parametrize(
     "library", ["from tmref import *\nfrom tmref import __version__\n", OF_METATENSOR]
 )
-@pytest.mark.parametrize("page", ["README.md", "docs/libraries.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorials/my_library.md"])
 def test_the_example_of_an_adapter_checks_a_library_called_as_metatensors(page, library, tmp_path):
     example = next(e for e in examples_of(page) if "Implementation" in e)
     (tmp_path / "my_adapter.py").write_text(example)
@@ -133,7 +139,7 @@ def test_the_example_of_an_adapter_checks_a_library_called_as_metatensors(page, 
 
 
 def test_a_library_on_metatensors_types_inherits_what_is_known(tmp_path):
-    example = examples_of("docs/libraries.md")[1]
+    example = examples_of("docs/tutorials/my_library.md")[1]
     (tmp_path / "my_adapter.py").write_text(example)
     nn = "from types import SimpleNamespace\nfrom metatensor.torch.learn.nn import Linear, Tanh\n"
     (tmp_path / "my_library.py").write_text(
@@ -183,28 +189,85 @@ def test_the_counts_in_the_readme_are_those_of_make_check(tmp_path):
 # --- docs
 
 
-def test_generated_pages_are_up_to_date_and_have_every_law_row_and_trait():
-    assert text_of("docs/laws.md") == laws_page(), "the laws have changed: run make docs"
-    assert text_of("docs/rows.md") == rows_page(), "the rows have changed: run make docs"
-    assert all(f"\n### {law.name}\n" in laws_page() for law in LAWS)
+def test_the_specification_and_the_rows_have_every_law_row_and_trait():
+    told = laws_page()
+    assert all(f"\n`{law.name}`, of" in told for law in LAWS)
+    numbers = re.findall(r"^### ([\d.]+) ", told, re.M)
+    assert len(set(numbers)) == len(numbers) == len(LAWS) + 1
     assert all(f"`{name}`" in rows_page() for name in (*TRAITS, *(row.name for row in (*DATA, *ROWS))))
 
 
-def test_options_and_numbers_are_those_of_the_code(capsys):
-    text = text_of("docs/checks.md")
-    with pytest.raises(SystemExit):
-        main(["check", "--help"])
-    usage = capsys.readouterr().out
+def test_the_specification_says_who_breaks_a_law():
+    told = laws_page().partition("`keys_are_matched_by_the_names_of_their_dimensions`, of")[2]
+    assert re.search(r"Known to be broken by metatensor-torch [\d.]+: linear,", told.partition("###")[0])
+
+
+def test_strategies_are_listed_with_what_they_give():
+    listed = strategies_page()
+    assert all(f"- `{name}`: " in listed for name in tmref.strategies.__all__)
+    assert ":func:" not in listed
+
+
+def test_the_page_of_strategies_has_every_name_once():
+    named = re.findall(r"^\.\. auto\w+:: (\w+)$", text_of("docs/reference/strategies.md"), re.M)
+    assert sorted(named) == sorted(tmref.strategies.__all__)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_page_of_known_failures_has_a_script_of_each_kind_that_shows_it(tmp_path):
+    kinds = known_page().split("\n## ")[1:]
+    assert len(kinds) > 20
+    for kind in kinds:
+        (script,) = re.findall(r"```python\n(.*?)```", kind, flags=re.DOTALL)
+        assert not re.search(r"^(from|import) (tmref|hypothesis)", script, re.M)
+        (tmp_path / "script.py").write_text(script)
+        assert python("script.py", cwd=tmp_path).returncode == 1, script
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path):
+    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("made"))
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    shutil.copy(ROOT / "CONTRIBUTING.md", tmp_path)
+    options = ("-W", "--keep-going", "--quiet", "-b", "html")
+    found = python("-m", "sphinx", *options, "docs", "site", cwd=tmp_path)
+    assert (found.returncode, found.stderr) == (0, ""), found.stdout
+    assert (tmp_path / "site" / "made" / "specification.html").is_file()
+    page = tmp_path / "docs" / "how_to" / "gpu.md"
+    page.write_text(f"{page.read_text()}\n[nowhere](nowhere.md) [no heading](resume.md#nothing)\n")
+    found = python("-m", "sphinx", *options, "docs", "site", cwd=tmp_path)
+    assert found.returncode == 1
+    assert "'nowhere.md'" in found.stderr
+    assert "nothing" in found.stderr
+
+
+def test_the_numbers_of_the_tolerance_and_of_examples_are_those_of_the_code():
+    text = text_of("docs/explanation/numbers.md")
+    assert f"{TORCH_ERRORS} · torch_error + {EPSILONS} · eps · terms" in text
     assert (EXAMPLES, sys.modules["tmref.laws.law"]._OF_A_ROW, runner._UNTIL_ONE_COMPARES) == (
         100,
         3,
         40,
     )
+    text = text_of("docs/reference/verdicts.md")
     assert "a row gets three at least" in text
     assert "up to forty" in text
-    options = re.findall(r"--[a-z-]+", usage)
-    assert {"--report", "--quick", "--thorough", "--verbose", "--device"} < set(options)
-    assert all(option in text for option in options if option != "--help")
+    text = text_of("docs/explanation/runs.md")
+    assert (limits.SECONDS, limits.EXAMPLES_OF_A_VERDICT, limits.OF_TRANSFORMS, limits.MEMORY) == (
+        30,
+        20,
+        10,
+        8,
+    )
+    assert "may take thirty seconds" in text
+    assert "a verdict\ntwenty times as much, and a worker 8 GiB" in text
+
+
+def test_the_keys_of_a_verdict_in_its_file_are_explained():
+    text = text_of("docs/reference/verdicts.md").partition("## The file")[2]
+    keys = re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\| (`.*?) \|", text, re.M)))
+    assert sorted(keys) == sorted(field.name for field in dataclasses.fields(Verdict))
 
 
 @pytest.mark.slow
@@ -219,13 +282,13 @@ def test_the_output_in_the_page_of_checks_is_real(tmp_path):
         ("tmref report torch.jsonl", again),
     ):
         shown = [line.strip() for line in done.stdout.splitlines()]
-        lines = quoted("docs/checks.md", command)
+        lines = quoted("docs/tutorials/first_check.md", command)
         assert len(lines) > 20
         assert [line for line in lines if line not in shown] == []
 
 
 def test_options_of_check_module_are_explained():
-    text = text_of("docs/modules.md")
+    text = text_of("docs/tutorials/my_module.md")
     options = check_module.__kwdefaults__
     assert all(f"`{option}" in text for option in options)
     maps = re.search(r"`maps=(\{.*?\})`", text)[1]
@@ -233,7 +296,7 @@ def test_options_of_check_module_are_explained():
 
 
 def test_the_example_of_a_newcomer_fails_as_it_says(tmp_path):
-    page = "docs/strategies.md"
+    page = "docs/tutorials/random_maps.md"
     (tmp_path / "test_mine.py").write_text(examples_of(page)[0])
     found = python("-m", "pytest", "-q", "-W", "ignore", "test_mine.py", cwd=tmp_path)
     assert found.returncode == 1
@@ -243,14 +306,14 @@ def test_the_example_of_a_newcomer_fails_as_it_says(tmp_path):
 
 
 def test_the_example_of_a_strategy_is_a_test_that_passes(tmp_path):
-    (tmp_path / "test_maps.py").write_text(examples_of("docs/strategies.md")[1])
+    (tmp_path / "test_maps.py").write_text(examples_of("docs/tutorials/random_maps.md")[1])
     found = python("-m", "pytest", "-q", "-W", "ignore", "test_maps.py", cwd=tmp_path)
     assert found.returncode == 0, found.stdout
 
 
 def test_the_options_that_bound_name_and_narrow_are_options():
     table = (
-        text_of("docs/strategies.md")
+        text_of("docs/tutorials/random_maps.md")
         .partition("## Bound, name, narrow")[2]
         .partition("\nSuch options")[0]
     )
@@ -263,7 +326,7 @@ def test_the_options_that_bound_name_and_narrow_are_options():
 
 
 def test_the_example_of_a_composed_map_prints_as_code(tmp_path):
-    example = next(e for e in examples_of("docs/strategies.md") if "as_code" in e)
+    example = next(e for e in examples_of("docs/tutorials/random_maps.md") if "as_code" in e)
     test = """
 from hypothesis import given
 @given(blocks_of_one_shape())
@@ -277,7 +340,7 @@ def test_it(x):
 
 
 def test_the_example_of_torch_s_tools_runs(tmp_path):
-    example = examples_of("docs/reference.md")[0]
+    example = examples_of("docs/reference/the_reference.md")[0]
     assert all(tool in example for tool in ("torch.compile", "torch.export", "jacrev", "vmap"))
     (tmp_path / "script.py").write_text(example)
     found = python("script.py", cwd=tmp_path)
@@ -286,14 +349,67 @@ def test_the_example_of_torch_s_tools_runs(tmp_path):
 
 def test_the_example_of_batched_modules_runs(tmp_path):
     checked = "y = fast(x)\nassert [b.shape for b in y] == [b.shape for b in module(x)]\n"
-    first, second = examples_of("docs/reference.md")
+    first, second = examples_of("docs/reference/the_reference.md")
     (tmp_path / "script.py").write_text(first + second + checked)
     found = python("script.py", cwd=tmp_path)
     assert (found.returncode, found.stdout) == (0, ""), found.stderr
 
 
+def test_the_script_of_a_bug_prints_what_its_page_says(tmp_path):
+    (example,) = examples_of("docs/tutorials/filing_a_bug.md")
+    (tmp_path / "script.py").write_text(example)
+    found = python("script.py", cwd=tmp_path)
+    assert (found.returncode, found.stdout) == (0, "tensor([[5.]])\n")
+    assert "It prints 5" in text_of("docs/tutorials/filing_a_bug.md")
+
+
+GATE = """
+import torch
+from metatensor.torch import TensorBlock, TensorMap
+
+__version__ = "0.1.0"
+
+
+class Gate(torch.nn.Module):
+    def __init__(self, x):
+        super().__init__()
+
+    def forward(self, x):
+        x.block(0)
+        return TensorMap(x.keys, [block.copy() for block in x.blocks()])
+"""
+
+
+def test_the_example_of_a_known_failure_is_known(tmp_path):
+    of_module, adapter = examples_of("docs/how_to/known_failures.md")
+    (tmp_path / "my_adapter.py").write_text(adapter)
+    (tmp_path / "my_library.py").write_text(GATE)
+    arguments = ("check", "my_adapter:implementation", "-k", "gate and without_blocks", "--quick")
+    found = python("-m", "tmref", *arguments, cwd=tmp_path)
+    assert found.returncode == 0, found.stdout
+    assert re.search(r"my-library 0\.1\.0 +0 +1 +0 +0 ", found.stdout)
+    assert "expected_failed_laws=" in of_module
+    assert "expected_failed_laws" in check_module.__kwdefaults__
+
+
+def test_the_examples_of_kinds_and_implementations_run():
+    for page in ("docs/contributing/kind.md", "docs/contributing/implementation.md"):
+        (example,) = examples_of(page)
+        names = {}
+        exec(example, names)
+        assert names.keys() & {"GELU", "Reference"}
+
+
+def test_every_example_is_run_by_a_test():
+    source = Path(__file__).read_text(encoding="utf-8")
+    pages = [page for page in PAGES if examples_of(page)]
+    assert len(pages) > 8
+    elsewhere = [f"docs/contributing/{name}.md" for name in ("law", "mutant")]  # in tests/laws
+    assert [page for page in pages if f'"{page}"' not in source] == elsewhere
+
+
 def test_what_is_left_out_is_not_there_and_all_else_is_named():
-    text = text_of("docs/reference.md")
+    text = text_of("docs/reference/the_reference.md")
     assert all(module in text for module in modules)
     left_out = text.partition("What is left out: ")[2].partition("\n\n")[0]
     assert all(f"`{name}`" in left_out for name in OPERATIONS)
@@ -304,38 +420,23 @@ def test_what_is_left_out_is_not_there_and_all_else_is_named():
 # --- all pages
 
 
-def anchors(page):
-    """The anchors of the headings of a page, as they are made on the web."""
-    titles = re.findall(r"^#+ (.*)$", text_of(page), flags=re.M)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
-
-
 def broken_links(page, text):
-    """The links of a page to files and headings that are not there."""
-    found = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", text):
-        if link.startswith("http"):
-            continue
-        path, _, anchor = link.partition("#")
-        target = ((ROOT / page).parent / path).resolve() if path else ROOT / page
-        if not target.is_file() or (anchor and anchor not in anchors(target.relative_to(ROOT))):
-            found.append(link)
-    return found
+    """The links of a page to files that are not there. Sphinx looks at those of the site, and at
+    headings."""
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text)]
+    there = (ROOT / page).parent
+    return [link for link in links if link and ":" not in link and not (there / link).is_file()]
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
 def test_links_lead_somewhere(page):
     assert broken_links(page, text_of(page)) == []
 
 
 def test_a_link_that_leads_nowhere_is_noticed():
-    links = "[a](nowhere.md) [b](rows.md#nothing) [c](rows.md#traits) [d](#rows) [e](../README.md)"
-    assert broken_links("docs/rows.md", links) == ["nowhere.md", "rows.md#nothing"]
-
-
-def test_every_page_is_found_from_the_readme():
-    linked = set(re.findall(r"\]\((docs/\w+\.md|CONTRIBUTING\.md)", text_of("README.md")))
-    assert linked == set(PAGES) - {"README.md"}
+    assert broken_links("README.md", "[a](nowhere.md) [b](CHANGELOG.md) [c](#two-commands)") == [
+        "nowhere.md"
+    ]
 
 
 def test_targets_of_make_that_pages_name_are_there():
@@ -343,5 +444,5 @@ def test_targets_of_make_that_pages_name_are_there():
     named = {
         target for page in PAGES for target in re.findall(r"(?:`|    )make ([a-z-]+)", text_of(page))
     }
-    assert {"check", "needs", "test", "test-all", "tables", "docs"} <= named
+    assert {"check", "needs", "test", "test-all", "tables", "docs", "dist"} <= named
     assert named <= targets

@@ -17,10 +17,11 @@ _WIDTH = 105
 
 _LAWS = """# The specification
 
-What a library of modules on `TensorMap` has to do, law by law. Each demands what documentation, torch's convention or
-mathematics demands, and says which: [doc], [torch], [maths]. A sentence is that of the modules that have the traits below it
-(see `tmref list rows`); how many examples are tried follows from what it takes to find its planted defects. Who isn't said to
-break a law obeys it, or hasn't what it is about.
+What a library of modules on `TensorMap` has to do, law by law. Each demands what documentation, torch's
+convention or mathematics demands, and says which: [doc], [torch], [maths]. A sentence is that of the
+modules that have the traits below it (`tmref list rows` has them all); how many examples are tried
+follows from what it takes to find its planted defects. Who isn't said to break a law obeys it, or hasn't
+what it is about.
 """
 
 _TRAITS = """# Rows and traits

@@ -1,4 +1,4 @@
-"""The page of documentation: every example of the docstrings runs, and the page is made of them."""
+"""Every example of the docstrings runs, as the page of strategies shows it."""
 
 import doctest
 import random
@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import tmref.strategies
 from tmref.implementations import load
-from tmref.strategies import page
 
 NAMES = [name for name in tmref.strategies.__all__ if callable(getattr(tmref.strategies, name))]
 
@@ -49,27 +48,3 @@ def test_an_example_that_prints_something_else_is_noticed():
         """
 
     assert failures(wrong) == (1, 1)
-
-
-def test_the_page_is_that_of_the_docstrings(repository):
-    assert (repository / "strategies" / "README.md").read_text(encoding="utf-8") == page.page(), (
-        "the docstrings have changed: run make docs"
-    )
-
-
-def test_the_page_has_every_name_once():
-    named = [name for names in page.SECTIONS.values() for name in names]
-    assert sorted(named) == sorted(tmref.strategies.__all__)
-
-
-def test_an_entry_has_the_call_the_words_and_the_examples():
-    assert page._entry("rotations").startswith(
-        "### rotations\n\n```text\n"
-        "rotations(*, inversions=True, o3_names=('o3_lambda', 'o3_sigma', 'o3_mu'))\n```\n\n"
-        "Rotations of space, and"
-    )
-    assert page._entry("rotations").endswith(
-        "\n\n```pycon\n>>> find(rotations(inversions=False), lambda R: R.quaternion != (1, 0, 0, 0))\n"
-        "Rotation((0, 1, 0, 0))\n```\n"
-    )
-    assert page._as_markdown("Maps as :func:`labels`, ``x``.") == "Maps as `labels`, `x`."
