@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from hypothesis import strategies as st
-from hypothesis.internal.conjecture.data import UNIQUE_COLLECTION_LABEL
-from hypothesis.internal.conjecture.providers import HypothesisProvider
-from hypothesis.internal.conjecture.utils import calc_label_from_name
 
 from tmref.printing import source_of
 
 from ._bytes import Bytes
+from ._internals import bytes_of, draws_so_far, in_span, is_replayed, label_of
 from ._options import check_option_names, option_names
 
 #: Hypothesis gives so many bytes to one example, of which one draw takes a part.
@@ -46,8 +43,7 @@ class Draw:
         """
         least = min(count, LONGEST)
         most = least if exact else MOST_BYTES
-        with _drawn_at_once(self._data.provider):
-            drawn = self._in_span(self._apart(purpose), self._data.draw_bytes, least, most)[::-1]
+        drawn = in_span(self._data, self._apart(purpose), bytes_of, self._data, least, most)[::-1]
         return Bytes(drawn if count <= LONGEST else drawn * -(-count // len(drawn)))
 
     def part(self, drawing: Callable[..., T], *args: Any) -> T:
@@ -55,65 +51,17 @@ class Draw:
         sorts them.
         """
         name = drawing.__qualname__
-        is_replayed = self._data.index < len(self._data.prefix or ())
-        return self._in_span(name if is_replayed else self._apart(name), drawing, self, *args)
+        label = name if is_replayed(self._data) else self._apart(name)
+        return in_span(self._data, label, drawing, self, *args)
 
     def _apart(self, name: str) -> str:
-        """A label that nothing else of the example has."""
-        return f"{name} {len(self._data.nodes)}"
-
-    def _in_span(self, label: str, drawing: Callable[..., T], *args: Any) -> T:
-        """What a strategy with this label would draw, without the cost of making one.
+        """A label that nothing else of the example has.
 
         While it generates, Hypothesis makes five examples of each that it has drawn by copying things
         of one label to places of the same label. Half a dozen maps that are nearly one are a waste of
         examples: labels differ then, and are the same when it shrinks.
         """
-        self._data.start_span(_label(label))
-        try:
-            return drawing(*args)
-        finally:
-            self._data.stop_span()
-
-
-@contextlib.contextmanager
-def _drawn_at_once(provider: Any) -> Iterator[None]:
-    """A context in which Hypothesis draws bytes at once: one by one, they take a fifth of the time of a
-    check. None of the constants that it finds in the modules that are loaded is among them: what is
-    drawn depends on the seed alone."""
-    # without random numbers it replays
-    is_own = type(provider) is HypothesisProvider and provider._random is not None
-    if is_own:
-        randbytes = provider._random.randbytes
-
-        def draw_bytes(min_size: int, max_size: int) -> Any:
-            # some to spare, for what shrinks to need more
-            return randbytes(min(max(2 * min_size, min_size + 5), max_size))
-
-        vars(provider)["draw_bytes"] = draw_bytes
-    try:
-        yield
-    finally:
-        if is_own:
-            del vars(provider)["draw_bytes"]
-
-
-@contextlib.contextmanager
-def not_mutated(data: Any) -> Iterator[None]:
-    """A context in whose draws, from an object of :func:`hypothesis.strategies.data`, Hypothesis copies
-    nothing to other places: after ten examples it would make five of each that it has drawn, which are
-    nearly the same."""
-    drawn = data.conjecture_data
-    drawn.start_span(UNIQUE_COLLECTION_LABEL)
-    try:
-        yield
-    finally:
-        drawn.stop_span()
-
-
-@functools.cache
-def _label(name: str) -> int:
-    return calc_label_from_name(f"tmref.strategies.{name}")
+        return f"{name} {draws_so_far(self._data)}"
 
 
 class DrawnBy(st.SearchStrategy[T]):
@@ -144,7 +92,7 @@ class DrawnBy(st.SearchStrategy[T]):
         return self._drawing(Draw(data))
 
     def calc_label(self) -> int:
-        return _label(self._name)
+        return label_of(self._name)
 
     def __repr__(self) -> str:
         return self._call()

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TypeVar
-
-from hypothesis.control import current_build_context
-from hypothesis.vendor.pretty import IDKey
 
 from tmref.printing import source_of
 
+from ._internals import printed_as
+
 T = TypeVar("T")
-
-
-def printed_as(thing: T, code: Callable[[], str]) -> T:
-    """The ``thing``, for which Hypothesis prints what ``code`` returns where it shows an example."""
-    printers = current_build_context().known_object_printers
-    printers[IDKey(thing)] = [lambda obj, printer, cycle: printer.text(code())]
-    return thing
 
 
 def printed_as_source(thing: T) -> T:

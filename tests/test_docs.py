@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", "CONTRIBUTING.md"]
 PAGES += sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md") if "made" not in p.parts)
 
-#: What is exported beside the types: what the page of the reference lists, and what it means by `_raise`.
+#: What is exported beside the types: what the page of the reference lists, with `_raise`.
 OPERATIONS = [
     name
     for name in tmref.__all__

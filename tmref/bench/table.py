@@ -181,6 +181,7 @@ def plot(measured: Sequence[Measured], names: Sequence[str], path: Path) -> None
     samples for the largest number of blocks. Raises ImportError without matplotlib.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     kinds = list(dict.fromkeys((m.cell.row, m.cell.mode) for m in measured))
     figure = Figure(figsize=(10, 3.2 * len(kinds)), layout="constrained")
@@ -194,7 +195,7 @@ def plot(measured: Sequence[Measured], names: Sequence[str], path: Path) -> None
             value = choose(getattr(m.cell, fixed) for m in cells)
             line = [m for m in cells if getattr(m.cell, fixed) == value]
             line.sort(key=lambda m, over=over: getattr(m.cell, over))  # type: ignore[misc]
-            for name in (TORCH, *names):
+            for name in dict.fromkeys((TORCH, REFERENCE, *names)):
                 shown = [m for m in line if name in m.times]
                 panel.plot(
                     [getattr(m.cell, over) for m in shown],
@@ -206,9 +207,11 @@ def plot(measured: Sequence[Measured], names: Sequence[str], path: Path) -> None
             panel.set(xscale="log", yscale="log", xlabel=over, ylabel="µs a block")
             panel.set_title(f"{', '.join(kind)}: {value} {fixed}", fontsize="medium")
             panel.grid(alpha=0.3)
-            for axis in (panel.xaxis, panel.yaxis):
-                axis.set_major_formatter("{x:g}")
-            panel.yaxis.set_minor_formatter("{x:g}")
-            panel.xaxis.set_minor_formatter("")
+            panel.set_xticks([getattr(m.cell, over) for m in line])
+            panel.set_xticks([], minor=True)
+            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panel.xaxis.set_major_formatter("{x:g}")
+            panel.yaxis.set_major_formatter("{x:g}")
+            panel.yaxis.set_minor_formatter("")
     panels[0][0].legend(fontsize="small")
     figure.savefig(path, dpi=120)

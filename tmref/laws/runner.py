@@ -16,11 +16,9 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import SkipTest
 
-import hypothesis
 import torch
-from hypothesis import HealthCheck, Phase, Verbosity, given, reproduce_failure, seed, settings
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis import strategies as st
-from hypothesis.core import encode_failure
 from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky, HypothesisException, InvalidArgument, Unsatisfiable
 
@@ -28,8 +26,8 @@ from .. import strategies
 from ..catalog import Call, Recipe, Row
 from ..compare import Difference, Refused, Tolerance, compare
 from ..implementations import CPU, Example, Implementation, Known
+from ..strategies._internals import choices_of, not_mutated, replaying
 from ..strategies._settings import settings_of_our_own
-from ..strategies._strategy import not_mutated
 from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict, readable
 from . import limits, process
@@ -318,7 +316,7 @@ class _Clock:
             of_all = self._seconds * limits.EXAMPLES_OF_A_VERDICT
             if time.perf_counter() - self._started > of_all:
                 raise TookTooLong(f"the examples took longer than {of_all:g} s together")
-        choices = None if data is None else lambda: data.conjecture_data.choices
+        choices = None if data is None else lambda: choices_of(data)
         with process.kept(self._fresh), at_most(self._seconds, choices, self.until if choices else None):
             yield
         self._examples += 1
@@ -406,8 +404,7 @@ def _search(
             try_one(data)
 
         if clock.until is not None and clock.until.tried is not None:
-            blob = encode_failure(clock.until.tried.choices)
-            test = reproduce_failure(hypothesis.__version__, blob)(test)
+            test = replaying(test, clock.until.tried.choices)
         with contextlib.suppress(_Enough):
             test()
 
