@@ -91,7 +91,7 @@ class Session:
         except Exception as error:
             result: Any = Refused(error)
         except BaseException as error:  # which is no refusal
-            self.steps.append(Step(code, before, name, None))
+            self.steps.append(Step(code, before, name, Refused(None)))
             if is_not_of_what_is_judged(error):  # it may be too late
                 raise
             raise Raised(_undone(code, error)) from error
@@ -311,8 +311,9 @@ class ModuleSession(Session):
 
     @property
     def last_output(self) -> Any:
-        """What the last call returned; the map it was given, where nothing was called."""
-        calls = [step for step in self.steps if step.code == CALL]
+        """What the last call returned, which lines call ``y``; the map it was given, where nothing was
+        called."""
+        calls = [step for step in self.steps if "y" in (step.code, step.name)]
         outputs = [call.result for call in calls if not isinstance(call.result, Refused)]
         return outputs[-1] if outputs else self._drawn
 
