@@ -231,6 +231,10 @@ def test_who_sets_a_seed_is_told_so(seeds, verdict_on):
     assert verdict_on(seeds).verdict == FAIL
 
 
+def test_a_seed_is_noticed_that_is_the_one_the_module_was_made_with(verdict_on):
+    assert "initial_seed" in verdict_on(lambda: torch.manual_seed(0)).message
+
+
 def test_what_is_imported_at_the_first_call_may_set_something(verdict_on):
     def imports(done=[]):  # noqa: B006
         if not done:

@@ -165,7 +165,7 @@ def what_is_set_for_the_whole_process_stays(f: ModuleSession, x: Any, draw: Any)
         f.steps.insert(-1, Step(f"before = {changed}", {}, "before", None))
         f.steps.append(Step(f"assert {changed} == before", {}, "", None))
         return _changed(changed, before, process.settings())
-    f.run(_ONCE, x=x, settings=process.settings)
+    f.run(_ONCE, x=x, seed=process.seed, settings=process.settings)
     before, after = f["before"], f["after"]
     changed = process.first_change(before, after)
     if changed is not None:
@@ -180,7 +180,8 @@ def what_is_set_for_the_whole_process_stays(f: ModuleSession, x: Any, draw: Any)
     return True, True
 
 
-_ONCE = """before = settings()
+_ONCE = """seed(1)
+before = settings()
 y = module(x)
 after = settings()
 done = True"""
