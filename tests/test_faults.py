@@ -27,7 +27,17 @@ def adapter():
 ADAPTER = adapter()
 FAULTS = ADAPTER.FAULTS
 HELD = [name for name, fault in FAULTS.items() if fault.held]
-QUICK = ["exit_0", "segfault", "searches", "surrogates", "noise", "folder", "returns_none", "none"]
+QUICK = [
+    "exit_0",
+    "segfault",
+    "searches",
+    "surrogates",
+    "noise",
+    "folder",
+    "folder_gone",
+    "returns_none",
+    "none",
+]
 #: Where files are closed, it may be noticed examples later.
 LATE = "closes_files"
 

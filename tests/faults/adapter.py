@@ -7,6 +7,7 @@ import random
 import re
 import signal
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -120,6 +121,22 @@ def profile():
     hypothesis.settings.load_profile("theirs")
 
 
+def folder_gone():
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+
+
+def hooks():
+    torch.nn.modules.module.register_module_forward_hook(lambda module, given, output: 2 * output)
+
+
+class Mode(torch.overrides.TorchFunctionMode):
+    """One in which nothing can be done."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        raise RuntimeError("not in this mode")
+
+
 def with_values(change):
     def does(x):
         y = x.copy()
@@ -168,6 +185,8 @@ FAULTS = {
         held=False,
         slow=True,
     ),
+    "rejects": Fault(lambda x: hypothesis.reject(), CALLED + "UnsatisfiedAssumption: "),
+    "stops": Fault(raising(hypothesis.errors.StopTest(0)), CALLED + "StopTest: 0"),
     "too_big": Fault(lambda x: torch.empty(2**50), CALLED + "RuntimeError: .*allocate"),
     "sys_exit": Fault(lambda x: sys.exit(0), CALLED + "SystemExit: 0"),
     "sys_exit_4": Fault(lambda x: sys.exit(4), CALLED + "SystemExit: 4"),
@@ -204,6 +223,13 @@ FAULTS = {
     ),
     "seed": Fault(setting(lambda: torch.manual_seed(0)), ".*initial_seed", **STAYS),
     "folder": Fault(setting(lambda: os.chdir("/")), ".*os.getcwd", **STAYS),
+    "folder_gone": Fault(setting(folder_gone), ".*os.getcwd", **STAYS),
+    "another_environment": Fault(
+        setting(lambda: setattr(os, "environ", os.environ.copy())), r".*id\(os.environ\)", **STAYS
+    ),
+    "clock": Fault(setting(lambda: setattr(time, "monotonic", float)), ".*time.monotonic", **STAYS),
+    "hooks": Fault(setting(hooks), ".*_global_forward_hooks", **STAYS),
+    "mode": Fault(setting(lambda: Mode().__enter__()), ".*function_mode_stack", **STAYS),
     "environment": Fault(setting(lambda: os.environ.update(THEIRS="1")), ".*THEIRS", **STAYS),
     "filters": Fault(
         setting(lambda: warnings.simplefilter("ignore", FutureWarning)), ".*warnings.filters", **STAYS

@@ -1,5 +1,6 @@
 """Work in a process of its own: what it gives and raises comes back, and what ends it is said."""
 
+import faulthandler
 import os
 import signal
 import sys
@@ -98,6 +99,12 @@ def test_what_was_printed_before_is_not_printed_twice(capfd):
     apart(lambda: print("there"))
     sys.stdout.flush()
     assert capfd.readouterr().out.split() == ["oncethere"]
+
+
+def test_a_crash_is_not_told_by_python_too(capfd):
+    faulthandler.enable()
+    assert apart(lambda: os.kill(os.getpid(), signal.SIGSEGV)) == Ended("crashed (SIGSEGV)", None)
+    assert "Fatal Python error" not in capfd.readouterr().err
 
 
 class Crashes(torch.nn.Module):

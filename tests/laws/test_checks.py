@@ -1,16 +1,21 @@
 """check_implementation and parametrize_with_laws, as other test-suites use them."""
 
+import re
+
 import pytest
 
 from tmref.catalog import DATA, ROWS, TRAITS
+from tmref.implementations import Known
 from tmref.implementations.reference import Reference, implementation
 from tmref.laws import (
     LAWS,
     UnexpectedVerdicts,
     check_implementation,
     parametrize_with_laws,
+    runner,
 )
 from tmref.laws.checks import cases
+from tmref.verdicts import ERROR
 
 
 def test_every_law_on_every_row_that_has_its_traits_is_a_case():
@@ -54,6 +59,32 @@ def test_an_implementation_is_checked_on_every_row(monkeypatch):
     assert len(check_implementation(wrong, effort=0.1, on_fail=None)) == len(error.value.verdicts)
     assert "(relu)" in str(error.value)
     assert "(linear)" not in str(error.value)
+
+
+def of_relu(known):
+    """The case of a law on the reference's ReLU, of which this is known."""
+    subject = Reference()
+    subject.rows, subject.known = tuple(row for row in ROWS if row.name == "relu"), (known,)
+    return next(case for case in cases(subject) if case.name.endswith("relu-keys_survive_in_order"))
+
+
+def test_what_an_adapter_raises_is_no_fault_of_ours_and_said_in_its_words():
+    def when(recipe, x):
+        raise KeyError("typo")
+
+    verdict = of_relu(Known("keys_survive_in_order", ["relu"], when, lambda row: None, "lost")).check()
+    assert verdict.verdict == ERROR
+    assert re.fullmatch(
+        r"the law can't be tried: KeyError: 'typo' \(test_checks\.py, line \d+\)", verdict.message
+    )
+
+
+def test_what_is_wrong_with_ourselves_is_said_with_its_place(monkeypatch):
+    monkeypatch.setattr(runner, "copied", None)
+    verdict = of_relu(Known("keys_survive_in_order", [], None, None, "")).check()
+    assert verdict.verdict == ERROR
+    words = r"tmref itself is wrong: TypeError: 'NoneType' .* callable \(runner\.py, line \d+\)"
+    assert re.fullmatch(words, verdict.message)
 
 
 def test_laws_as_tests_of_somebody_elses(pytester):

@@ -3,11 +3,15 @@
 import os
 import signal
 
+import hypothesis
 import pytest
 import torch
+from hypothesis.errors import StopTest, UnsatisfiedAssumption
 
 import tmref
-from tmref.laws import check_module
+from tmref.implementations import load
+from tmref.laws import check_module, row_of_module
+from tmref.laws.runner import check
 from tmref.verdicts import ERROR, LONGEST_MESSAGE
 
 
@@ -42,6 +46,8 @@ def that_raises(error):
         (OfItsOwn("own"), "OfItsOwn: own"),
         (pytest.skip.Exception("skip it"), "Skipped: skip it"),
         (pytest.exit.Exception("exit"), "Exit: exit"),
+        (UnsatisfiedAssumption("no"), "UnsatisfiedAssumption: no"),
+        (StopTest(0), "StopTest: 0"),
         (Wordless(), "Wordless: (its words can't be had: ValueError)"),
         (OfNumbers(), "OfNumbers: (its words can't be had: TypeError)"),
         (ValueError("\udc80 \x1b[31m\x00"), r"ValueError: \udc80 \x1b[31m\x00"),
@@ -75,6 +81,18 @@ def test_what_is_meant_for_the_interpreter_is_no_refusal(only):
     found = {v.law: (v.verdict, v.message) for v in verdicts}
     words = "the module can't be called: SystemExit: no gradients, please"
     assert found["explicit_gradients_are_not_left_out"] == (ERROR, words)
+
+
+def test_what_rejects_an_example_for_hypothesis_is_refused_for_all(laws):
+    class Rejects(torch.nn.Module):
+        def forward(self, x):
+            return hypothesis.reject() if len(x) > 1 else x
+
+    row = row_of_module(lambda x: Rejects(), name="rejects", traits=["keeps_keys"])
+    for name in ("keys_survive_in_order", "what_is_set_for_the_whole_process_stays"):
+        verdict = check(laws[name], row, row.subject(load("reference")))
+        assert verdict.verdict == ERROR
+        assert verdict.message.startswith("the module can't be called: UnsatisfiedAssumption: ")
 
 
 def test_what_can_not_be_read_is_an_error_whatever_it_raises():

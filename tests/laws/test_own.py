@@ -1,5 +1,6 @@
 """check_module, check_function and parametrize_module_with_laws, as other test-suites use them."""
 
+import os
 import re
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -371,6 +372,27 @@ def test_what_build_gives_has_to_be_a_module():
     with pytest.raises(UnexpectedVerdicts, match=words) as error:
         check_module(lambda x: torch.neg)
     assert len(error.value.verdicts) == 1
+
+
+@pytest.mark.parametrize(
+    ("does", "helps"),
+    [
+        ("raise ValueError('one block')", True),
+        ("raise SystemExit(3)", False),
+        ("raise KeyboardInterrupt", False),
+        ("return None", False),
+        ("os._exit(3)", False),
+    ],
+)
+def test_other_maps_are_no_remedy_for_what_is_no_exception(does, helps):
+    class Does(torch.nn.Module):
+        def forward(self, x):
+            exec(f"def does():\n    {does}", names := {"os": os})
+            return names["does"]()
+
+    (verdict,) = check_module(lambda x: Does(), on_fail=None, timeout=30)
+    assert verdict.verdict == ERROR
+    assert ("say maps={...}" in verdict.message) == helps
 
 
 def test_a_lazy_module_is_refused_with_a_remedy_that_works():

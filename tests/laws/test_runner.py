@@ -11,9 +11,11 @@ from mutants.planting import Changed
 
 from tmref import Labels, TensorBlock, TensorMap, catalog
 from tmref.catalog import ArgumentStyle
+from tmref.compare import Refused
 from tmref.implementations import Example, Known
 from tmref.implementations.reference import Reference, implementation
 from tmref.laws import row_of_module, runner
+from tmref.laws.law import law
 from tmref.laws.runner import check
 from tmref.laws.session import ModuleSession
 from tmref.strategies import recipes
@@ -70,6 +72,50 @@ def test_a_known_failure_that_passes_is_mended(check_relu, rows):
     verdict = check_relu(lambda v: v, known(rows))
     assert (verdict.verdict, verdict.known, verdict.expected) == (FAIL, None, False)
     assert verdict.message == "mended: delete the entry of the known failure: large values are lost"
+
+
+@law()
+def it_is_refused(f, x, draw):
+    """A refusal is right. [maths]"""
+    result = f.attempt(x)
+    return result if isinstance(result, Refused) else (True, False)
+
+
+@law()
+def any_answer_will_do(f, x, draw):
+    """The output is looked at by nobody. [maths]"""
+    f(x)
+    return True, True
+
+
+def raising(values):
+    raise ValueError("not today")
+
+
+class ReturnsNone(Reference):
+    name = "returns None"
+
+    def build(self, recipe):
+        made = super().build(recipe)
+        made.forward = lambda x: None
+        return made
+
+
+@pytest.mark.parametrize(
+    ("of", "subject", "verdict", "words"),
+    [
+        (it_is_refused, Changed(raising), ERROR, "the module can't be called: ValueError: not today"),
+        (any_answer_will_do, ReturnsNone(), FAIL, "it returned None, which is no map: "),
+    ],
+)
+def test_a_known_failure_is_not_mended_where_the_module_can_not_be_called(
+    of, subject, verdict, words, rows
+):
+    subject.known = (known(rows, law=of.name),)
+    found = check(of, rows["relu"], subject)
+    assert (found.verdict, found.known) == (verdict, None)
+    assert found.message.startswith(words)
+    assert "y = module(x)" in found.reproducer
 
 
 def test_a_failure_elsewhere_is_new(check_relu, rows):
@@ -293,6 +339,28 @@ def test_an_output_that_no_law_can_speak_of_is_a_failure_too(laws, rows):
     }
     assert {v.verdict for v in verdicts.values()} == {FAIL}
     assert verdicts[LAW].message.startswith("the sides can't be compared: ValueError: ")
+
+
+def test_where_none_is_returned_each_law_of_derivatives_says_so_and_its_script_shows_it(laws, rows):
+    about = [one for one in laws.values() if one.derived and one.family == "derivatives"]
+    assert len(about) > 2
+    for one in about:
+        verdict = check(one, rows["linear"], ReturnsNone(), examples=5)
+        assert verdict.verdict == FAIL, (one.name, verdict.message)
+        assert verdict.message.startswith("it returned None, which is no map: "), one.name
+        shown = ('assert hasattr(y, "block"), ', "sum(y.block(i)")
+        assert any(line in verdict.reproducer for line in shown), one.name
+
+
+def test_what_is_no_map_fails_in_the_scripts_of_laws_that_call_otherwise(laws, rows):
+    for name in (
+        "a_map_without_blocks_gives_one_without_blocks",
+        "values_are_the_same_however_they_lie_in_memory",
+        "autocast_casts_as_it_does_in_plain_torch",
+    ):
+        verdict = check(laws[name], rows["linear"], ReturnsNone(), examples=5)
+        words = "assert hasattr(y, \"block\"), 'it returned None, which is no map'"
+        assert (verdict.verdict, verdict.reproducer.splitlines()[-1]) == (FAIL, words)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import pickle
 import selectors
@@ -96,6 +97,7 @@ def explained(ended: Ended, check: Callable[[Ended | None], Verdict], blank: Ver
 def _work_there(work: Callable[[], Any], pulse: Pulse, writing: int) -> None:
     """Do the work in the fork, say what it gives, and end."""
     try:
+        faulthandler.disable()  # the verdict says how it ended
         write_to(pulse)
         result, error = None, None
         try:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..catalog import DATA, Row
 from ..implementations import Implementation, load
-from ..verdicts import PASS, UNTESTED, Verdict
+from ..verdicts import ERROR, PASS, UNTESTED, Verdict
 from . import runner, smoke
 from .answer import OnFail, answer, checked
 from .chapters import LAWS
@@ -47,8 +47,14 @@ class Case:
         return Verdict(law, row, self.implementation.name, version, PASS)
 
     def check(self, until: Ended | None = None) -> Verdict:
-        """The verdict; untested where the smoke law failed before. ``until`` as of
-        :func:`runner.check`."""
+        """The verdict; untested where the smoke law failed before, an error where something raises that
+        is no call of what is judged. ``until`` as of :func:`runner.check`."""
+        try:
+            return self._checked(until)
+        except Exception as error:
+            return self.without(ERROR, runner.out_of_place(error))
+
+    def _checked(self, until: Ended | None) -> Verdict:
         first = runner.smoke(self.implementation, self.seed, self.timeout)
         if self.law is None or self.row is None:
             return first

@@ -8,8 +8,6 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-from hypothesis.errors import HypothesisException, StopTest
-
 from .limits import TookTooLong
 
 #: Whether the user has pressed Ctrl-C.
@@ -39,7 +37,8 @@ def noticing_the_user() -> Iterator[None]:
 
 
 def is_not_of_what_is_judged(error: BaseException) -> bool:
-    """Whether it ends the example, or the run: it is the user's, or Hypothesis' own."""
+    """Whether what ends a call ends the example, or the run: it is the user's, or the clock's. Those of
+    Hypothesis are of what is judged, too: nobody draws in a call of it."""
     if isinstance(error, KeyboardInterrupt):
         return _pressed
-    return isinstance(error, (StopTest, HypothesisException, TookTooLong))
+    return isinstance(error, TookTooLong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Any
@@ -223,6 +224,10 @@ def parametrize_module_with_laws(
     return pytest.mark.parametrize("check", checks, ids=[law.name for law in found])
 
 
+#: What is said of an exception that refuses a map: another end has nothing to do with which map it was.
+_OF_AN_EXCEPTION = re.compile("can't be [a-z]+: (?!SystemExit|KeyboardInterrupt)")
+
+
 class _Subject:
     """A row of one's own, and the implementation that makes it."""
 
@@ -336,7 +341,7 @@ class _Subject:
                 "\ntwin(key, block) makes a torch module that is called with block.values; all of them "
                 "together have the parameters of the module, in its order"
             )
-        if made.verdict == UNTESTED or "build(x)" in message:
+        if made.verdict == UNTESTED or "build(x)" in message or not _OF_AN_EXCEPTION.search(message):
             return ""
         remedies = [
             "for modules that don't take every map say maps={...}, options of "

@@ -6,20 +6,51 @@ import contextlib
 import os
 import random
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from types import SimpleNamespace
+from dataclasses import dataclass
+from types import CodeType, SimpleNamespace
 from typing import Any
 
 import hypothesis
 import numpy as np
 import torch
+from torch.nn.modules import module as _modules
+from torch.utils import _python_dispatch
 
 from .steps import MODULES
 
 _NAMES = dict(MODULES)
 _ENVIRONMENT = "dict(os.environ)"
 _UNLIKELY = 1_640_531_526
+_STREAMS = ("stdin", "stdout", "stderr")
+
+
+@dataclass(frozen=True)
+class _Unreadable:
+    """What can't be read, since that raises this."""
+
+    error: str
+
+    def __repr__(self) -> str:
+        return f"unreadable: {self.error}"
+
+
+class _Itself:
+    """An object, whatever it says of itself: no other one is equal to it."""
+
+    def __init__(self, it: Any) -> None:
+        self.it = it
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.it is other.it
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        is_known = self.it is None or isinstance(self.it, _Stream)
+        return repr(self.it) if is_known else object.__repr__(self.it)
 
 
 class _Environment:
@@ -45,7 +76,35 @@ class _Environment:
         os.environ.update(self.variables())
 
 
-_NAMES["Environment"] = _Environment
+_NAMES |= {"Environment": _Environment, "Itself": _Itself}
+
+
+def _hooks(name: str) -> Callable[[Any], None]:
+    """What sets the hooks on all modules that torch keeps under a name: in place, for handles know them
+    by what they are kept in."""
+
+    def set_again(value: Any) -> None:
+        if isinstance(value, dict):
+            kept = getattr(_modules, name)
+            kept.clear()
+            kept.update(value)
+        else:
+            setattr(_modules, name, value)
+
+    return set_again
+
+
+def _leave_modes(
+    length: Callable[[], int], pop: Callable[[], Any], push: Callable[[Any], None]
+) -> Callable[[Any], None]:
+    """What leaves the modes of torch on a stack that were not there."""
+
+    def leave(wanted: Any) -> None:
+        for mode in reversed([pop() for _ in range(length())]):
+            if mode in wanted:
+                push(mode)
+
+    return leave
 
 
 def _set_default_device(device: torch.device) -> None:
@@ -53,7 +112,12 @@ def _set_default_device(device: torch.device) -> None:
     torch.set_default_device(None if device.type == "cpu" else device)
 
 
-#: The code that reads what is set, with what sets it.
+_GLOBAL_HOOKS = {
+    (f"dict({code})" if isinstance(value, dict) else code): _hooks(name)
+    for name, value in vars(_modules).items()
+    if name.startswith("_global_") and (code := f"torch.nn.modules.module.{name}")
+}
+#: The code that reads what is set, with what sets it. The last is set first: others may depend on it.
 _SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "torch.is_grad_enabled()": torch.set_grad_enabled,
     "torch.get_default_dtype()": torch.set_default_dtype,
@@ -64,17 +128,25 @@ _SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "torch.is_anomaly_enabled()": torch.autograd.set_detect_anomaly,
     "torch.get_float32_matmul_precision()": torch.set_float32_matmul_precision,
     "torch.initial_seed()": torch.default_generator.manual_seed,
+    **_GLOBAL_HOOKS,
     "np.geterr()": lambda value: np.seterr(**value),
     "hypothesis.settings.get_current_profile_name()": hypothesis.settings.load_profile,
     "sys.getrecursionlimit()": sys.setrecursionlimit,
     "os.getcwd()": os.chdir,
+    "time.time": lambda value: setattr(time, "time", value),
+    "time.monotonic": lambda value: setattr(time, "monotonic", value),
+    "time.perf_counter": lambda value: setattr(time, "perf_counter", value),
     _ENVIRONMENT: _Environment.set_again,
+    "id(os.environ)": lambda value: setattr(os, "environ", value.it),
     # of these it is kept by contexts
     "list(warnings.filters)": lambda value: None,
-    **dict.fromkeys(("sys.stdin", "sys.stdout", "sys.stderr"), lambda value: None),
-    **dict.fromkeys(
-        [f"getattr(sys.{name}, 'closed', True)" for name in ("stdin", "stdout", "stderr")],
-        lambda value: None,
+    **dict.fromkeys([f"sys.{name}" for name in _STREAMS], lambda value: None),
+    **dict.fromkeys([f"getattr(sys.{name}, 'closed', True)" for name in _STREAMS], lambda value: None),
+    "torch.overrides._get_current_function_mode_stack()": _leave_modes(
+        torch._C._len_torch_function_stack, torch.overrides._pop_mode, torch.overrides._push_mode
+    ),
+    "torch.utils._python_dispatch._get_current_dispatch_mode_stack()": _leave_modes(
+        torch._C._len_torch_dispatch_stack, _python_dispatch._pop_mode, _python_dispatch._push_mode
     ),
 }
 
@@ -97,8 +169,15 @@ _AFRESH = {
     "torch.are_deterministic_algorithms_enabled()": False,
     "torch.is_anomaly_enabled()": False,
 }
-_READ = {code: compile(code, "<setting>", "eval") for code in _SETTINGS if _readable(code)}
-_READ[_ENVIRONMENT] = compile("Environment()", "<setting>", "eval")
+#: What is read by other code than is shown.
+_READ_AS = {
+    _ENVIRONMENT: "Environment()",
+    "id(os.environ)": "Itself(os.environ)",
+    **{f"sys.{name}": f"Itself(sys.{name})" for name in _STREAMS},
+}
+_READ = {
+    code: compile(_READ_AS.get(code, code), "<setting>", "eval") for code in _SETTINGS if _readable(code)
+}
 #: What seeds each source of random numbers, and the code that reads where it stands.
 RANDOM = {
     "torch.manual_seed": "torch.get_rng_state().numpy().tobytes()",
@@ -109,20 +188,29 @@ RANDOM = {
 
 def settings() -> dict[str, Any]:
     """What is set, by the code that reads it."""
-    return {code: eval(compiled, _NAMES) for code, compiled in _READ.items()}
+    return {code: _value(compiled) for code, compiled in _READ.items()}
+
+
+def _value(compiled: CodeType) -> Any:
+    try:
+        return eval(compiled, _NAMES)
+    except Exception as error:  # a folder that is gone, a stream of theirs
+        return _Unreadable(type(error).__name__)
 
 
 def first_change(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
-    """The code that reads the first of what is set otherwise: of variables of the environment, one."""
-    for code, value in before.items():
-        if after[code] == value:
-            continue
-        if code == _ENVIRONMENT:
-            then, now = value.variables(), after[code].variables()
-            name = next(name for name in sorted({**then, **now}) if then.get(name) != now.get(name))
-            return f"os.environ.get({name!r})"
+    """The code that reads the first of what is set otherwise: of variables of the environment, one. What
+    can't be read any more comes last: another change may be why."""
+    changed = [code for code, value in before.items() if after[code] != value]
+    if not changed:
+        return None
+    code = min(changed, key=lambda code: isinstance(after[code], _Unreadable))
+    then, now = before[code], after[code]
+    if not (isinstance(then, _Environment) and isinstance(now, _Environment)):
         return code
-    return None
+    old, new = then.variables(), now.variables()
+    name = next(name for name in sorted({**old, **new}) if old.get(name) != new.get(name))
+    return f"os.environ.get({name!r})"
 
 
 def read(code: str, found: Mapping[str, Any]) -> Any:
@@ -143,12 +231,13 @@ def numbers() -> dict[str, Any]:
     return {code: eval(code, _NAMES) for code in RANDOM.values()}
 
 
-def _set(wanted: Mapping[str, Any]) -> None:
+def _set(wanted: dict[str, Any]) -> None:
     """Set what is set otherwise; some of it is dear to set."""
     now = settings()
-    for code, value in wanted.items():
-        if code in now and now[code] != value:
-            _SETTINGS[code](value)
+    for code, value in reversed(wanted.items()):
+        if code in now and now[code] != value and not isinstance(value, _Unreadable):
+            with contextlib.suppress(Exception):  # a folder may be gone, and the rest is to be set
+                _SETTINGS[code](value)
 
 
 class _Stream:
@@ -175,7 +264,7 @@ class _Stream:
 @contextlib.contextmanager
 def _streams() -> Iterator[None]:
     """A context with other standard streams, which write to the same."""
-    before = {name: getattr(sys, name) for name in ("stdin", "stdout", "stderr")}
+    before = {name: getattr(sys, name) for name in _STREAMS}
     for name, stream in before.items():
         setattr(sys, name, stream if stream is None else _Stream(stream, f"sys.{name}"))
     try:
@@ -186,7 +275,7 @@ def _streams() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def kept(before: Mapping[str, Any] | None = None) -> Iterator[None]:
+def kept(before: dict[str, Any] | None = None) -> Iterator[None]:
     """A context after which all that is set for the process is what it was, which may be known."""
     before = settings() if before is None else before
     with warnings.catch_warnings(), _streams():

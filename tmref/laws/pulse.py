@@ -7,10 +7,10 @@ import mmap
 import os
 import pickle
 import struct
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic  # what is judged may set another one
 from typing import Any
 
 
@@ -70,7 +70,7 @@ class Pulse:
     def begins(self, seconds: float, choices: Callable[[], tuple[Any, ...]] | None = None) -> None:
         """An example begins, which may take so long, and is drawn by the choices that are called for."""
         self._choices, self._calls = choices, 0
-        self._write(time.monotonic(), seconds)
+        self._write(monotonic(), seconds)
 
     def calls(self) -> int:
         """What is judged is called next, and may end the process: for which time in this example."""
@@ -112,4 +112,4 @@ class Pulse:
             return Seen(0.0, 0.0, 0, 0, b"")
         began, may_take, process, call, size = cls._HEAD.unpack_from(memory)
         choices = memory[cls._HEAD.size : cls._HEAD.size + size]
-        return Seen(time.monotonic() - began if began else 0.0, may_take, process, call, choices)
+        return Seen(monotonic() - began if began else 0.0, may_take, process, call, choices)

@@ -7,11 +7,13 @@ import copy
 import functools
 import os
 import re
-import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
+from pathlib import Path
+from time import perf_counter  # what is judged may set another one
 from types import SimpleNamespace
 from typing import Any
 from unittest import SkipTest
@@ -40,6 +42,7 @@ from .premises import OF_LABELS, TWIN, is_like, is_plain, is_written, plain_data
 from .script import ScriptWriter, Shown, path_to
 from .session import ModuleSession, Session, copied
 from .smoke import NAME, Lost, search
+from .steps import Step
 from .subject import OwnRow, own_recipes
 from .tolerance import rounds, tolerance_for
 from .twin import on_cpu, random_numbers_kept
@@ -56,6 +59,10 @@ _SMOKE_EXAMPLES = 40
 #: Where nothing was compared, so many are tried until something is; or so many, where all were refused.
 _UNTIL_ONE_COMPARES, _ALL_REFUSED = 40, 10
 
+#: Where tmref is.
+_HOME = Path(__file__).parents[1]
+_NO_SIDES = "the sides can't be compared"
+_NONE = "it returned None, which is no map"
 _INTERPRETER = "The following operation failed in the TorchScript interpreter"
 
 
@@ -131,6 +138,9 @@ def try_example(
         return Nothing(str(reason))
     except Raised as raised:
         error = raised.__cause__
+        if error is not None and _no_map(session) == _NONE:  # the law's line is not to blame
+            words = f"{_NONE}: {_in_words(error)}"
+            return LawBroken(FAIL, words, _example(recipe, before, draw, session), session)
         words = f"{raised}: {_in_words(error)}" if error else str(raised)
         given = _last_map(session, before)
         refused = None
@@ -139,12 +149,13 @@ def try_example(
         if refused:
             return Nothing(f"{refused}: {words}")
         return LawBroken(ERROR, words, _example(recipe, before, draw, session), session)
-    except (Untested, HypothesisException):
-        raise
     except Exception as error:  # what came back has not even the shape that the law speaks of
-        words = f"the sides can't be compared: {_in_words(error)}"
-        if isinstance(session, ModuleSession) and not isinstance(session.last_output, TensorMap):
-            words = f"it returned {_what(session.last_output)}, which is no map: {_in_words(error)}"
+        no_map = _no_map(session)
+        draws_like_it = no_map is not None and isinstance(error, InvalidArgument)
+        if isinstance(error, (Untested, HypothesisException)) and not draws_like_it:
+            raise
+        words = f"{no_map or _NO_SIDES}: {_in_words(error)}"
+        _assert_a_map(session)
         return LawBroken(FAIL, words, _example(recipe, before, draw, session), session)
     if isinstance(sides, Refused):
         return Nothing(f"it is refused: {_in_words(sides.error)}")
@@ -159,8 +170,24 @@ def try_example(
         difference = compare(left, right, tolerance)
     if not difference:
         return None
+    if _no_map(session) == _NONE:
+        _assert_a_map(session)
     example = _example(recipe, before, draw, session)
     return LawBroken(FAIL, difference.words, example, session, difference, left, tolerance)
+
+
+def _no_map(session: Session | None) -> str | None:
+    """What the module returned last, in words; None where that is a map, or nothing was called."""
+    if not isinstance(session, ModuleSession) or isinstance(session.last_output, TensorMap):
+        return None
+    return f"it returned {_what(session.last_output)}, which is no map"
+
+
+def _assert_a_map(session: Session | None) -> None:
+    """End the script with a line that fails where the module returned no map."""
+    no_map = _no_map(session)
+    if session is not None and no_map is not None:
+        session.steps.append(Step(f'assert hasattr(y, "block"), {no_map!r}', {}, "", None))
 
 
 def _last_map(session: Session | None, x: TensorMap) -> TensorMap:
@@ -198,6 +225,15 @@ def _unreliable(error: Flaky) -> str:
 
 def _in_words(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {_first_line(error)}" if error else "without a word"
+
+
+def out_of_place(error: Exception) -> str:
+    """What was raised where no module is called, in words: tmref is wrong where it is in a line of its
+    own, and not in one of what it calls, such as the `when` of a known failure."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    is_ours = Path(last.filename).is_relative_to(_HOME)
+    blamed = "tmref itself is wrong" if is_ours else "the law can't be tried"
+    return f"{blamed}: {_in_words(error)} ({Path(last.filename).name}, line {last.lineno})"
 
 
 def _what(value: Any) -> str:
@@ -243,7 +279,7 @@ def check(
     of classes that it may be made of: a failure that is one of these is known, too.
     """
     verdict = Verdict(law.name, row.name, implementation.name, str(implementation.version), PASS)
-    started = time.perf_counter()
+    started = perf_counter()
     if recipes is None:
         recipes = functools.partial(_recipes, implementation)
     device = implementation.device
@@ -260,13 +296,13 @@ def check(
                 *(hypothesis_seed, clock),
             )
             if verdict.verdict in (PASS, UNTESTED):
-                _replay(verdict, law, row, implementation, known, clock)
+                _replay(verdict, law, row, implementation, known, recipes, clock)
         except TookTooLong as late:
             verdict.verdict, verdict.message = ERROR, str(late)
             if clock.broken is not None:
                 _describe(verdict, clock.broken, implementation)
     verdict.warning = clock.leak
-    verdict.seconds = round(time.perf_counter() - started, 3)
+    verdict.seconds = round(perf_counter() - started, 3)
     return verdict
 
 
@@ -285,11 +321,11 @@ class _Clock:
     known of an example that took longer."""
 
     def __init__(
-        self, law: Law, timeout: float | None, until: Ended | None, fresh: Mapping[str, Any]
+        self, law: Law, timeout: float | None, until: Ended | None, fresh: dict[str, Any]
     ) -> None:
         slow = limits.OF_TRANSFORMS if law.family == "transforms" else 1
         self._seconds = None if timeout is None else timeout * slow
-        self._started = time.perf_counter()
+        self._started = perf_counter()
         self.until = until
         self._fresh = fresh
         self.broken: LawBroken | None = None
@@ -314,7 +350,7 @@ class _Clock:
         TookTooLong where none may be tried any more."""
         if self._seconds is not None:
             of_all = self._seconds * limits.EXAMPLES_OF_A_VERDICT
-            if time.perf_counter() - self._started > of_all:
+            if perf_counter() - self._started > of_all:
                 raise TookTooLong(f"the examples took longer than {of_all:g} s together")
         choices = None if data is None else lambda: choices_of(data)
         with process.kept(self._fresh), at_most(self._seconds, choices, self.until if choices else None):
@@ -582,9 +618,11 @@ def _replay(
     row: Row,
     implementation: Implementation,
     known: Sequence[Known],
+    recipes: Recipes,
     clock: _Clock,
 ) -> None:
-    """See whether the known failures are still there."""
+    """See whether the known failures are still there. One is not mended where the module can't be called
+    at all: what nobody can call breaks few laws."""
     for entry in known:
         example = entry.example(row.name)
         pinned = Draw(functools.partial(_pinned, example))
@@ -595,13 +633,29 @@ def _replay(
             return
         with clock.an_example():
             broken = try_example(law, implementation, example.recipe, example.x, pinned)
+            if not isinstance(broken, LawBroken) and not law.of_data and not law.inputs(row).empty:
+                plain = _plain(law, row, recipes)
+                draw = Draw(functools.partial(_pinned, plain))
+                broken = try_example(_CALLED, implementation, plain.recipe, plain.x, draw)
+                if isinstance(broken, LawBroken):
+                    _describe(verdict, broken, implementation)
+                    return
         verdict.examples += 1
-        if broken is None or isinstance(broken, Nothing):
+        if not isinstance(broken, LawBroken):
             verdict.verdict = FAIL
             verdict.message = f"mended: delete the entry of the known failure: {entry.reason}"
             return
         _describe(verdict, broken, implementation)
         verdict.known = entry.reason
+
+
+def _is_called(f: ModuleSession, x: Any, draw: Any) -> Any:
+    """The module can be called, and one of the catalog gives a map."""
+    y = f(x)
+    return (len(y.keys) if is_written(f.recipe.row) else 0,) * 2
+
+
+_CALLED = Law(_is_called, frozenset())
 
 
 def _known_of_parts(
@@ -727,7 +781,7 @@ def smoke(
 ) -> Verdict:
     """The verdict on the smoke law; it is found once in a process."""
     verdict = Verdict(NAME, NO_ROW, implementation.name, str(implementation.version), PASS)
-    started = time.perf_counter()
+    started = perf_counter()
     try:
         with noticing_the_user(), process.as_in_a_fresh_one():
             verdict.examples = search(implementation, _SMOKE_EXAMPLES, hypothesis_seed, timeout)
@@ -742,5 +796,5 @@ def smoke(
         verdict.verdict, verdict.message = ERROR, _unreliable(error)
     except TookTooLong as late:
         verdict.verdict, verdict.message = ERROR, str(late)
-    verdict.seconds = round(time.perf_counter() - started, 3)
+    verdict.seconds = round(perf_counter() - started, 3)
     return verdict

@@ -6,6 +6,7 @@ import ast
 import copy
 import dataclasses
 import functools
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import CodeType
@@ -67,7 +68,7 @@ class Session:
         """
         result = self.attempt_to_run(code, **given)
         if isinstance(result, Refused):
-            raise Raised(_undone(code)) from result.error
+            raise Raised(_undone(code, result.error)) from result.error
         return result
 
     def attempt_to_run(self, code: str, **given: Any) -> Any:
@@ -90,10 +91,10 @@ class Session:
         except Exception as error:
             result: Any = Refused(error)
         except BaseException as error:  # which is no refusal
-            if is_not_of_what_is_judged(error):
-                self.steps.append(Step(code, before, name, None))  # it may be too late
+            self.steps.append(Step(code, before, name, Refused(None)))
+            if is_not_of_what_is_judged(error):  # it may be too late
                 raise
-            raise Raised(_undone(code)) from error
+            raise Raised(_undone(code, error)) from error
         else:
             result = self._decoded(code, self._names.get(name))
         self.steps.append(Step(code, before, name, result))
@@ -162,9 +163,14 @@ class Session:
         return found
 
 
-def _undone(code: str) -> str:
-    """What an exception of code means, in words."""
-    return "the module can't be called" if code == CALL else f"{_last_line(code)!r} can't be done"
+def _undone(code: str, error: BaseException | None) -> str:
+    """What an exception of code means, in words: which line of it can't be done."""
+    compiled, line = _compiled(code)[0], _last_line(code)
+    for frame, number in traceback.walk_tb(None if error is None else error.__traceback__):
+        if frame.f_code is compiled:
+            line = code.splitlines()[number - 1].strip()
+            break
+    return "the module can't be called" if line == CALL else f"{line!r} can't be done"
 
 
 def _last_line(code: str) -> str:
@@ -305,8 +311,9 @@ class ModuleSession(Session):
 
     @property
     def last_output(self) -> Any:
-        """What the last call returned; the map it was given, where nothing was called."""
-        calls = [step for step in self.steps if step.code == CALL]
+        """What the last call returned, which lines call ``y``; the map it was given, where nothing was
+        called."""
+        calls = [step for step in self.steps if "y" in (step.code, step.name)]
         outputs = [call.result for call in calls if not isinstance(call.result, Refused)]
         return outputs[-1] if outputs else self._drawn
 

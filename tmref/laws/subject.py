@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -322,9 +322,9 @@ class _Builder:
         key = self._like(x) if self._is_slow else None
         if key is not None and key in self._made:
             return copy.deepcopy(self._made[key])
-        started = time.perf_counter()
+        started = perf_counter()
         module = self._build(x)
-        seconds = time.perf_counter() - started
+        seconds = perf_counter() - started
         if not isinstance(module, torch.nn.Module):
             raise TypeError(f"build(x) must give a torch.nn.Module, got a {type(module).__name__}")
         if any(torch.nn.parameter.is_lazy(p) for p in (*module.parameters(), *module.buffers())):
@@ -334,9 +334,9 @@ class _Builder:
             )
         if (self._is_slow or seconds > SLOW) and (key := self._like(x)) is not None:
             with contextlib.suppress(Exception):  # one that can't be copied is built each time
-                started = time.perf_counter()
+                started = perf_counter()
                 copied = copy.deepcopy(module)
-                self._is_slow = 2 * (time.perf_counter() - started) < seconds  # it may be no faster
+                self._is_slow = 2 * (perf_counter() - started) < seconds  # it may be no faster
                 if self._is_slow:
                     self._made[key] = copied
         return module
