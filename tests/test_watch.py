@@ -6,6 +6,7 @@ import tempfile
 import time
 from types import SimpleNamespace
 
+import execnet
 import pytest
 
 from tmref import watch
@@ -85,6 +86,21 @@ def test_what_a_worker_leaves_does_not_hold_its_channel(watching, worker):
     crashes(watching, node)
     assert watching.why_it_ended(node.gateway).reason == "it ended the process, with status 5"
     assert time.monotonic() - started < 30
+
+
+def test_a_channel_is_closed_that_is_held_by_what_can_not_be_found(watching):
+    group = execnet.Group(execmodel="main_thread_only")
+    gateway = group.makegateway("execmodel=main_thread_only//popen")
+    watching.looks_at(gateway)
+    code = "import os, time\nif not os.fork(): os.setsid(); time.sleep(20); os._exit(0)\nos._exit(5)"
+    channel = gateway.remote_exec(code)
+    try:
+        with pytest.raises(EOFError):
+            channel.receive(timeout=15)
+        assert watching.why_it_ended(gateway).reason == "it ended the process, with status 5"
+    finally:
+        watching.pytest_unconfigure()
+        group.terminate(timeout=0.1)
 
 
 def test_a_temporary_folder_that_is_cleaned_is_no_matter(watching, worker, monkeypatch, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from .laws.pulse import Pulse
 _EVERY = 0.2
 #: So many seconds a worker may take until it has its cases, and to end when it answers no more;
 STARTS, _ENDS = 300.0, 20.0
+#: so many seconds its channel may be open when it has ended;
+_HELD = 2.0
 #: and so many in a row may end before a law is tried.
 _IN_A_ROW = 3
 
@@ -31,15 +34,21 @@ class _Worker:
         self.pulse, self.place = Pulse.in_file()
         self.reason: str | None = None
         self.has_cases = False
+        self._gone: float | None = None
 
     def look(self, memory: float) -> None:
-        """End it where it takes too long or too much, and where it has ended what it started, which may
-        hold its channel open."""
+        """End it where it takes too long or too much. Where it has ended, end what it started, which may
+        hold its channel open, and close that where it is held by what can't be found."""
         if not has_ended(self.process):
             self.reason = self.reason or self._why_to_end(memory)
-            if self.reason is None:
-                return
-        end(self.process)
+            if self.reason is not None:
+                end(self.process)
+        elif self._gone is None:
+            self._gone = time.monotonic()
+            end(self.process)
+        elif time.monotonic() - self._gone > _HELD:
+            self._gone = inf
+            self._gateway._channelfactory._finished_receiving()
 
     def _why_to_end(self, memory: float) -> str | None:
         if not self.has_cases and time.monotonic() - self._began > STARTS:
