@@ -30,6 +30,8 @@ HELD = [name for name, fault in FAULTS.items() if fault.held]
 QUICK = [
     "exit_0",
     "segfault",
+    "leaves_a_helper",
+    "sends_sigint",
     "searches",
     "surrogates",
     "noise",
@@ -48,7 +50,13 @@ def checked(rows, tmp_path, *arguments, timeout=3):
     selected = " or ".join(f"faults-{row}-{FAULTS[row].law}" for row in rows)
     command = [sys.executable, "-W", "ignore", "-m", "tmref", "check", "adapter:implementation"]
     limits = ["--timeout", str(timeout), "--memory", "2", "--report", path, "-k", selected]
-    done = subprocess.run([*command, *limits, *arguments], capture_output=True, text=True, cwd=HERE)
+    done = subprocess.run(
+        [*command, *limits, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=HERE,
+        start_new_session=True,  # a row kills its group
+    )
     return done, {v.row: v for v in read(path).verdicts}
 
 

@@ -66,6 +66,14 @@ def test_expected(kind, known, expected):
     assert verdict(kind, known).expected is expected
 
 
+def test_texts_of_another_class_are_plain_ones():
+    class Text(str):
+        __slots__ = ()
+
+    found = Verdict(Text("a_law"), Text("linear"), "reference", Text("1"), PASS, message=Text("a\x1b"))
+    assert {type(value) for value in vars(found).values() if isinstance(value, str)} == {str}
+
+
 def test_what_is_not_offered_is_expected():
     untested = verdict(UNTESTED, None)
     untested.offered = False

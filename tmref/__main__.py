@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import __version__
 
@@ -198,6 +198,26 @@ def _without_plugins_of_others() -> Iterator[None]:
         os.environ.update(before)
 
 
+@contextlib.contextmanager
+def _noticing_exits() -> Iterator[None]:
+    """Say that what is judged ends this process, which isn't held here, and let it be no good end."""
+    leave, process, stderr = os._exit, os.getpid(), os.dup(2)  # pytest puts others in its place
+
+    def exits(status: int) -> NoReturn:
+        if os.getpid() == process:  # and no process that it has forked
+            words = f"what is judged ended the process, with status {status}: the check is cut short"
+            os.write(stderr, f"\ntmref check: {words}\n".encode())
+            status = status or BAD
+        leave(status)
+
+    os._exit = exits
+    try:
+        yield
+    finally:
+        os._exit = leave
+        os.close(stderr)
+
+
 #: Workers are replaced as often as they die.
 _FOR_EVER = 10**9
 
@@ -275,7 +295,8 @@ def check(options: argparse.Namespace) -> int:
         path = options.report or Path(folder) / "report.jsonl"
         before = path.stat().st_ino if path.exists() else None
         try:
-            with _without_plugins_of_others(), _cluster(options, chosen) as cluster:
+            exits = _noticing_exits() if options.workers == "0" else contextlib.nullcontext()
+            with exits, _without_plugins_of_others(), _cluster(options, chosen) as cluster:
                 plugins = [Bar(quiet=options.quiet), *([cluster] if cluster else [])]
                 ended = pytest.main(_for_pytest(options, chosen, path), plugins=plugins)
         except UnusableCluster as error:

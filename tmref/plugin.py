@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,16 @@ import pytest
 
 from . import resuming, verdicts
 from .catalog import DATA
-from .implementations import Implementation, UnknownImplementation, UnusableDevice, load
+from .implementations import CPU, Implementation, UnknownImplementation, UnusableDevice, load
 from .laws import LAWS, limits, smoke
-from .laws.apart import explained
+from .laws.apart import apart, explained
 from .laws.checks import Case, cases
 from .laws.kept import FOLDER
 from .laws.limits import Ended
 from .laws.own import it_can_be_made_and_called
 from .laws.pulse import Pulse
 from .laws.runner import NO_ROW
+from .verdicts import Verdict
 from .watch import Watch
 
 
@@ -141,7 +143,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)
     if worker is not None:
-        limits.write_to(Pulse.in_file(Path(worker["tmref_pulses"]) / worker["workerid"]))
+        limits.be_watched(Pulse.taken_from(Path(worker["tmref_pulse"])))
         config.pluginmanager.register(_Choice(*worker["tmref_choice"]), "tmref-choice")
         return
     watch = Watch(config.getoption("tmref_memory"))
@@ -165,26 +167,33 @@ def _choice(config: pytest.Config) -> _Choice:
 
 class _Choice:
     """Leaves out, here and in workers, all cases but these ``only``, where they are said, and those that
-    are ``done``."""
+    are ``done``. The others are put into this ``order``, where it is said: rows may come in another one
+    in each process."""
 
-    def __init__(self, only: Sequence[str] | None, done: Sequence[str] = ()) -> None:
+    def __init__(
+        self, only: Sequence[str] | None, done: Sequence[str] = (), order: Sequence[str] = ()
+    ) -> None:
         self.only = only
         self.done = done
+        self.order = order
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        node.workerinput["tmref_choice"] = [self.only, self.done]
+        node.workerinput["tmref_choice"] = [self.only, self.done, self.order]
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         only, done = None if self.only is None else {*self.only}, {*self.done}
-        kept: list[pytest.Item] = []
+        places = {name: place for place, name in enumerate(self.order)}
+        kept: list[tuple[int, pytest.Item]] = []
         left_out: list[pytest.Item] = []
         for item in items:
             parameters = getattr(item, "callspec", None)
             case = parameters and parameters.params.get("tmref_case")
-            out = case and (case.name in done or (only is not None and case.name not in only))
-            (left_out if out else kept).append(item)
-        items[:] = kept
+            if case and (case.name in done or (only is not None and case.name not in only)):
+                left_out.append(item)
+            else:
+                kept.append((places.get(case.name, len(places)) if case else -1, item))
+        items[:] = [item for _, item in sorted(kept, key=lambda placed: placed[0])]
         config.hook.pytest_deselected(items=left_out)
 
 
@@ -195,22 +204,38 @@ class _Recorder:
     def __init__(self, config: pytest.Config, watch: Watch, choice: _Choice) -> None:
         found = _implementations(config)
         self._watch = watch
+        self._memory = config.getoption("tmref_memory")
         self._hook = config.hook
         self._cases = {_id(case.name): case for case in _cases(config, found)}
-        #: The identifiers of the tests whose verdicts are owed.
+        choice.order = [case.name for case in self._cases.values()]
+        #: The identifiers of the tests whose verdicts are owed,
         self._owed: dict[str, None] = {}
+        #: why they get lost, as far as it is known,
+        self._why = ""
+        #: and the rows that each worker has had verdicts on.
+        self._rows: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._report = _report(config, found, choice)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> None:
+        """Learn here what is owed, where only workers would collect: they may not be able to."""
+        if session.config.pluginmanager.has_plugin("dsession"):
+            session.perform_collect()
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self._owe([item.nodeid for item in session.items])
+        self._owed.update(
+            dict.fromkeys(item.nodeid for item in session.items if self._case(item.nodeid))
+        )
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            said = report.longreprtext.strip().splitlines() or ["no reason given"]
+            self._why = self._why or f"a worker can't try it: {said[-1].removeprefix('E').strip()}"
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
-        if not self._owed:  # workers that replace others find the same
-            self._owe(ids)
-
-    def _owe(self, ids: Sequence[str]) -> None:
-        self._owed.update(dict.fromkeys(name for name in ids if self._case(name)))
+        if not self._why and self._owed.keys() - {*ids}:
+            self._why = "workers have rows of other names: they must be the same in each process"
 
     def _case(self, nodeid: str) -> Case | None:
         """What a test tries."""
@@ -218,14 +243,20 @@ class _Recorder:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         recorded: Any = dict(report.user_properties).get("tmref")
+        worker = getattr(report, "node", None)
+        before = self._rows[worker.gateway.id] if worker else {}
         if report.when == "call" and recorded is not None:
-            self._add(report.nodeid, verdicts.Verdict(**recorded))
+            verdict = Verdict(**recorded)
+            self._add(report.nodeid, verdict)
+            if verdict.row != NO_ROW:
+                before[verdict.row] = None
         elif report.failed and report.when != "teardown":
             ended = self._watch.ended(report)
             if ended is None:
                 text = str(report.longrepr).strip().splitlines() or ["no reason given"]
-                ended = Ended(f"tmref itself is wrong: {text[-1]}", None)
-            self._add_error(report.nodeid, ended)
+                self._add_error(report.nodeid, Ended(f"tmref itself is wrong: {text[-1]}", None))
+            else:
+                self._add_error(report.nodeid, ended, list(before))
 
     def _add(self, nodeid: str, verdict: verdicts.Verdict) -> None:
         if nodeid in self._owed:
@@ -233,18 +264,38 @@ class _Recorder:
             self._report.add(verdict)
             self._hook.pytest_tmref_verdict(nodeid=nodeid, verdict=verdict)
 
-    def _add_error(self, nodeid: str, ended: Ended) -> None:
-        """The verdict on a test that didn't come to one."""
+    def _add_error(self, nodeid: str, ended: Ended, before: Sequence[str] = ()) -> None:
+        """The verdict on a test that didn't come to one, after some on other rows in the same worker."""
         case = self._case(nodeid)
-        if case is not None:
-            self._add(nodeid, explained(ended, case.check, case.blank()))
+        if case is not None and nodeid in self._owed:
+            alone = _alone(ended, case, before, self._memory) if before else None
+            self._add(nodeid, alone or explained(ended, case.check, case.blank()))
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: Any) -> None:
         ended = exitstatus in (0, 1, 5)  # all passed, some failed, nothing was selected
         complete = ended and not (session.shouldstop or session.shouldfail)
         for nodeid in list(self._owed) if complete else ():
-            self._add_error(nodeid, Ended("its verdict got lost", None))
+            why = self._watch.no_worker_starts or self._why or "its verdict got lost"
+            self._add_error(nodeid, Ended(why, None))
         self._report.close(complete=complete)
+
+
+def _alone(ended: Ended, case: Case, before: Sequence[str], memory: float) -> Verdict | None:
+    """The verdict on a case that may have ended its worker for what rows ``before`` it had begun: on the
+    case alone. None where it ends another process, too, or can't be tried in a fork."""
+    if case.implementation.device != CPU:
+        return None
+    try:
+        found = apart(case.check, memory)
+    except Exception:  # tmref itself is wrong, which explains nothing
+        return None
+    if isinstance(found, Ended):
+        return None
+    found.warning = (
+        f"its worker ended ({ended.reason}), as it doesn't alone: see what was tried there before, "
+        + ", ".join(before)
+    )
+    return found
 
 
 def _report(config: pytest.Config, found: Sequence[Implementation], choice: _Choice) -> verdicts.Report:

@@ -81,7 +81,7 @@ class Verdict:
         # whatever a library under test said: it must neither be lost nor spoil a terminal or a file
         if isinstance(value, str):
             longest = LONGEST_SCRIPT if name in ("counterexample", "reproducer") else LONGEST_MESSAGE
-            value = readable(value, longest)
+            value = readable(str.__str__(value), longest)  # a class of their own couldn't be sent
         super().__setattr__(name, value)
 
     @property

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import multiprocessing
 import os
 import random
 import re
@@ -91,6 +92,22 @@ class NoString(Exception):
         return 1
 
 
+def forks(x):
+    os.fork()
+    return x
+
+
+def forks_and_raises(x):
+    if not os.fork():
+        raise RuntimeError("the child goes on")
+    return x
+
+
+def leaves_a_helper(x):
+    multiprocessing.get_context("fork").Process(target=time.sleep, args=(1_000,)).start()
+    os.abort()
+
+
 def its_own_cause():
     error = ValueError("round")
     error.__cause__ = error.__context__ = error
@@ -172,6 +189,14 @@ FAULTS = {
     "exit_0": Fault(lambda x: os._exit(0), "it ended the process, with status 0", **ENDS),
     "exit_3": Fault(lambda x: os._exit(3), "it ended the process, with status 3", **ENDS),
     "killed": Fault(lambda x: os.kill(os.getpid(), signal.SIGKILL), r"crashed \(SIGKILL\)", **ENDS),
+    "unnamed_signal": Fault(lambda x: os.kill(os.getpid(), 40), r"crashed \(signal 40\)", **ENDS),
+    "kills_its_group": Fault(lambda x: os.killpg(0, signal.SIGTERM), r"crashed \(SIGTERM\)", **ENDS),
+    "leaves_a_helper": Fault(leaves_a_helper, r"crashed \(SIGABRT\)", **ENDS),
+    "forks": Fault(forks, "$", verdict=PASS),
+    "forks_and_raises": Fault(forks_and_raises, "$", verdict=PASS),
+    "sends_sigint": Fault(
+        lambda x: signal.raise_signal(signal.SIGINT), r"it interrupted the process \(SIGINT\)", **ENDS
+    ),
     "closes_files": Fault(lambda x: os.closerange(0, 200), "it ended the process, with status", **ENDS),
     "sleeps": Fault(lambda x: time.sleep(1_000), LATE, **HANGS),
     "loops": Fault(loop, LATE, **HANGS),

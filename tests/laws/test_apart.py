@@ -5,13 +5,14 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
 from tmref.laws import check_module
 from tmref.laws.apart import apart
-from tmref.laws.limits import Ended, at_most
+from tmref.laws.limits import Ended, a_call, at_most
 from tmref.verdicts import ERROR, FAIL, PASS
 
 CRASHED = "crashed (SIGKILL)"
@@ -47,6 +48,7 @@ def test_what_is_raised_there_is_raised_here(error, kind):
     ("work", "reason"),
     [
         (crash, CRASHED),
+        (lambda: os.kill(os.getpid(), 40), "crashed (signal 40)"),
         (lambda: os._exit(3), "it ended the process, with status 3"),
         (lambda: os._exit(0), "it ended the process, with status 0"),
     ],
@@ -80,6 +82,33 @@ def test_what_takes_too_much_memory_is_ended():
             time.sleep(0.01)
 
     assert apart(work, memory=2) == Ended("it used more than 2 GiB of memory", None)
+
+
+def test_memory_that_was_there_before_is_not_its_own():
+    assert apart(lambda: time.sleep(0.5), memory=0.05) is None
+
+
+def test_what_it_has_started_is_ended_with_it():
+    def work():
+        return os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "60")
+
+    process = apart(work)
+    until = time.monotonic() + 5
+    while Path(f"/proc/{process}").exists() and " Z " not in Path(f"/proc/{process}/stat").read_text():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_a_child_of_what_is_judged_does_not_go_on(tmp_path):
+    def work():
+        with a_call():
+            os.fork()
+        with (tmp_path / "gone_on").open("a") as file:
+            file.write("once")
+        time.sleep(0.3)
+
+    apart(work)
+    assert (tmp_path / "gone_on").read_text() == "once"
 
 
 def test_what_it_has_started_keeps_nobody_waiting():

@@ -111,6 +111,19 @@ def test_what_can_not_be_read_is_an_error_whatever_it_raises():
     assert ERROR in {v.verdict for v in verdicts}
 
 
+def test_sigint_is_of_what_is_judged_where_it_has_a_process_of_its_own(only):
+    only("keys_survive_in_order")
+
+    class Interrupting(torch.nn.Module):
+        def forward(self, x):
+            signal.raise_signal(signal.SIGINT)
+            return x
+
+    verdicts = check_module(lambda x: Interrupting(), traits=["keeps_keys"], on_fail=None, timeout=30)
+    assert {v.verdict for v in verdicts} == {ERROR}
+    assert all(v.message.startswith("it interrupted the process (SIGINT)") for v in verdicts)
+
+
 def test_ctrl_c_ends_the_run_and_leaves_the_handler_as_it_was():
     class Interrupted(torch.nn.Module):
         def forward(self, x):

@@ -25,13 +25,13 @@ from ..implementations import load
 from ..laws import limits
 from ..laws.checks import cases
 from ..laws.kept import usable_database
-from ..laws.limits import Ended
+from ..laws.limits import Ended, how_it_ended
 from ..laws.pulse import Pulse
 from ..verdicts import versions
 from ..watch import Watch
 
 #: Signals that come from outside, for a lack of memory or at the end of a job.
-_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM)
+_FROM_OUTSIDE = [how_it_ended(-number) for number in (signal.SIGKILL, signal.SIGTERM)]
 
 
 class HasEnded(Exception):
@@ -121,13 +121,13 @@ class _Process:
         self._group = execnet.Group(execmodel="main_thread_only")
         self._gateway = self._group.makegateway("execmodel=main_thread_only//popen")
         self._channel = self._gateway.remote_exec(f"from {__name__} import serve\nserve(channel)")
-        self._watch.started()
-        pulse = self._watch.place_of(self._gateway.id)
+        pulse = self._watch.looks_at(self._gateway)
         try:
             there = self._ask({**dataclasses.asdict(options), "pulse": str(pulse)})
         except (HasEnded, execnet.RemoteError) as error:
             self.end()
             raise Unlike(_last_line(error)) from error
+        self._watch.has_started(self._gateway)
         if there != options.versions:
             self.end()
             names = dict.fromkeys([*options.versions, *there])
@@ -153,15 +153,13 @@ class _Process:
             answer: dict[str, Any] = self._channel.receive()
         except (EOFError, OSError) as error:
             ended = self._watch.why_it_ended(self._gateway)
-            from_outside = self._gateway._io.wait() in _FROM_OUTSIDE
-            is_lost = from_outside and not self._watch.was_ended(self._gateway.id)
-            raise (Lost if is_lost else HasEnded)(ended) from error
+            raise (Lost if ended.reason in _FROM_OUTSIDE else HasEnded)(ended) from error
         return answer
 
     def end(self) -> None:
         """End it, if it has not."""
-        self._group.terminate(timeout=1)
         self._watch.pytest_unconfigure()
+        self._group.terminate(timeout=1)
 
 
 def _last_line(error: Exception) -> str:
@@ -171,11 +169,11 @@ def _last_line(error: Exception) -> str:
 
 def serve(channel: Any) -> None:
     """Try cases, in the main thread of a process of its own."""
-    os.setsid()  # Ctrl-C is for the worker, which gives back its cases
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     sys.path.append(os.getcwd())  # where an adapter of one's own is looked for
     given = channel.receive()
-    limits.write_to(Pulse.in_file(Path(given["pulse"])))
+    # Ctrl-C is for the worker, which gives back its cases
+    limits.be_watched(Pulse.taken_from(Path(given["pulse"])))
     found = {}
     for name in given["names"]:
         for case in cases(

@@ -7,14 +7,14 @@ import faulthandler
 import os
 import pickle
 import selectors
-import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from ..verdicts import ERROR, Verdict
-from .limits import Ended, how_it_ended, why_to_end, write_to
+from .limits import Ended, be_watched, end, has_ended, how_it_ended, memory_of, why_to_end
 from .pulse import Pulse
 from .twin import quiet
 
@@ -26,8 +26,9 @@ _EVERY = 0.2
 
 def apart(work: Callable[[], T], memory: float | None = None) -> T | Ended:
     """What the work gives that is done in a fork of this process, on the CPU; Ended where that ends
-    before. It may take so many GiB of ``memory``. What is raised there is raised here."""
-    pulse = Pulse.shared()
+    before. It may take so many GiB of ``memory`` beyond what this process has. What is raised there is
+    raised here."""
+    pulse, inherited = Pulse.shared(), memory_of(os.getpid())
     reading, writing = os.pipe()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
@@ -38,6 +39,10 @@ def apart(work: Callable[[], T], memory: float | None = None) -> T | Ended:
         os.close(reading)
         _work_there(work, pulse, writing)
     os.close(writing)
+
+    def why() -> str | None:
+        return why_to_end(pulse.seen(), memory, memory_of(process) - inherited)
+
     reason = None
     try:
         said = bytearray()
@@ -49,19 +54,18 @@ def apart(work: Callable[[], T], memory: float | None = None) -> T | Ended:
                     said += piece
                     if not piece:
                         break
-                elif _has_ended(process):  # what it started may hold the pipe for ever
+                elif has_ended(process):  # what it started may hold the pipe for ever
                     break
-                reason = why_to_end(pulse.seen(), memory)
+                reason = why()
                 if reason is not None:
-                    _end(process)
                     break
-    except BaseException:
-        _end(process)
-        os.waitpid(process, 0)
-        raise
+        while reason is None and not has_ended(process):  # it is about to, or closed what it writes to
+            time.sleep(0.001)
+            reason = why()
     finally:
+        end(process)
         os.close(reading)
-    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     try:
         result, error = pickle.loads(said)
     except Exception:  # it did not come to its end
@@ -98,7 +102,7 @@ def _work_there(work: Callable[[], Any], pulse: Pulse, writing: int) -> None:
     """Do the work in the fork, say what it gives, and end."""
     try:
         faulthandler.disable()  # the verdict says how it ended
-        write_to(pulse)
+        be_watched(pulse)
         result, error = None, None
         try:
             result = work()
@@ -119,13 +123,3 @@ def _pickled(result: Any, error: BaseException | None) -> bytes:
     except Exception:
         return pickle.dumps((None, RuntimeError(f"{type(error).__name__}: {error}")))
     return said
-
-
-def _has_ended(process: int) -> bool:
-    """Whether it has ended; its status is still to be had."""
-    return os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def _end(process: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process, signal.SIGKILL)

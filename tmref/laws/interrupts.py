@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-from .limits import TookTooLong
+from .limits import Interrupted, TookTooLong, is_watched
 
 #: Whether the user has pressed Ctrl-C.
 _pressed = False
@@ -16,12 +16,15 @@ _pressed = False
 
 @contextlib.contextmanager
 def noticing_the_user() -> Iterator[None]:
-    """A context in which Ctrl-C of the user is noticed as such, in the main thread."""
+    """A context in which Ctrl-C of the user is noticed as such, in the main thread. Where the process is
+    watched nobody can press it: there it raises Interrupted."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        if is_watched():
+            raise Interrupted("it interrupted the process (SIGINT)")
         global _pressed
         _pressed = True
         raise KeyboardInterrupt

@@ -7,6 +7,7 @@ this one reads in :class:`Pulse` for how long an example has been tried, and end
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import threading
@@ -31,11 +32,18 @@ LEAK, OF_ALL = 8, 100
 #: An example ends by itself where it takes too long; from outside where it took that much longer, times
 #: what it may take and seconds.
 _GRACE, _SECONDS = 1.5, 2.0
+#: PR_SET_PDEATHSIG of Linux.
+_DIE_WITH_PARENT = 1
 
 
 class TookTooLong(BaseException):
     """An example, or a verdict, took longer than it may. It is no Exception: nothing is to catch it, and
     nothing to be shrunk."""
+
+
+class Interrupted(TookTooLong):
+    """What is judged interrupted its process as Ctrl-C would, which nobody pressed there: it isn't to go
+    on, either."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ def at_most(
     _here.pulse.begins(seconds or 0.0, choices)
     _here.until = until
     try:
-        with contextlib.nullcontext() if seconds is None else _alarm(seconds):
+        with contextlib.nullcontext() if seconds is None else _alarm(seconds), _in_this_process():
             yield
     finally:
         _here.pulse.ends()
@@ -82,11 +90,26 @@ def _alarm(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
 
 
-def before_a_call() -> None:
-    """What is judged is called next. Raises TookTooLong where that ended another process."""
+@contextlib.contextmanager
+def a_call() -> Iterator[None]:
+    """A context for a call of what is judged. Raises TookTooLong where that ended another process."""
     call, until = _here.pulse.calls(), _here.until
     if until is not None and until.tried is not None and until.tried.call == call:
         raise TookTooLong(until.reason)
+    with _in_this_process():
+        yield
+
+
+@contextlib.contextmanager
+def _in_this_process() -> Iterator[None]:
+    """A context that only this process comes out of: what is judged may fork itself, and the child would
+    try all laws once more, and answer for its parent."""
+    process = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() != process:
+            os._exit(1)
 
 
 class _Here:
@@ -99,18 +122,45 @@ class _Here:
 _here = _Here()
 
 
-def write_to(pulse: Pulse) -> None:
-    """Let another process see what this one is at."""
+def be_watched(pulse: Pulse) -> None:
+    """Let another process see what this one is at, and end it with all that it started, which is its
+    session. Ctrl-C of the user doesn't come here: a SIGINT is of what is judged."""
+    with contextlib.suppress(PermissionError):  # it leads one already
+        os.setsid()
+    with contextlib.suppress(Exception):  # where the system can: without its parent nobody ends it
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, lambda number, frame: None)  # no SIG_IGN: others would inherit it
     _here.pulse = pulse
     pulse.ends()
 
 
-def why_to_end(seen: Seen, memory: float | None) -> str | None:
-    """Why a process is to be ended: it takes longer than it may, or more than so many GiB of memory;
-    None where it isn't."""
+def is_watched() -> bool:
+    """Whether another process sees what this one is at."""
+    return _here.pulse.is_shared
+
+
+def has_ended(process: int) -> bool:
+    """Whether a child has ended; its status is still to be had."""
+    try:
+        return os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # somebody had its status
+        return True
+
+
+def end(process: int) -> None:
+    """End a process that is watched, and what it started: that may hold what it wrote to for ever."""
+    for kill in (os.kill, os.killpg):  # it may not have begun its session yet
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(process, signal.SIGKILL)
+
+
+def why_to_end(seen: Seen, memory: float | None, taken: int) -> str | None:
+    """Why a process is to be ended: it takes longer than it may, or has ``taken`` more bytes than are so
+    many GiB of memory; None where it isn't."""
     if seen.may_take and seen.seconds > _GRACE * seen.may_take + _SECONDS:
         return f"it took longer than {seen.may_take:g} s"
-    if memory is not None and seen.process and memory_of(seen.process) > memory * 2**30:
+    if memory is not None and taken > memory * 2**30:
         return f"it used more than {memory:g} GiB of memory"
     return None
 
@@ -127,5 +177,6 @@ def memory_of(process: int) -> int:
 def how_it_ended(status: int) -> str:
     """What the status says that a process ended with: that of a signal is negative."""
     if status < 0:
-        return f"crashed ({signal.Signals(-status).name})"
+        named = {number.value: number.name for number in signal.Signals}
+        return f"crashed ({named.get(-status, f'signal {-status}')})"
     return f"it ended the process, with status {status}"

@@ -4,9 +4,9 @@ it ended and can tell by which example."""
 from __future__ import annotations
 
 import mmap
-import os
 import pickle
 import struct
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +25,11 @@ class Tried:
 
 @dataclass(frozen=True)
 class Seen:
-    """What another process is at: for how many ``seconds`` it has tried an example, how many it
-    ``may_take``, and its number. Zeros where it tries none."""
+    """What another process is at: for how many ``seconds`` it has tried an example, and how many it
+    ``may_take``. Zeros where it tries none."""
 
     seconds: float
     may_take: float
-    process: int
     _call: int
     _choices: bytes
 
@@ -46,7 +45,7 @@ class Seen:
 class Pulse:
     """When an example began, how long it may take, and which it is."""
 
-    _HEAD = struct.Struct("=ddqqq")
+    _HEAD = struct.Struct("=ddqq")
     #: Longer examples are not written.
     _ROOM = 2**18
 
@@ -56,11 +55,19 @@ class Pulse:
         self._calls = 0
 
     @classmethod
-    def in_file(cls, path: Path) -> Pulse:
-        """One that is written to a file, which is made."""
-        path.write_bytes(bytes(cls._HEAD.size + cls._ROOM))
+    def in_file(cls) -> tuple[Pulse, Path]:
+        """One in a file, which is made, for another process to take it from."""
+        with tempfile.NamedTemporaryFile(prefix="tmref-", delete=False) as file:
+            file.truncate(cls._HEAD.size + cls._ROOM)
+            return cls(mmap.mmap(file.fileno(), 0)), Path(file.name)
+
+    @classmethod
+    def taken_from(cls, path: Path) -> Pulse:
+        """That of another process, whose file is needed no more: nobody can spoil it."""
         with path.open("r+b") as file:
-            return cls(mmap.mmap(file.fileno(), 0))
+            pulse = cls(mmap.mmap(file.fileno(), 0))
+        path.unlink(missing_ok=True)
+        return pulse
 
     @classmethod
     def shared(cls) -> Pulse:
@@ -80,8 +87,8 @@ class Pulse:
             if len(tried) <= self._ROOM:
                 start = self._HEAD.size
                 self._memory[start : start + len(tried)] = tried
-                began, seconds, process, *_ = self._HEAD.unpack_from(self._memory)
-                self._HEAD.pack_into(self._memory, 0, began, seconds, process, self._calls, len(tried))
+                began, seconds, *_ = self._HEAD.unpack_from(self._memory)
+                self._HEAD.pack_into(self._memory, 0, began, seconds, self._calls, len(tried))
         return self._calls
 
     def ends(self) -> None:
@@ -91,25 +98,17 @@ class Pulse:
 
     def _write(self, began: float, seconds: float) -> None:
         if self._memory is not None:
-            self._HEAD.pack_into(self._memory, 0, began, seconds, os.getpid(), 0, 0)
+            self._HEAD.pack_into(self._memory, 0, began, seconds, 0, 0)
 
     def seen(self) -> Seen:
         """What the process is at that writes it."""
         assert self._memory is not None
-        return self._seen(self._memory[:])
+        memory = self._memory[:]
+        began, may_take, call, size = self._HEAD.unpack_from(memory)
+        choices = memory[self._HEAD.size : self._HEAD.size + size]
+        return Seen(monotonic() - began if began else 0.0, may_take, call, choices)
 
-    @classmethod
-    def read(cls, path: Path) -> Seen:
-        """What the process is at that writes it to a file; zeros where there is none."""
-        try:
-            return cls._seen(path.read_bytes())
-        except OSError:
-            return cls._seen(b"")
-
-    @classmethod
-    def _seen(cls, memory: bytes) -> Seen:
-        if len(memory) < cls._HEAD.size:
-            return Seen(0.0, 0.0, 0, 0, b"")
-        began, may_take, process, call, size = cls._HEAD.unpack_from(memory)
-        choices = memory[cls._HEAD.size : cls._HEAD.size + size]
-        return Seen(monotonic() - began if began else 0.0, may_take, process, call, choices)
+    @property
+    def is_shared(self) -> bool:
+        """Whether another process reads it."""
+        return self._memory is not None

@@ -23,7 +23,7 @@ from ..labels import Labels
 from ..strategies import like
 from ..tensor_map import TensorMap
 from .interrupts import is_not_of_what_is_judged
-from .limits import before_a_call
+from .limits import a_call
 from .outcomes import NotOffered, NotTaken, Raised
 from .premises import FURTHER_INPUTS, PROPERTIES, TWIN, WRITTEN, Inputs, Premise, is_like, is_written
 from .steps import CALL, MODULES, Step
@@ -83,11 +83,11 @@ class Session:
                 for key, value in given.items():
                     # what is done to what is given must not reach the law's
                     self._names[key] = self.implementation.to_theirs(copied(value))
-                before_a_call()
-                if is_expression:
-                    self._names[name] = eval(compiled, self._names)
-                else:
-                    exec(compiled, self._names)
+                with a_call():
+                    if is_expression:
+                        self._names[name] = eval(compiled, self._names)
+                    else:
+                        exec(compiled, self._names)
         except Exception as error:
             result: Any = Refused(error)
         except BaseException as error:  # which is no refusal
@@ -293,8 +293,7 @@ class ModuleSession(Session):
             call = recipe.call.with_arguments(lambda _, value: copied(value))
             recipe = dataclasses.replace(recipe, call=call)
         try:
-            with quiet():
-                before_a_call()
+            with quiet(), a_call():
                 built = self.implementation.build(recipe)
                 module: torch.nn.Module = self.implementation.moved(built)
                 return module

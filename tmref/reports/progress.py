@@ -132,7 +132,8 @@ class Bar:
         task = self._progress.tasks[0]
         left = timedelta(seconds=int(task.time_remaining or 0))
         done = f"{task.completed:.0f} of {task.total:.0f} verdicts, {_rate(task)}, {left} left"
-        words = f"{done}: {task.description}; trying {self._tried.plain or 'nothing'}"
+        tried = f"; trying {self._tried.plain}" if self._tried.plain else ""
+        words = f"{done}: {task.description}{tried}"
         self._console.print(words, markup=False, soft_wrap=True)
 
     def _show_what_is_tried(self) -> None:
