@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -244,7 +245,11 @@ class _Recorder:
         complete = ended and not (session.shouldstop or session.shouldfail)
         for nodeid in list(self._owed) if complete else ():
             self._add_error(nodeid, Ended("its verdict got lost", None))
-        self._report.close(complete=complete)
+        try:
+            self._report.close(complete=complete)
+        except verdicts.UnusablePlace as error:
+            print(f"tmref: {error}", file=sys.stderr)
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
 def _report(config: pytest.Config, found: Sequence[Implementation], choice: _Choice) -> verdicts.Report:
@@ -273,6 +278,8 @@ def _report(config: pytest.Config, found: Sequence[Implementation], choice: _Cho
             return verdicts.Report(path, head)
         resuming.require_fit(path, begun.header, head["header"])
         return verdicts.Report(path, {"header": begun.header}, begun.verdicts)
+    except OSError as error:
+        raise pytest.UsageError(f"{path} can't be written: {error.strerror}") from error
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
 
