@@ -76,6 +76,10 @@ class Bar:
             if self._live is not None:
                 self._live.start(refresh=True)
 
+    def pytest_addoption(self, parser: pytest.Parser) -> None:
+        """Let pytest call what refuses an option what its user calls it."""
+        parser.prog = "tmref check"
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Leave out what xdist says of its workers, too."""

@@ -227,7 +227,7 @@ def _show_counts(results: Results, console: Console) -> None:
         )
     if results.verdicts:
         console.print(table)
-    else:
+    elif results.footer is not None:
         console.print("nothing was selected: no law was tried")
     if results.footer is None:
         console.print("the run was cut short: there are verdicts missing")
