@@ -281,6 +281,8 @@ def _cluster(options: argparse.Namespace, names: Sequence[str]) -> Iterator[Any]
 
 def check(options: argparse.Namespace) -> int:
     """Run the laws by pytest, then show the file of verdicts that it wrote."""
+    if sys.stderr.isatty() and not options.quiet:  # it takes seconds until there is a bar
+        print("tmref check: loading ...", file=sys.stderr, flush=True)
     import pytest
 
     from .cluster import UnusableCluster
