@@ -338,8 +338,8 @@ def check(options: argparse.Namespace) -> int:
         status = _show(read(path), options.report, show if options.verbose else show_brief)
     if not options.verbose:
         print("\nthe table of laws and rows, and a script for each failure:")
-        shown = f"tmref report {options.report}"
-        how = shown if options.report else "--report FILE, then tmref report FILE"
+        shown = f"tmref report {options.report or 'FILE'}"
+        how = shown if options.report else f"--report FILE, then {shown}"
         print(f"    {how}")
     return status
 
@@ -567,7 +567,8 @@ def report(options: argparse.Namespace) -> int:
 
 
 def _show(results: Results, path: Path | None, show: Callable[[Results], None]) -> int:
-    """Show what is in a file of verdicts, if it is kept, with what completes it; returns the status."""
+    """Show verdicts, and how those that are missing come into their file, if it is kept; returns the
+    status."""
     show(results)
     if path and results.footer is None:
         print(f"\nto try what is missing:\n    tmref check --resume {path}")

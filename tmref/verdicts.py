@@ -297,16 +297,14 @@ class Report:
     def _left_elsewhere(self) -> str:
         """Write it where temporary files are; returns what to say of that."""
         try:
-            with tempfile.NamedTemporaryFile(
-                "w", encoding="utf-8", suffix=f"-{self._path.name}", delete=False
-            ) as file:
-                file.writelines(self._lines)
+            place = Path(tempfile.mkdtemp(prefix="tmref-"), self._path.name)
+            self._written_anew(place).close()
         except OSError as error:
             return (
-                f"nor can anything where temporary files are: {error.strerror}; make room, then try "
-                f"what is missing with tmref check --resume {self._path}"
+                f"nor can anything for temporary files: {error.strerror}; make room, then try what is "
+                f"missing with tmref check --resume {self._path}"
             )
-        return f"the verdicts are in {file.name}"
+        return f"the verdicts are in {place}"
 
 
 def _line(record: dict[str, Any]) -> str:
