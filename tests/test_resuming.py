@@ -99,8 +99,8 @@ def test_what_does_not_fit_is_said_before_anything_is_tried(cut, whole):
     selection = f"selection was {SELECTED[-1]}, is nothing"
     version = "reference was nothing, is 0.1.0"
     assert line.startswith(
-        f"ERROR: {whole.with_name('cut.jsonl')} doesn't fit, nothing was tried: {version}; effort was 1.0, is 10.0; "
-        f"{selection}; seed was 0, is 3. Leave out options that differ"
+        f"ERROR: {whole.with_name('cut.jsonl')} doesn't fit, nothing was tried: {version}; effort was "
+        f"1.0, is 10.0; {selection}; seed was 0, is 3. Leave out options that differ"
     )
     assert whole.with_name("cut.jsonl.part").read_bytes() == before
 
