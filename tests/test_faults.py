@@ -4,10 +4,13 @@ import importlib.util
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from tmref.__main__ import _probe
+from tmref.implementations import UnknownImplementation
 from tmref.laws.own import it_can_be_made_and_called
 from tmref.laws.runner import check
 from tmref.verdicts import ERROR, PASS, read
@@ -102,6 +105,47 @@ def test_an_adapter_that_ends_the_process_is_said_to(source, status, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"importing it ends the process, with {status}" in done.stderr
+
+
+REFERENCE = "from tmref.implementations.reference import implementation\n"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import atexit; atexit.register(print, 'bye')",
+        "import sys, io; sys.stdout = io.StringIO()",
+        "import threading, time; threading.Thread(target=time.sleep, args=(100,)).start()",
+        "import subprocess; subprocess.Popen(['sleep', '100'])",
+        "import os, time; os.fork() or time.sleep(100)",
+    ],
+)
+def test_an_adapter_that_can_be_imported_may_do_so(source, tmp_path, monkeypatch):
+    (tmp_path / "does.py").write_text(f"{REFERENCE}{source}\n")
+    monkeypatch.chdir(tmp_path)
+    before = time.monotonic()
+    _probe("does:implementation")
+    assert time.monotonic() - before < 60
+
+
+def test_a_check_does_not_wait_for_threads_of_an_adapter(tmp_path):
+    source = "import threading, time; threading.Thread(target=time.sleep, args=(100,)).start()"
+    (tmp_path / "does.py").write_text(f"{REFERENCE}{source}\n")
+    command = [sys.executable, "-W", "ignore", "-m", "tmref", "list", "rows", "does:implementation"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=90)
+    assert done.returncode == 0, done.stderr
+    assert "| `tanh` |" in done.stdout
+
+
+def test_an_adapter_that_hangs_is_ended(tmp_path, monkeypatch):
+    (tmp_path / "hangs.py").write_text("import time\ntime.sleep(1000)\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tmref.__main__._TO_IMPORT", 0.5)
+    with pytest.raises(UnknownImplementation) as error:
+        _probe("hangs:implementation")
+    assert str(error.value) == (
+        "'hangs:implementation': importing it takes longer than 0.5 s; an adapter must be importable"
+    )
 
 
 def test_a_report_that_is_none_is_not_overwritten_and_nothing_is_tried(tmp_path):

@@ -47,6 +47,7 @@ def checked(tmp_path_factory):
     [
         ("[[]]", r"rows must be what row_of_module\(...\) and row_of_function\(...\) make, got \[\]"),
         ("[Reference]", "rows must be what row_of_module"),
+        ("None", "rows must be a list of rows, got None"),
         (
             'row_of_function(lambda x: x, name="same", traits=["per_sample"]),',
             "the trait per_sample of same can't be tested: its laws need other traits, too: keeps_keys, "
@@ -135,9 +136,13 @@ def test_a_report_is_shown_again(checked, capsys):
 def test_a_report_without_a_footer_was_cut_short(checked, tmp_path, capsys):
     lines = checked[0].read_text().splitlines(keepends=True)
     cut = tmp_path / "cut.jsonl"
-    cut.write_text("".join(lines[:-1]))
-    assert main(["report", str(cut)]) == 1
-    assert "the run was cut short" in capsys.readouterr().out
+    for end in (-1, 1):
+        cut.write_text("".join(lines[:end]))
+        assert main(["report", str(cut)]) == 1
+        said = capsys.readouterr().out
+        assert "the run was cut short" in said
+        assert "nothing was selected" not in said
+        assert said.endswith(f"to try what is missing:\n    tmref check --resume {cut}\n")
 
 
 def test_workers_give_the_same_verdicts(checked, tmp_path):
@@ -223,6 +228,14 @@ def test_a_crash_is_an_error_with_its_own_verdict(tmp_path):
             "--device: the device 'nonsense' can't be used (",
         ),
         (["check", "reference", "--device=cuda:99"], "give one that can, here cpu"),
+        (["check", "reference", "--timeout=0"], "--timeout must be a number of seconds above 0, got 0"),
+        (["check", "reference", "--timeout=nan"], "must be a number of seconds above 0, got nan"),
+        (["check", "reference", "--memory=-1"], "--memory must be a number of GiB above 0, got -1"),
+        (["check", "reference", "-n=-1"], "-n must be a number of workers, auto or logical, got '-1'"),
+        (["check", "reference", "-n", "x"], "-n must be a number of workers, auto or logical, got 'x'"),
+        (["check", "reference", "-k", "("], "-k must be names of rows and laws, joined by and, or, not"),
+        (["check", "reference", "-k", "and and"], "got 'and and': expected not OR left parenthesis"),
+        (["list"], "the following arguments are required: WHAT"),
         (["report", "nosuch.jsonl"], "No such file"),
         (["list", "nosuch"], "invalid choice: 'nosuch'"),
         (["list", "laws", "--more"], "unrecognized arguments: --more"),
@@ -235,14 +248,29 @@ def test_unusable_arguments_are_named_and_exit_with_2(arguments, words, capsys):
         status = main(arguments)
     except SystemExit as left:
         status = left.code
+    said = capsys.readouterr().err
     assert status == 2
-    assert words in capsys.readouterr().err
+    assert words in said
+    assert len(said.splitlines()) == 1 or said.startswith("usage: tmref")
 
 
 def test_options_that_pytest_does_not_know_are_unusable_arguments():
     found = tmref("check", "reference", "--nosuchoption")
     assert found.returncode == 2
-    assert "unrecognized arguments: --nosuchoption" in found.stderr
+    assert "tmref check: error: unrecognized arguments: --nosuchoption" in found.stderr
+    assert "pytest.main()" not in found.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("arguments", [["list", "laws"], ["report", "report.jsonl"]])
+def test_what_can_not_be_printed_is_said_in_a_line(arguments, checked):
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-W", "ignore", "-m", "tmref", *arguments]
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=checked[0].parent
+        )
+    assert done.returncode == 2
+    assert done.stderr == "tmref: [Errno 28] No space left on device\n"
 
 
 def test_where_nothing_is_selected_nothing_passed():
@@ -415,6 +443,20 @@ def test_the_plugin_refuses_a_device_that_is_not_there(tmp_path):
     found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert found.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
     assert "the device 'nonsense' can't be used" in found.stdout + found.stderr
+
+
+def test_an_adapter_that_goes_to_another_folder_does_not_take_the_report_with_it(tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    (here / "adapter.py").write_text(
+        f"import os\nos.chdir({str(there)!r})\n" + ADAPTER.format(crash=False)
+    )
+    found = tmref("check", "adapter:silent", *QUICK, "--report", "report.jsonl", cwd=here)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.splitlines()[-1] == "    tmref report report.jsonl"
+    assert len(read(here / "report.jsonl").verdicts) == 1
+    assert list(there.iterdir()) == []
 
 
 def test_the_installed_command_finds_an_adapter_in_the_folder_it_is_called_in(tmp_path):

@@ -2,12 +2,14 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -97,8 +99,8 @@ def test_what_does_not_fit_is_said_before_anything_is_tried(cut, whole):
     selection = f"selection was {SELECTED[-1]}, is nothing"
     version = "reference was nothing, is 0.1.0"
     assert line.startswith(
-        f"ERROR: cut.jsonl doesn't fit, nothing was tried: {version}; effort was 1.0, is 10.0; "
-        f"{selection}; seed was 0, is 3. Leave out options that differ"
+        f"ERROR: {whole.with_name('cut.jsonl')} doesn't fit, nothing was tried: {version}; effort was "
+        f"1.0, is 10.0; {selection}; seed was 0, is 3. Leave out options that differ"
     )
     assert whole.with_name("cut.jsonl.part").read_bytes() == before
 
@@ -144,13 +146,13 @@ def test_a_report_that_is_begun_again_has_all_it_had_at_any_time(tmp_path, monke
     kept = [Verdict(f"law_{i}", "row", "mine", "1", "pass") for i in range(3)]
     head = header({}, {}, [], 0, {})
     Report(path, head, kept).close(complete=False)
-    add = Report.add
+    replace = Path.replace
 
-    def seen(report, verdict):
-        assert begun(path).verdicts == kept
-        add(report, verdict)
+    def seen(new, place):
+        assert begun(path).verdicts == read(new).verdicts == kept
+        return replace(new, place)
 
-    monkeypatch.setattr(Report, "add", seen)
+    monkeypatch.setattr(Path, "replace", seen)
     report = Report(path, head, kept)
     assert path.read_text() == part_of(path).read_text()
     report.close(complete=True)
@@ -170,20 +172,34 @@ def test_two_runs_do_not_write_one_report(tmp_path):
     ("arguments", "words"),
     [
         (["--resume", "no.jsonl"], "there is neither no.jsonl nor no.jsonl.part: say what is to be"),
-        (["--failed", "no.jsonl"], "No such file or directory: 'no.jsonl'"),
+        (["--failed", "no.jsonl"], "no.jsonl can't be read: No such file or directory"),
         (["--failed", "a", "--resume", "b"], "argument --failed: not allowed with argument --resume"),
         (["--report", "a", "--resume", "b"], "--resume: it writes to b: leave out --report"),
         (["--report", "b", "--resume", "b.part"], "there is neither b nor b.part"),
         (["--resume", "old.jsonl"], "old.jsonl doesn't say what it is of: name what is to be checked"),
         (["--resume", "bad.jsonl"], "bad.jsonl is no report of tmref check: Expecting value"),
-        (["reference", "--resume", "text"], "text is there and is no report of tmref check"),
+        (["--resume", "text"], "text is no report of tmref check: it has no header"),
+        (["reference", "--resume", "text"], "text is no report of tmref check: it has no header"),
+        (["--resume", "bare.jsonl"], "bare.jsonl is no report of tmref check: its header has no"),
+        (["--resume", "x.jsonl"], "x.jsonl is no report of tmref check: the header has timeout 'x'"),
+        (["--failed", "none.jsonl"], "none.jsonl can't be read: No such file or directory\n"),
+        (
+            ["--failed", "cut.jsonl"],
+            "cut.jsonl can't be read: No such file or directory; its run was cut short, or goes on: see "
+            "cut.jsonl.part, or try what is missing with tmref check --resume cut.jsonl",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_files_that_can_not_be_used_are_named(arguments, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "old.jsonl").write_text('{"header": {}}\n')
-    (tmp_path / "bad.jsonl").write_text('{"header": {}}\nnonsense\n')
+    head = header({}, {}, [], 0, {})
+    (tmp_path / "old.jsonl").write_text(json.dumps(head) + "\n")
+    (tmp_path / "bad.jsonl").write_text(json.dumps(head) + "\nnonsense\n")
+    (tmp_path / "bare.jsonl").write_text('{"header": {}}\n')
+    head["header"]["settings"]["timeout"] = "x"
+    (tmp_path / "x.jsonl").write_text(json.dumps(head) + "\n")
+    (tmp_path / "cut.jsonl.part").touch()
     (tmp_path / "text").write_text("mine")
     try:
         status = main(["check", *arguments])

@@ -3,8 +3,11 @@
 import importlib.metadata
 import json
 import os
+import resource
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,6 +22,7 @@ from tmref.verdicts import (
     UnusablePlace,
     Verdict,
     header,
+    part_of,
     read,
     usable_place,
 )
@@ -26,6 +30,9 @@ from tmref.verdicts import (
 
 def verdict(kind=PASS, known=None, examples=20, **rest):
     return Verdict("a_law", "linear", "reference", "0.1.0", kind, known, examples, **rest)
+
+
+HEAD = json.dumps(header({}, {}, [], 0, {})) + "\n"
 
 
 @pytest.fixture
@@ -211,6 +218,68 @@ def test_reports_and_empty_files_may_be_written_again(written, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "text", ['["id", "header", "value"]', '"header of mine"', '{"header": {"title": "mine"}}', "a\n"]
+)
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.part"])
+def test_what_only_looks_like_a_report_is_left_as_it_is(name, text, tmp_path):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UnusablePlace, match=f"{name} is there and is no report of tmref check"):
+        usable_place(tmp_path / "x.jsonl")
+    assert (tmp_path / name).read_text() == text
+
+
+def test_what_lies_beside_a_report_stays(tmp_path, head):
+    (tmp_path / "x.jsonl.new").write_text("mine")
+    Report(tmp_path / "x.jsonl", head).close(complete=True)
+    assert (tmp_path / "x.jsonl.new").read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"x.jsonl", "x.jsonl.new"}
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda part: part.write_text("lies\n")])
+def test_a_report_has_all_verdicts_whatever_becomes_of_its_part(harm, tmp_path, head):
+    path = tmp_path / "folder" / "check.jsonl"
+    report = Report(path, head)
+    report.add(verdict())
+    harm(part_of(path))
+    report.add(Verdict("other", "linear", "reference", "0.1.0", FAIL))
+    report.close(complete=True)
+    assert [v.verdict for v in read(path).verdicts] == [PASS, FAIL]
+    assert [p.name for p in path.parent.iterdir()] == ["check.jsonl"]
+
+
+@pytest.fixture
+def room():
+    """Let files have so many bytes, as where the disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_there_is_no_room_for_for_a_while_is_written_in_the_end(room, tmp_path, head):
+    path = tmp_path / "check.jsonl"
+    report = Report(path, head)
+    room(1_000)
+    for i in range(3):
+        report.add(Verdict(f"law_{i}", "linear", "reference", "0.1.0", PASS, message="m" * 1_000))
+    room(resource.RLIM_INFINITY)
+    report.close(complete=True)
+    assert read(path).footer["pass"] == 3
+
+
+def test_verdicts_that_there_is_no_room_for_are_elsewhere(tmp_path, head, monkeypatch):
+    path = tmp_path / "folder" / "check.jsonl"
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    report = Report(path, head)
+    report.add(verdict())
+    path.mkdir()
+    with pytest.raises(UnusablePlace) as error:
+        report.close(complete=True)
+    words, _, place = str(error.value).partition("; the verdicts are in ")
+    assert words == f"{path} can't be written: Is a directory"
+    assert read(Path(place)).footer["pass"] == 1
+
+
+@pytest.mark.parametrize(
     ("change", "why"),
     [
         (lambda lines: [lines[0], *lines[2:]], "its footer counts 2 pass, and there are 1"),
@@ -220,12 +289,24 @@ def test_reports_and_empty_files_may_be_written_again(written, tmp_path):
             "its footer counts 40 examples, and there are 42",
         ),
         (lambda lines: [line.replace('"pass"', '"passed"') for line in lines], "no verdict 'passed'"),
-        (lambda lines: [line.replace('"linear"', "3") for line in lines], "row is 3 in the verdict"),
+        (
+            lambda lines: [lines[0], *(line.replace('"linear"', "3") for line in lines[1:])],
+            "row is 3 in the verdict",
+        ),
         (lambda lines: [line.replace("20", '"[red]"') for line in lines], "examples is '[red]'"),
-        (lambda lines: [line.replace("null", "{}") for line in lines], "known is {} in the verdict"),
+        (
+            lambda lines: [lines[0], *(line.replace("null", "{}") for line in lines[1:])],
+            "known is {} in the verdict",
+        ),
         (lambda lines: [lines[0].replace('["a_law"]', "3"), *lines[1:]], "the header has laws 3"),
         (lambda lines: [lines[0].replace('"linear"', "[]"), *lines[1:]], "[] among the rows"),
         (lambda lines: [lines[0], "[" * 100_000 + "\n"], "recursion"),
+        (lambda lines: [lines[0].replace('"seed": 3', '"seed": "x"'), *lines[1:]], "has seed 'x'"),
+        (lambda lines: [lines[0].replace('"effort": 1', '"effort": null'), *lines[1:]], "effort None"),
+        (lambda lines: [lines[0].replace('"effort": 1', '"effort": [1]'), *lines[1:]], "effort [1]"),
+        (lambda lines: [lines[0].replace('"effort"', '"timeout"').replace(": 1}", ': "x"}')], "timeout"),
+        (lambda lines: [lines[0].replace('"effort"', '"selection"'), *lines[1:]], "has selection 1"),
+        (lambda lines: [lines[0].replace('"laws"', '"lows"'), *lines[1:]], "its header has no laws"),
     ],
 )
 def test_a_damaged_report_is_refused(change, why, written):
@@ -241,6 +322,7 @@ def test_what_a_verdict_says_can_be_written_and_printed():
     said = verdict(message="\udc80\x1b[2J\x00\n\tä", reproducer="x = '\udcff'\r")
     assert said.message == "\\udc80\\x1b[2J\\x00\n\tä"
     assert said.reproducer == "x = '\\udcff'\\r"
+    assert type(verdict(message=np.str_("m")).message) is str
     said.message = "b" * 5_000
     assert said.message == "b" * 2_000 + " … (3000 characters more)"
 
@@ -270,12 +352,16 @@ def test_results_are_good(written, found):
         ("", "it has no header"),
         ("half a line", "it has no header"),
         ('{"other": 1}\n', "it has no header"),
-        ('{"header": {}}\n{"law": "a"}\n', "missing 4 required positional arguments"),
-        ('{"header": {}}\n{"unknown": "a"}\n', "unexpected keyword argument 'unknown'"),
-        ('{"header": {}}\nno json\n', "Expecting value"),
+        (HEAD + '{"law": "a"}\n', "missing 4 required positional arguments"),
+        (HEAD + '{"unknown": "a"}\n', "unexpected keyword argument 'unknown'"),
+        (HEAD + "no json\n", "Expecting value"),
+        ('{"header": {}}\n', "its header has no implementations, versions, settings, laws, rows"),
+        ('{"header": {"title": "mine"}}\n', "its header has no implementations"),
+        ('"header of mine"\n', "it has no header"),
+        ('["id", "header", "value"]\n', "it has no header"),
         ("[1, 2]\n", "it has no header"),
         ("12\n", "no report"),
-        ('{"header": {}}\n12\n', "no report"),
+        (HEAD + "12\n", "no report"),
     ],
 )
 def test_what_is_no_report_is_refused(tmp_path, text, why):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from pathlib import Path
@@ -43,12 +45,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error("argument --failed: not allowed with argument --resume")
     try:
         status: int = options.command(options)
+        sys.stdout.flush()
     except BrokenPipeError:  # somebody read the first lines only
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return BAD
+    except OSError as error:  # of what is written, mostly: the disk is full
+        _write_no_more()
+        print(f"tmref: {error}", file=sys.stderr)
+        return UNUSABLE
     except KeyboardInterrupt:
         return INTERRUPTED
     return status
+
+
+def _write_no_more() -> None:
+    """Let nothing come of what is not written yet, which would fail again."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 #: The rows that are timed unless others are named.
@@ -84,7 +97,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("names", nargs="*", metavar="NAME", help="a name, a path, or all")
     command.add_argument("-k", dest="selection", metavar="EXPR", help="only rows and laws of such names")
     command.add_argument("-n", dest="workers", metavar="N", help="workers (default: 1)")
-    command.add_argument("--report", type=Path, metavar="FILE", help="keep the verdicts, as JSON lines")
+    command.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="keep the verdicts, as JSON lines; folders that are not there are made",
+    )
     command.add_argument(
         "--resume",
         type=Path,
@@ -161,7 +179,10 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=bench)
 
     command = commands.add_parser("list", help="list what there is")
-    command.add_argument("what", choices=("laws", "rows", "implementations", "strategies"))
+    what = ("laws", "rows", "implementations", "strategies")
+    command.add_argument(
+        "what", choices=what, metavar="WHAT", help=f"{', '.join(what[:-1])} or {what[-1]}"
+    )
     command.add_argument("name", nargs="?", metavar="NAME", help="whose rows: the name, or the path")
     command.set_defaults(command=list_)
 
@@ -222,14 +243,32 @@ def _noticing_exits() -> Iterator[None]:
 _FOR_EVER = 10**9
 
 
-def _wrong_about_clusters(options: argparse.Namespace) -> str | None:
-    """What of the options does not go together."""
+#: The options that are numbers above 0, with what they are numbers of.
+_AMOUNTS = {"budget": "minutes", "timeout": "seconds", "memory": "GiB"}
+
+
+def _wrong_about(options: argparse.Namespace) -> str | None:
+    """What of the options can't be, or does not go together."""
+    from _pytest.mark.expression import Expression
+
     if options.budget is not None and options.on is None:
         return "--budget is for a cluster: give its address, too, --on dask://HOST:PORT"
-    if options.budget is not None and not 0 < options.budget < inf:
-        return f"--budget must be a number of minutes above 0, got {options.budget:g}"
     if options.on is not None and options.workers is not None:
         return "-n is the number of workers here, and --on is for those of a cluster: leave out one"
+    for name, unit in _AMOUNTS.items():
+        amount = getattr(options, name)
+        if amount is not None and not 0 < amount < inf:
+            return f"--{name} must be a number of {unit} above 0, got {amount:g}"
+    workers = options.workers or "1"
+    if not (workers.isdecimal() or workers in ("auto", "logical")):
+        return f"-n must be a number of workers, auto or logical, got {workers!r}"
+    try:
+        Expression.compile(options.selection)
+    except SyntaxError as error:
+        return (
+            f"-k must be names of rows and laws, joined by and, or, not and brackets, got "
+            f"{options.selection!r}: {error.msg}"
+        )
     return None
 
 
@@ -262,20 +301,23 @@ def _cluster(options: argparse.Namespace, names: Sequence[str]) -> Iterator[Any]
 
 def check(options: argparse.Namespace) -> int:
     """Run the laws by pytest, then show the file of verdicts that it wrote."""
+    if sys.stderr.isatty() and not options.quiet:  # it takes seconds until there is a bar
+        print("tmref check: loading ...", file=sys.stderr, flush=True)
     import pytest
 
     from .cluster import UnusableCluster
     from .laws.kept import FOLDER, UnusableDatabase, usable_database
     from .reports.progress import Bar
     from .reports.terminal import show, show_brief
-    from .verdicts import read
+    from .verdicts import read, usable_place
 
-    wrong = _wrong_about_clusters(options)
-    if wrong:
-        print(f"tmref check: {wrong}", file=sys.stderr)
-        return UNUSABLE
     try:
         complete = _settle(options)
+        wrong = _wrong_about(options)
+        if wrong:
+            raise ValueError(wrong)
+        if options.report:
+            usable_place(options.report)
         if options.failed and all(v.expected for v in read(options.failed).verdicts):
             print(f"every verdict in {options.failed} is as expected: there is nothing to try again")
             return GOOD
@@ -286,19 +328,21 @@ def check(options: argparse.Namespace) -> int:
     except (OSError, ValueError) as error:
         print(f"tmref check: {error}", file=sys.stderr)
         return UNUSABLE
+    # from here on code of others runs, which may go to another folder
+    kept, failed = (path and path.absolute() for path in (options.report, options.failed))
     chosen = _chosen("check", options.names) if _usable("check", options.device) else None
     if chosen is None or not _testable(chosen):
         return UNUSABLE
     if options.workers == "0":
         print("tmref check: in the main process (-n 0) a crash ends the check", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
-        path = options.report or Path(folder) / "report.jsonl"
+        path = kept or Path(folder) / "report.jsonl"
         before = path.stat().st_ino if path.exists() else None
         try:
             exits = _noticing_exits() if options.workers == "0" else contextlib.nullcontext()
             with exits, _without_plugins_of_others(), _cluster(options, chosen) as cluster:
                 plugins = [Bar(quiet=options.quiet), *([cluster] if cluster else [])]
-                ended = pytest.main(_for_pytest(options, chosen, path), plugins=plugins)
+                ended = pytest.main(_for_pytest(options, chosen, path, failed), plugins=plugins)
         except UnusableCluster as error:
             print(f"tmref check: --on: {error}", file=sys.stderr)
             return UNUSABLE
@@ -308,13 +352,15 @@ def check(options: argparse.Namespace) -> int:
         if ended == pytest.ExitCode.USAGE_ERROR or not is_new:
             return UNUSABLE
         if complete:
-            print(f"tmref check: {path} is complete: nothing was left to be tried", file=sys.stderr)
-        status = _show([path], show if options.verbose else show_brief)
-        if options.report and read(path).footer is None:
-            print(f"\nto try what is missing:\n    tmref check --resume {path}")
+            print(
+                f"tmref check: {options.report} is complete: nothing was left to be tried",
+                file=sys.stderr,
+            )
+        status = _show(read(path), options.report, show if options.verbose else show_brief)
     if not options.verbose:
         print("\nthe table of laws and rows, and a script for each failure:")
-        how = f"tmref report {path}" if options.report else "--report FILE, then tmref report FILE"
+        shown = f"tmref report {options.report or 'FILE'}"
+        how = shown if options.report else f"--report FILE, then {shown}"
         print(f"    {how}")
     return status
 
@@ -324,7 +370,7 @@ def _settle(options: argparse.Namespace) -> bool:
     that report is complete. Raises OSError and ValueError where the files that are named can't be
     used."""
     from .resuming import begun
-    from .verdicts import part_of, read, usable_place
+    from .verdicts import part_of, read
 
     before: dict[str, Any] = {}
     complete = False
@@ -345,8 +391,6 @@ def _settle(options: argparse.Namespace) -> bool:
             complete = found.footer is not None
     elif options.failed:
         before = {"names": read(options.failed).header.get("names", [])}
-    if options.report:
-        usable_place(options.report)
     for name, default in _MADE_WITH.items():
         if getattr(options, name) in (None, []):
             setattr(options, name, before.get(name, default))
@@ -356,7 +400,9 @@ def _settle(options: argparse.Namespace) -> bool:
     return complete
 
 
-def _for_pytest(options: argparse.Namespace, chosen: Sequence[str], path: Path) -> list[str]:
+def _for_pytest(
+    options: argparse.Namespace, chosen: Sequence[str], path: Path, failed: Path | None
+) -> list[str]:
     """The arguments of pytest."""
     return [
         *_ALONE,
@@ -367,7 +413,7 @@ def _for_pytest(options: argparse.Namespace, chosen: Sequence[str], path: Path) 
         *(f"--tmref-device={options.device}", f"--tmref-seed={options.seed}"),
         *(f"--tmref-timeout={options.timeout}", f"--tmref-memory={options.memory}"),
         *(["--tmref-resume"] if options.resume else []),
-        *([f"--tmref-failed={options.failed}"] if options.failed else []),
+        *([f"--tmref-failed={failed}"] if failed else []),
         f"--tmref-database={options.database}",
         *(f"-n={'0' if options.on else options.workers or '1'}", f"-k={options.selection}"),
         *("--pyargs", "tmref.laws", *options.pytest),
@@ -430,6 +476,25 @@ def _chosen(command: str, given: Sequence[str]) -> list[str] | None:
     return chosen
 
 
+#: So many seconds importing an adapter may take.
+_TO_IMPORT = 120.0
+
+#: What loads an adapter, says on a pipe of its own that it could, and leaves what was started behind.
+_PROBE = """
+import os, sys
+sys.path.append(sys.argv[2])
+from tmref.implementations import UnknownImplementation, load
+try:
+    load(sys.argv[1])
+except UnknownImplementation:
+    pass
+except BaseException:
+    os._exit(1)
+os.write(int(sys.argv[3]), b".")
+os._exit(0)
+"""
+
+
 def _probe(name: str) -> None:
     """Load an adapter of one's own in a process of its own. Raises UnknownImplementation where that
     doesn't live to tell: it would take this one with it, and be taken for a good end."""
@@ -437,19 +502,40 @@ def _probe(name: str) -> None:
 
     if is_own(name):
         return
-    code = (
-        "import sys; sys.path.append(sys.argv[2]); from tmref.implementations import *\n"
-        "try: load(sys.argv[1])\n"
-        "except UnknownImplementation: pass\n"
-        "print('lived')"
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with os.fdopen(reading, "rb") as answer:
+        with os.fdopen(writing, "wb"):
+            status = _status_of([sys.executable, "-c", _PROBE, name, os.getcwd(), str(writing)], writing)
+        if answer.read(1):
+            return
+    if status is None:
+        what = f"takes longer than {_TO_IMPORT:g} s"
+    else:
+        ends_with = f"the signal {-status}" if status < 0 else f"status {status}"
+        what = f"ends the process, with {ends_with}"
+    raise UnknownImplementation(f"{name!r}: importing it {what}; an adapter must be importable")
+
+
+def _status_of(command: Sequence[str], descriptor: int) -> int | None:
+    """How a process ended that has the descriptor; None where it took too long. What it started is
+    ended, too."""
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=[descriptor],
+        start_new_session=True,
     )
-    command = [sys.executable, "-c", code, name, os.getcwd()]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if not done.stdout.endswith(b"lived\n"):
-        what = f"the signal {-done.returncode}" if done.returncode < 0 else f"status {done.returncode}"
-        raise UnknownImplementation(
-            f"{name!r}: importing it ends the process, with {what}; an adapter must be importable"
-        )
+    try:
+        return process.wait(_TO_IMPORT)
+    except subprocess.TimeoutExpired:
+        return None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def bench(options: argparse.Namespace) -> int:
@@ -488,24 +574,26 @@ def bench(options: argparse.Namespace) -> int:
 def report(options: argparse.Namespace) -> int:
     """Show files of verdicts."""
     from .reports.terminal import show
-
-    return _show(options.files, show)
-
-
-def _show(paths: Sequence[Path], show: Callable[[Results], None]) -> int:
     from .verdicts import read
 
     status = GOOD
-    for path in paths:
+    for path in options.files:
         try:
             results = read(path)
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             print(f"tmref: {error}", file=sys.stderr)
             return UNUSABLE
-        show(results)
-        if not results.good:
-            status = BAD
+        status = max(status, _show(results, path, show))
     return status
+
+
+def _show(results: Results, path: Path | None, show: Callable[[Results], None]) -> int:
+    """Show verdicts, and how those that are missing come into their file, if it is kept; returns the
+    status."""
+    show(results)
+    if path and results.footer is None:
+        print(f"\nto try what is missing:\n    tmref check --resume {path}")
+    return GOOD if results.good else BAD
 
 
 def list_(options: argparse.Namespace) -> int:
@@ -548,5 +636,14 @@ def reach(options: argparse.Namespace) -> int:
     return GOOD if all(counts.values()) else BAD
 
 
+def run() -> None:
+    """Run the command, and end: it does not wait for threads that an adapter left."""
+    status = main()
+    if all(thread.daemon or thread is threading.main_thread() for thread in threading.enumerate()):
+        sys.exit(status)
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

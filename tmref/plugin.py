@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -277,7 +278,11 @@ class _Recorder:
         for nodeid in list(self._owed) if complete else ():
             why = self._watch.no_worker_starts or self._why or "its verdict got lost"
             self._add_error(nodeid, Ended(why, None))
-        self._report.close(complete=complete)
+        try:
+            self._report.close(complete=complete)
+        except verdicts.UnusablePlace as error:
+            print(f"tmref: {error}", file=sys.stderr)
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
 def _alone(ended: Ended, case: Case, before: Sequence[str], memory: float) -> Verdict | None:
@@ -324,6 +329,8 @@ def _report(config: pytest.Config, found: Sequence[Implementation], choice: _Cho
             return verdicts.Report(path, head)
         resuming.require_fit(path, begun.header, head["header"])
         return verdicts.Report(path, {"header": begun.header}, begun.verdicts)
+    except OSError as error:
+        raise pytest.UsageError(f"{path} can't be written: {error.strerror}") from error
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .verdicts import Results, begins_as_a_report, part_of, read
+from .verdicts import Results, has_content, part_of, read
 
 
 class Misfit(ValueError):
@@ -17,7 +17,7 @@ def begun(path: Path) -> Results | None:
     """What a run left that writes its report to this place, wherever it was when it was cut short; None
     where there is nothing yet. Raises ValueError where it is damaged."""
     for place in (part_of(path), path):  # where both are there, the first is newer
-        if begins_as_a_report(place):
+        if has_content(place):
             return read(place)
     return None
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib.metadata
 import json
 import os
 import platform
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -40,6 +42,7 @@ _BREAKS = dict.fromkeys(map(ord, "\n\t"))
 def readable(text: str, longest: int = LONGEST_MESSAGE) -> str:
     """The text, which can be printed and written: control characters and what is no Unicode as
     escapes, cut at the ``longest``."""
+    text = str.__str__(text)  # a subclass may not reach other processes
     if len(text) <= longest and text.translate(_BREAKS).isprintable():
         return text
     beyond = len(text) - longest
@@ -167,14 +170,15 @@ class UnusablePlace(ValueError):
 
 def usable_place(path: Path) -> None:
     """Raises UnusablePlace where no report can be written, or something else would be overwritten."""
-    if path.exists() and not path.is_file():
-        raise UnusablePlace(f"{path} is no file: name one that is, or that is not there yet")
-    if path.exists() and path.stat().st_size and not begins_as_a_report(path):
-        raise UnusablePlace(
-            f"{path} is there and is no report of tmref check: it is left as it is; give another name, "
-            "or delete it"
-        )
     try:
+        for place in (path, part_of(path)):
+            if place.exists() and not place.is_file():
+                raise UnusablePlace(f"{place} is no file: name one that is, or that is not there yet")
+            if has_content(place) and not _begins_as_a_report(place):
+                raise UnusablePlace(
+                    f"{place} is there and is no report of tmref check: it is left as it is; give "
+                    "another name, or delete it"
+                )
         path.parent.mkdir(parents=True, exist_ok=True)
         with part_of(path).open("a", encoding="utf-8") as file:
             if not _locked(file):
@@ -198,13 +202,19 @@ def _locked(file: IO[str]) -> bool:
     return True
 
 
-def begins_as_a_report(path: Path) -> bool:
+def has_content(path: Path) -> bool:
+    """Whether something is there that is not empty."""
+    return path.exists() and path.stat().st_size > 0
+
+
+def _begins_as_a_report(path: Path) -> bool:
     """Whether a file is there that has the header of a report."""
     try:
         with path.open(encoding="utf-8") as file:
-            return "header" in json.loads(file.readline())
+            _header_of(json.loads(file.readline()))
     except (OSError, ValueError, TypeError, RecursionError):
         return False
+    return True
 
 
 def part_of(path: Path) -> Path:
@@ -215,46 +225,90 @@ def part_of(path: Path) -> Path:
 class Report:
     """A file of verdicts that is being written: a header, a line for each, a footer with the counts.
 
-    It is beside its place, with ``.part`` after its name, until it is closed, and moved there then. The
-    file is complete when it has its footer; every line is flushed, so that what was found is kept when
-    the run is cut short. It begins with the verdicts that are ``kept`` of such a run, whose file it
-    takes the place of when it has them all.
+    It is beside its place, with ``.part`` after its name, until it is closed. The file is complete when
+    it has its footer; every line is flushed, so that what was found is kept when the run is cut short.
+    It begins with the verdicts that are ``kept`` of such a run, whose file it takes the place of when it
+    has them all. Raises OSError where it can't be written.
     """
 
     def __init__(self, path: Path, head: dict[str, Any], kept: Sequence[Verdict] = ()) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        new = path.with_name(f"{path.name}.new")
-        self._file = new.open("w", encoding="utf-8")
-        _locked(self._file)
         self._counts: Counter[str] = Counter()
-        self._write(head)
+        #: All that is written: what is judged may remove the file, or fill the disk.
+        self._lines = [_line(head)]
         for verdict in kept:
-            self.add(verdict)
-        self._move(new, part_of(path))
+            self._count(verdict)
+        self._file = self._written_anew(part_of(path))
 
-    def _move(self, source: Path, target: Path) -> None:
-        """Move the file when what it has is on the disk: what was there before may be all there is."""
-        os.fsync(self._file.fileno())
-        source.replace(target)
+    def _written_anew(self, place: Path) -> IO[str]:
+        """The file with all lines, which is moved to its place when they are on the disk: what was there
+        before may be all there is."""
+        place.parent.mkdir(parents=True, exist_ok=True)
+        new = place.with_name(f"{self._path.name}.{os.getpid()}.new")
+        file = new.open("x", encoding="utf-8")  # nobody else's is overwritten
+        try:
+            _locked(file)
+            file.writelines(self._lines)
+            file.flush()
+            os.fsync(file.fileno())
+            new.replace(place)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                file.close()
+            new.unlink(missing_ok=True)
+            raise
+        return file
 
-    def _write(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
-
-    def add(self, verdict: Verdict) -> None:
-        """Write one verdict."""
+    def _count(self, verdict: Verdict) -> None:
         self._counts[verdict.verdict] += 1
         self._counts["known"] += verdict.known is not None
         self._counts["examples"] += verdict.examples
-        self._write(asdict(verdict))
+        self._lines.append(_line(asdict(verdict)))
+
+    def add(self, verdict: Verdict) -> None:
+        """Write one verdict, as long as that can be done; what can't is written in the end."""
+        self._count(verdict)
+        try:
+            if not self._file.closed:
+                self._file.write(self._lines[-1])
+                self._file.flush()
+        except OSError:
+            self._close_file()  # half a line must not be followed by another
+
+    def _close_file(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def close(self, *, complete: bool) -> None:
-        """End the file, with the footer where the run is complete."""
+        """End the file, with the footer where the run is complete, and move it to its place; into the
+        folder for temporary files, where that can't be done. Raises UnusablePlace then, to say so."""
         if complete:
-            self._write({"footer": {name: self._counts[name] for name in _COUNTED}})
-        self._move(part_of(self._path), self._path)
-        self._file.close()
+            self._lines.append(_line({"footer": {name: self._counts[name] for name in _COUNTED}}))
+        try:
+            self._written_anew(self._path).close()
+        except OSError as error:
+            raise UnusablePlace(
+                f"{self._path} can't be written: {error.strerror}; {self._left_elsewhere()}"
+            ) from error
+        finally:
+            self._close_file()
+        part_of(self._path).unlink(missing_ok=True)
+
+    def _left_elsewhere(self) -> str:
+        """Write it where temporary files are; returns what to say of that."""
+        try:
+            place = Path(tempfile.mkdtemp(prefix="tmref-"), self._path.name)
+            self._written_anew(place).close()
+        except OSError as error:
+            return (
+                f"nor can anything for temporary files: {error.strerror}; make room, then try what is "
+                f"missing with tmref check --resume {self._path}"
+            )
+        return f"the verdicts are in {place}"
+
+
+def _line(record: dict[str, Any]) -> str:
+    return json.dumps(record) + "\n"
 
 
 #: What the footer counts.
@@ -284,16 +338,26 @@ def read(path: Path) -> Results:
         if lines and not lines[-1].endswith("\n"):
             del lines[-1]  # cut short in the middle of a line
         records = [json.loads(line) for line in lines]
-        if not records or not isinstance(records[0], dict) or "header" not in records[0]:
-            raise ValueError("it has no header")
+        head = _header_of(records[0] if records else None)
         footer = records[-1].get("footer") if len(records) > 1 else None
         body = records[1:] if footer is None else records[1:-1]
         verdicts = [_checked_verdict(record) for record in body]
-        _check_header(records[0]["header"])
         _check_footer(footer, verdicts)
-        return Results(records[0]["header"], verdicts, footer)
+        return Results(head, verdicts, footer)
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror}{_where_it_is(path)}") from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is no report of tmref check: {error}") from error
+
+
+def _where_it_is(path: Path) -> str:
+    """The remedy where only the part of a report is there."""
+    if path.exists() or not part_of(path).exists():
+        return ""
+    return (
+        f"; its run was cut short, or goes on: see {part_of(path)}, or try what is missing with "
+        f"tmref check --resume {path}"
+    )
 
 
 #: The types of what a verdict has.
@@ -317,21 +381,38 @@ def _checked_verdict(record: Any) -> Verdict:
     return verdict
 
 
-def _check_header(head: Any) -> None:
-    """Raises TypeError where something in it, which reports show, is of another type."""
-    kinds: dict[str, Any] = {
-        **dict.fromkeys(("implementations", "families", "versions", "settings"), dict),
-        **dict.fromkeys(("laws", "rows", "names"), list),
-        "only": (list, type(None)),
-        "device": str,
-    }
-    for name, kind in kinds.items():
-        if name in head and not isinstance(head[name], kind):
-            raise TypeError(f"the header has {name} {head[name]!r}")
+#: The types of what every header has, and of what some have.
+_PARTS: dict[str, Any] = {
+    **dict.fromkeys(("implementations", "versions", "settings"), dict),
+    **dict.fromkeys(("laws", "rows"), list),
+    "device": str,
+    "seed": int,
+}
+_FURTHER_PARTS: dict[str, Any] = {"families": dict, "names": list, "only": (list, type(None))}
+_SETTINGS: dict[str, Any] = {
+    "selection": str,
+    **dict.fromkeys(("effort", "timeout", "memory"), (int, float)),
+}
+
+
+def _header_of(record: Any) -> dict[str, Any]:
+    """The header of a first line. Raises ValueError where it is none, or lacks something, and TypeError
+    where something in it is of another type."""
+    if not isinstance(record, dict) or not isinstance(record.get("header"), dict):
+        raise ValueError("it has no header")
+    head: dict[str, Any] = record["header"]
+    missing = [name for name in _PARTS if name not in head]
+    if missing:
+        raise ValueError(f"its header has no {', '.join(missing)}")
+    for part, kinds in ((head, _PARTS | _FURTHER_PARTS), (head["settings"], _SETTINGS)):
+        for name, kind in kinds.items():
+            if name in part and not isinstance(part[name], kind):
+                raise TypeError(f"the header has {name} {part[name]!r}")
     for name in ("laws", "rows", "implementations", "names", "only"):
         for item in head.get(name) or ():
             if not isinstance(item, str):
                 raise TypeError(f"the header has {item!r} among the {name}")
+    return head
 
 
 def _check_footer(footer: Any, verdicts: Sequence[Verdict]) -> None:

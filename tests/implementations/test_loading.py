@@ -202,6 +202,15 @@ def test_labels_of_a_peer_come_back(name):
     [
         ("class Broken(", "can't be imported (SyntaxError: "),
         ("1 / 0", "can't be imported (ZeroDivisionError: division by zero)"),
+        (
+            "def __getattr__(name):\n    raise ImportError(f'{name} needs jax')",
+            "doesn't give 'implementation' (implementation needs jax)",
+        ),
+        (
+            "class Mine(Reference):\n    @property\n    def version(self):\n"
+            "        raise RuntimeError('not built')\nimplementation = Mine()",
+            "its version can't be had (RuntimeError: not built)",
+        ),
         ("raise SystemExit(0)", "can't be imported (SystemExit: 0)"),
         ("raise BaseException('of its own')", "can't be imported (BaseException: of its own)"),
         (

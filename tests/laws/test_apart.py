@@ -159,7 +159,7 @@ def test_a_module_that_crashes_fails_the_laws_that_it_crashes_in(limit):
 
 
 @pytest.mark.parametrize("name", ["timeout", "memory"])
-@pytest.mark.parametrize("value", [0, -1, float("inf")])
+@pytest.mark.parametrize("value", [0, -1, float("inf"), "3"])
 def test_limits_are_numbers_above_0(name, value):
-    with pytest.raises(ValueError, match=f"{name} must be a number above 0, or None, got {value}"):
+    with pytest.raises(ValueError, match=f"{name} must be a number above 0, or None, got {value!r}"):
         check_module(lambda x: Crashes(), **{name: value})

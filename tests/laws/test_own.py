@@ -1,10 +1,12 @@
 """check_module, check_function and parametrize_module_with_laws, as other test-suites use them."""
 
+import enum
 import os
 import re
 from contextlib import nullcontext
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import strategies as st
@@ -691,7 +693,21 @@ def test_options_of_other_types_are_refused_in_words(options, words):
         check_module(linear, **options)
 
 
+class Named(str, enum.Enum):
+    """Names that are more than texts."""
+
+    ONE = "one"
+
+
+@pytest.mark.parametrize("name", [np.str_("one"), Named.ONE])
+def test_a_name_that_is_more_than_a_text_is_taken_as_that_text(name):
+    row = tmref.laws.row_of_module(linear, name=name)
+    assert (type(row.name), row.name) == (str, "one")
+
+
 def test_what_makes_no_module_is_refused_in_words():
+    with pytest.raises(TypeError, match=r"^name must be a text, got 3$"):
+        tmref.laws.row_of_module(linear, name=3)
     with pytest.raises(TypeError, match=r"^what is judged is made, or called, by a function, got 3$"):
         check_module(3)
     with pytest.raises(TypeError, match=r"^build must make the module for a map, got a ReLU; say: lam"):

@@ -35,6 +35,7 @@ def test_a_terminal_has_a_bar_that_counts_the_verdicts(workers):
     os.close(theirs)
     drawn = all_of(ours)
     assert done.returncode == 0, done.stdout
+    assert drawn.startswith("tmref check: loading ...")
     assert "0/1" in drawn
     assert "1/1" in drawn
     assert "left" in drawn
@@ -124,11 +125,26 @@ def test_a_failure_is_said_when_it_is_found_once_for_all_that_is_alike(capfd):
 
 
 def test_a_library_that_breaks_every_law_does_not_flood_the_terminal(capfd):
-    said_of([verdict(f"law_{i}", reproducer="script()") for i in range(100)])
+    wrong = [verdict(f"law_{i}", message=f"wrong {i}", reproducer="script()") for i in range(100)]
+    said_of(wrong)
     said_of([verdict(f"law_{i}", "error", "crashed (SIGSEGV)") for i in range(100)])
     lines = capfd.readouterr().err.splitlines()
-    assert lines[-2:] == ["error: law_0 on row of mine", "    crashed (SIGSEGV)"]
-    assert len(lines) == 2 * 20 + 2
+    assert lines[-3:] == [
+        "further failures are only counted",
+        "error: law_0 on row of mine",
+        "    crashed (SIGSEGV)",
+    ]
+    assert len(lines) == 2 * 20 + 3
+
+
+def test_what_is_said_on_a_row_is_said_once_by_whatever_law(capfd):
+    """Crashes have scripts, each of its law."""
+    crash = {"kind": "error", "message": "crashed (SIGSEGV)", "reproducer": "script()"}
+    found = [verdict(f"law_{i}", **crash) for i in range(30)]
+    other = Verdict("law_40", "other", "mine", "1", "error", message="crashed (SIGSEGV)")
+    said_of([*found, other])
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[::2] == ["error: law_0 on row of mine", "error: law_40 on other of mine"]
 
 
 def test_lines_come_now_and_then_where_there_is_no_terminal(capfd, monkeypatch):

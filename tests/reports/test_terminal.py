@@ -162,19 +162,27 @@ def test_the_short_form_shows_one_script_for_each_law_that_is_broken(shown):
     titles = [line.rstrip(" ─") for line in lines if line.endswith("─")]
     assert titles == ["fail: first", "untested: second", "error: third"]
     assert "on row, other of mine 1" in lines
-    assert "laws: second, third; on row of mine 1" in lines
+    at = lines.index("2 verdicts of 2 laws on row of mine 1")
+    assert lines[at + 1] == "second, third"
     assert sum("the smoke law failed: why" in line for line in lines) == 1
     assert "crashed" in lines
     assert all(len(line) <= 80 for line in lines if SCRIPT.strip() not in line)
 
 
-def test_many_laws_and_rows_are_named_on_one_line(shown):
+def test_many_laws_and_rows_are_counted_and_the_first_are_named(shown):
     laws = [f"law_number_{i}" for i in range(20)]
-    verdicts = [verdict(law, "row", "untested", message="why") for law in laws]
-    lines = shown(verdicts, {"pass": 0}, show=show_brief)
-    (line,) = (line for line in lines if line.startswith("laws: "))
-    assert line.endswith("… of mine 1")
-    assert len(line) <= 80
+    for rows, named in (
+        (["row", "other"], "row, other"),
+        ([f"row_number_{i}" for i in range(20)], "20 rows (row_number_0, …)"),
+    ):
+        verdicts = [verdict(law, row, "untested", message="why") for law in laws for row in rows]
+        lines = shown(verdicts, {"pass": 0}, show=show_brief)
+        at = lines.index(f"{20 * len(rows)} verdicts of 20 laws on {named} of mine 1")
+        assert lines[at + 1].startswith("law_number_0, law_number_1, ")
+        assert lines[at + 1].endswith(" …")
+        assert max(map(len, lines[at : at + 2])) <= 80
+    lines = shown([verdict("first", row, "fail") for row in rows], {"fail": 20}, show=show_brief)
+    assert "on 20 rows (row_number_0, row_number_1, …) of mine 1" in lines
 
 
 @pytest.mark.parametrize("form", [show, show_brief])

@@ -7,7 +7,7 @@ import copy
 import functools
 import importlib
 import importlib.metadata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -337,7 +337,9 @@ def load(name: str) -> Implementation:
             ) from error
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
         if point.name == name:
-            return _checked(name, _imported(name, point.value, point.load))
+            with _of_others(name, f"the module {point.value} can't be imported"):
+                found = point.load()
+            return _checked(name, found)
     module, _, attribute = name.partition(":")
     is_path = all(part.isidentifier() for part in (*module.split("."), *attribute.split(".")))
     if not is_path:
@@ -345,25 +347,26 @@ def load(name: str) -> Implementation:
             f"there is no implementation {name!r}; there are {', '.join(names())}, and those of your "
             "own by their path: package.module:attribute"
         )
-    found = _imported(name, module, lambda: importlib.import_module(module))
+    with _of_others(name, f"the module {module} can't be imported"):
+        found = importlib.import_module(module)
     for part in attribute.split("."):
-        if not hasattr(found, part):
-            raise UnknownImplementation(f"{name!r}: the module {module} has no {attribute!r}")
-        found = getattr(found, part)
+        with _of_others(name, f"the module {module} doesn't give {attribute!r}"):
+            if not hasattr(found, part):
+                raise UnknownImplementation(f"{name!r}: the module {module} has no {attribute!r}")
+            found = getattr(found, part)
     return _checked(name, found)
 
 
-def _imported(name: str, module: str, load: Callable[[], Any]) -> Any:
-    """What ``load`` gives. Raises UnknownImplementation where the module raises, or exits."""
+@contextlib.contextmanager
+def _of_others(name: str, trouble: str) -> Iterator[None]:
+    """Code of others runs: whatever it raises, and that it exits, is an UnknownImplementation."""
     try:
-        return load()
-    except KeyboardInterrupt:
+        yield
+    except (KeyboardInterrupt, UnknownImplementation):
         raise
     except BaseException as error:
         said = f"{type(error).__name__}: {error}" if not isinstance(error, ImportError) else str(error)
-        raise UnknownImplementation(
-            f"{name!r}: the module {module} can't be imported ({said})"
-        ) from error
+        raise UnknownImplementation(f"{name!r}: {trouble} ({said})") from error
 
 
 def _checked(name: str, found: Any) -> Implementation:
@@ -371,7 +374,11 @@ def _checked(name: str, found: Any) -> Implementation:
         raise UnknownImplementation(
             f"{name!r} is the class {found.__name__}, where an instance is needed: {found.__name__}()"
         )
-    missing = [a for a in ("name", "version", "encode", "decode", "build") if not hasattr(found, a)]
+    missing = []
+    for attribute in ("name", "version", "encode", "decode", "build"):
+        with _of_others(name, f"its {attribute} can't be had"):
+            if not hasattr(found, attribute):
+                missing.append(attribute)
     if missing:
         raise UnknownImplementation(
             f"{name!r} is no implementation: it has no {', '.join(missing)}; "

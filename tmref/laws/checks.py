@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,8 @@ class Case:
 def own_rows(implementation: Implementation) -> list[Row]:
     """The rows of an implementation, on the maps that it takes. Raises TypeError for what is no row, and
     ValueError for one that promises what no law can test."""
+    if not isinstance(implementation.rows, Sequence):
+        raise TypeError(f"rows must be a list of rows, got {implementation.rows!r}")
     rows: list[Row] = []
     for row in implementation.rows:
         if not isinstance(row, Row):

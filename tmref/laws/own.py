@@ -251,7 +251,7 @@ class _Subject:
         self.base = base.on(device)
         self.timeout, self.memory = timeout, memory
         for name, value in (("timeout", timeout), ("memory", memory)):
-            if value is not None and not 0 < value < inf:
+            if value is not None and not (isinstance(value, (int, float)) and 0 < value < inf):
                 raise ValueError(f"{name} must be a number above 0, or None, got {value!r}")
             if value is not None and self.base.device != CPU:
                 raise ValueError(

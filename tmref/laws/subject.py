@@ -222,7 +222,10 @@ def _checked(
         maps = {**(maps or {}), **_SAMPLES.get(aggregated, _samples_with(aggregated))}
     for of_name, value in (given or {}).items():
         _check_given(of_name, value)
-    name = name or str(getattr(subject, "__name__", type(subject).__name__))
+    name = name or getattr(subject, "__name__", type(subject).__name__)
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a text, got {name!r}")
+    name = str.__str__(name)  # of a text that is more, such as an Enum's, which is not sent to others
     Inputs.taken(maps or {}).maps()  # unusable options are said at once
     return name, Kind(name), with_implied(traits), maps or {}, inputs
 

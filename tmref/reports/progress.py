@@ -66,7 +66,9 @@ class Bar:
         self._live = live if is_drawn else None
         self._last_line = time.monotonic()
         self._counts: Counter[str] = Counter()
+        #: What was announced: kinds, and what was said on a row.
         self._found: set[tuple[str | None, ...]] = set()
+        self._announced = 0
         self._running: dict[str, None] = {}
 
     def _start(self, total: int) -> None:
@@ -75,6 +77,10 @@ class Bar:
             self._progress.start_task(self._task)
             if self._live is not None:
                 self._live.start(refresh=True)
+
+    def pytest_addoption(self, parser: pytest.Parser) -> None:
+        """Let pytest call what refuses an option what its user calls it."""
+        parser.prog = "tmref check"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -117,10 +123,16 @@ class Bar:
             self._print_line()
 
     def _announce(self, verdict: Verdict) -> None:
-        kind = (verdict.implementation, *kind_of(verdict))
-        if kind in self._found or len(self._found) == _MOST:
+        said = (verdict.verdict, verdict.row, verdict.message)
+        kinds = {(verdict.implementation, *kind) for kind in (kind_of(verdict), said)}
+        if kinds & self._found:
             return
-        self._found.add(kind)
+        self._found |= kinds
+        self._announced += 1
+        if self._announced > _MOST:
+            if self._announced == _MOST + 1:
+                self._console.print("further failures are only counted")
+            return
         first, *_ = (verdict.message or "").splitlines() or [""]
         where = f"{verdict.law} on {verdict.row} of {verdict.implementation}"
         self._console.print(Text(f"{verdict.verdict}: {where}", "bold red"), soft_wrap=True)

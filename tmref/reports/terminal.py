@@ -165,15 +165,27 @@ def _show(verdict: Verdict, console: Console) -> None:
 
 
 def _show_alike(found: Sequence[Verdict], what: str, console: Console) -> None:
-    """One of them, and the names of laws and rows of all of them."""
+    """One of them, and how many there are, with the rows and the laws of all of them."""
     laws = list(dict.fromkeys(v.law for v in found))
     rows = list(dict.fromkeys(v.row for v in found))
     console.print()
     console.rule(Text(f"{found[0].verdict}: {laws[0]}", "bold red"), align="left")
-    others = f"laws: {', '.join(laws)}; " if len(laws) > 1 else ""
-    on = f"{others}on {', '.join(rows)}"
-    console.print(textwrap.shorten(on, _WIDTH - len(what) - 4, placeholder=" …") + f" of {what}")
+    number = f"{len(found)} verdicts of {len(laws)} laws " if len(laws) > 1 else ""
+    where = f"{number}on {_counted(rows, _WIDTH // 2 - len(number))} of {what}"
+    console.print(textwrap.shorten(where, _WIDTH, placeholder=" …"), markup=False)
+    if len(laws) > 1:
+        console.print(_shortened(laws, _WIDTH), markup=False)
     _show(found[0], console)
+
+
+def _counted(names: Sequence[str], width: int) -> str:
+    """The names, where there is room for them, else their number and the first."""
+    shortened = _shortened(names, width)
+    return shortened if shortened == ", ".join(names) else f"{len(names)} rows ({shortened})"
+
+
+def _shortened(names: Sequence[str], width: int) -> str:
+    return textwrap.shorten(", ".join(names), width, placeholder=" …")
 
 
 def _show_kinds_of_known(results: Results, console: Console) -> None:
@@ -227,7 +239,7 @@ def _show_counts(results: Results, console: Console) -> None:
         )
     if results.verdicts:
         console.print(table)
-    else:
+    elif results.footer is not None:
         console.print("nothing was selected: no law was tried")
     if results.footer is None:
         console.print("the run was cut short: there are verdicts missing")
