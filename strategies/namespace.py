@@ -18,6 +18,7 @@ from tmref.labels import labels_source
 from tmref.printing import source_of
 from tmref.tensor_map import map_source
 
+from ._internals import printed_as
 from ._strategy import call_source
 from .actions import permutations, rotations, sub_maps
 from .axes import (
@@ -35,7 +36,7 @@ from .invalid import Invalid, invalid_blocks, invalid_labels, invalid_maps
 from .invalid_modules import invalid_recipes
 from .maps import gradients, like, tensor_blocks, tensor_maps
 from .numbers import dyadic_numbers, unit_bound
-from .printing import as_code, printed_as
+from .printing import as_code
 from .recipes import recipes
 from .systems import all_pairs_of, labels_of, systems_and_atoms
 from .values import array_values, dtypes, layouts

@@ -312,7 +312,8 @@ def replay(law: Law, row: Row, implementation: Implementation, entry: Known) -> 
     verdict = Verdict(law.name, row.name, implementation.name, str(implementation.version), PASS)
     device = implementation.device
     with noticing_the_user(), process.as_in_a_fresh_one() as fresh, random_numbers_kept(device):
-        _replay(verdict, law, row, implementation, [entry], _Clock(law, None, None, fresh))
+        recipes = functools.partial(_recipes, implementation)
+        _replay(verdict, law, row, implementation, [entry], recipes, _Clock(law, None, None, fresh))
     return verdict
 
 

@@ -43,8 +43,9 @@ def _entries(entries: list[tuple[Implementation, Known]]) -> Iterator[str]:
         of += [row for row in entry.rows if row not in of]
     for (law, words), where in said.items():
         rows = dict.fromkeys(row for of in where.values() for row in of)
-        of = "every module" if rows.keys() >= {row.name for row in ROWS} else ", ".join(map(_code, rows))
-        yield f"- `{law}` of {of} ({', '.join(where)}){words and f': {words}'}"
+        every = rows.keys() >= {row.name for row in ROWS}
+        whose = "every module" if every else ", ".join(map(_code, rows))
+        yield f"- `{law}` of {whose} ({', '.join(where)}){words and f': {words}'}"
     yield ""
 
 
