@@ -164,3 +164,12 @@ def test_nothing_is_said_where_that_is_asked_for(capfd, monkeypatch):
     monkeypatch.setattr(progress, "_EVERY", 0)
     said_of(FOUND, quiet=True)
     assert capfd.readouterr().err == ""
+
+
+def test_a_line_where_nothing_is_tried_says_no_more(capfd, monkeypatch):
+    monkeypatch.setattr(progress, "_EVERY", 0)
+    bar = Bar()
+    bar.pytest_xdist_node_collection_finished(None, ["one", "two"])
+    bar.pytest_tmref_verdict("one", FOUND[-1])
+    bar.pytest_unconfigure()
+    assert "trying" not in capfd.readouterr().err
