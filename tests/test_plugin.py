@@ -103,13 +103,13 @@ def test_who_is_hit_by_what_was_tried_before_is_tried_alone(tmp_path):
 implementation = Adapter()
 """
     done, verdicts = checked(source, tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
     late, innocent = sorted(verdicts, key=lambda verdict: verdict.row, reverse=True)
-    assert (late.verdict, late.warning) == (PASS, None)
-    assert innocent.verdict == PASS
-    assert innocent.warning == (
-        "its worker ended (it ended the process, with status 7), as it doesn't alone: see what was "
-        "tried there before, late"
+    assert late.verdict == PASS
+    assert innocent.verdict == ERROR
+    assert innocent.message == (
+        "its worker ended (it ended the process, with status 7); alone it is pass: what was tried there "
+        "before may be to blame, late"
     )
 
 

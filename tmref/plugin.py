@@ -24,7 +24,7 @@ from .laws.limits import Ended
 from .laws.own import it_can_be_made_and_called
 from .laws.pulse import Pulse
 from .laws.runner import NO_ROW
-from .verdicts import Verdict
+from .verdicts import ERROR, Verdict
 from .watch import Watch
 
 
@@ -286,8 +286,9 @@ class _Recorder:
 
 
 def _alone(ended: Ended, case: Case, before: Sequence[str], memory: float) -> Verdict | None:
-    """The verdict on a case that may have ended its worker for what rows ``before`` it had begun: on the
-    case alone. None where it ends another process, too, or can't be tried in a fork."""
+    """The verdict on a case that ended its worker, and doesn't end another process: an error that names
+    the rows that the worker had tried ``before``, which may be to blame. None where it ends that one,
+    too, or can't be tried in a fork."""
     if case.implementation.device != CPU:
         return None
     try:
@@ -296,11 +297,12 @@ def _alone(ended: Ended, case: Case, before: Sequence[str], memory: float) -> Ve
         return None
     if isinstance(found, Ended):
         return None
-    found.warning = (
-        f"its worker ended ({ended.reason}), as it doesn't alone: see what was tried there before, "
-        + ", ".join(before)
+    rows = ", ".join(before)
+    return case.without(
+        ERROR,
+        f"its worker ended ({ended.reason}); alone it is {found.verdict}: what was tried there before may "
+        f"be to blame, {rows}",
     )
-    return found
 
 
 def _report(config: pytest.Config, found: Sequence[Implementation], choice: _Choice) -> verdicts.Report:
