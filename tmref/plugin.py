@@ -300,8 +300,8 @@ def _alone(ended: Ended, case: Case, before: Sequence[str], memory: float) -> Ve
     rows = ", ".join(before)
     return case.without(
         ERROR,
-        f"its worker ended ({ended.reason}); alone it is {found.verdict}: what was tried there before may "
-        f"be to blame, {rows}",
+        f"its worker ended ({ended.reason}); alone it is {found.verdict}: what was tried there before "
+        f"may be to blame, {rows}",
     )
 
 
