@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tmref.__main__ import _probe
+from tmref.adapters import probe
 from tmref.implementations import UnknownImplementation
 from tmref.laws.own import it_can_be_made_and_called
 from tmref.laws.runner import check
@@ -124,7 +124,7 @@ def test_an_adapter_that_can_be_imported_may_do_so(source, tmp_path, monkeypatch
     (tmp_path / "does.py").write_text(f"{REFERENCE}{source}\n")
     monkeypatch.chdir(tmp_path)
     before = time.monotonic()
-    _probe("does:implementation")
+    probe("does:implementation")
     assert time.monotonic() - before < 60
 
 
@@ -140,9 +140,9 @@ def test_a_check_does_not_wait_for_threads_of_an_adapter(tmp_path):
 def test_an_adapter_that_hangs_is_ended(tmp_path, monkeypatch):
     (tmp_path / "hangs.py").write_text("import time\ntime.sleep(1000)\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tmref.__main__._TO_IMPORT", 0.5)
+    monkeypatch.setattr("tmref.adapters._TO_IMPORT", 0.5)
     with pytest.raises(UnknownImplementation) as error:
-        _probe("hangs:implementation")
+        probe("hangs:implementation")
     assert str(error.value) == (
         "'hangs:implementation': importing it takes longer than 0.5 s; an adapter must be importable"
     )

@@ -27,6 +27,10 @@ JUDGED = Path(__file__).with_name("judged.json")
 _PACKAGES = "torch", "hypothesis", "metatensor-core", "metatensor-learn", "metatensor-operations"
 
 
+#: What has no part in a verdict.
+_COMMANDS = {"reports", "plugin.py", "checking.py", "adapters.py", "statuses.py", "__main__.py"}
+
+
 def fingerprint(
     repository: Path, sources: Sequence[Path], settings: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -34,7 +38,11 @@ def fingerprint(
     ours = sorted([*repository.glob("tmref/**/*.py"), *repository.glob("strategies/*.py")])
     parts = {
         "sources": sources,
-        "laws": [path for path in ours if not {"reports", "plugin.py", "__main__.py"} & {*path.parts}],
+        "laws": [
+            path
+            for path in ours
+            if not {"reports", "plugin.py", "checking.py", "__main__.py"} & {*path.parts}
+        ],
         "teeth": [Path(module.__file__) for module in (operators, copies, children, trials)],
     }
     versions = {}
