@@ -38,11 +38,7 @@ def fingerprint(
     ours = sorted([*repository.glob("tmref/**/*.py"), *repository.glob("strategies/*.py")])
     parts = {
         "sources": sources,
-        "laws": [
-            path
-            for path in ours
-            if not {"reports", "plugin.py", "checking.py", "__main__.py"} & {*path.parts}
-        ],
+        "laws": [path for path in ours if not _COMMANDS & {*path.parts}],
         "teeth": [Path(module.__file__) for module in (operators, copies, children, trials)],
     }
     versions = {}
