@@ -126,7 +126,9 @@ __version__ = "0.1.0"
 @pytest.mark.parametrize(
     "library", ["from tmref import *\nfrom tmref import __version__\n", OF_METATENSOR]
 )
-@pytest.mark.parametrize("page", ["README.md", "docs/tutorials/my_library.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", pytest.param("docs/tutorials/my_library.md", marks=pytest.mark.slow)]
+)
 def test_the_example_of_an_adapter_checks_a_library_called_as_metatensors(page, library, tmp_path):
     example = next(e for e in examples_of(page) if "Implementation" in e)
     (tmp_path / "my_adapter.py").write_text(example)
@@ -261,7 +263,7 @@ def test_the_numbers_of_the_tolerance_and_of_examples_are_those_of_the_code():
         8,
     )
     assert "may take thirty seconds" in text
-    assert "a verdict\ntwenty times as much, and a worker 8 GiB" in text
+    assert "a verdict twenty times as much, and a worker 8 GiB" in " ".join(text.split())
 
 
 def test_the_keys_of_a_verdict_in_its_file_are_explained():
@@ -359,7 +361,8 @@ def test_the_script_of_a_bug_prints_what_its_page_says(tmp_path):
     (example,) = examples_of("docs/tutorials/filing_a_bug.md")
     (tmp_path / "script.py").write_text(example)
     found = python("script.py", cwd=tmp_path)
-    assert (found.returncode, found.stdout) == (0, "tensor([[5.]])\n")
+    assert found.returncode == 0
+    assert found.stdout.startswith("tensor([[5.]]")
     assert "It prints 5" in text_of("docs/tutorials/filing_a_bug.md")
 
 

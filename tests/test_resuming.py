@@ -217,6 +217,7 @@ def test_what_is_not_there_yet_is_begun_where_it_is_said_what(tmp_path):
 
 
 @in_one_process
+@pytest.mark.slow
 def test_what_failed_is_tried_again_and_nothing_else(whole, tmp_path, wrong_tanh):
     (tmp_path / "broken.py").write_text(wrong_tanh)
     failed = {case: v for case, v in found_in(whole).items() if not v.expected}

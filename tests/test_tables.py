@@ -70,6 +70,6 @@ def test_what_is_written_meanwhile_stays(tables, tmp_path, monkeypatch):
 
 def test_the_page_has_such_blocks(tables, repository):
     asked = []
-    page = (repository / "docs" / "benchmarks.md").read_text()
+    page = (repository / "docs" / "benchmarks" / "results.md").read_text()
     tables.outputs(page, [], lambda command: (asked.append(command[1:]), "")[1])
     assert [command[-1].endswith("speed.py") for command in asked] == [False, True]
