@@ -368,13 +368,7 @@ def by_profile(folder):
     return {"PYTHONPATH": str(folder)}
 
 
-WAYS = [
-    *(by_conftest, by_options),
-    *(
-        pytest.param(way, marks=pytest.mark.slow)
-        for way in (by_configuration, by_variable, by_installation, by_profile)
-    ),
-]
+WAYS = (by_conftest, by_options, by_configuration, by_variable, by_installation, by_profile)
 
 
 def is_as_if_alone(folder, environment, workers):
@@ -383,7 +377,9 @@ def is_as_if_alone(folder, environment, workers):
     return counts(found) == {"reference": [1, 0, 0, 0, EXAMPLES]}
 
 
-@pytest.mark.parametrize("come_in", WAYS)
+@pytest.mark.parametrize(
+    "come_in", [*WAYS[:2], *(pytest.param(way, marks=pytest.mark.slow) for way in WAYS[2:])]
+)
 def test_a_check_depends_on_nothing_of_others(come_in, tmp_path):
     environment = {**os.environ, **(come_in(tmp_path) or {})}
     if come_in is not by_profile:
