@@ -85,8 +85,9 @@ drawing: $(READY) ## time the strategies: maps drawn per second, and what shrink
 	$(VENV)/bin/python asv_benchmarks/drawing.py $(ARGS)
 
 docs: $(READY) ## make the site in build/site: warnings are errors, every link within it is looked at
+	rm -rf build/site docs/made
 	$(RUN) sphinx -E -W --keep-going --quiet -b html docs build/site
-	if test -d .asv/html; then rm -rf build/site/history && cp -r .asv/html build/site/history; fi
+	if test -d .asv/html; then cp -r .asv/html build/site/history; fi
 
 # Tools that only look at what is built have an environment of their own.
 dist: $(READY) ## build wheel and sdist into dist/, and look at what is in them

@@ -142,8 +142,8 @@ class TensorBlock:
         return len(self._values)
 
     def add_gradient(self, parameter: str, gradient: TensorBlock) -> None:
-        """Attach ∂values/∂``parameter``: its samples' first dimension is ``sample``, the row of the
-        values that is differentiated.
+        """Attach the gradient of the values by ``parameter``: the first dimension of its samples is
+        ``sample``, the row of the values that is differentiated.
 
         ``gradient`` has the block's properties, dtype and device, and components that end with the
         block's own, so its values have the shape ``(gradient samples, *extra, *components,

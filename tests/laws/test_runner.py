@@ -7,6 +7,7 @@ from math import ceil
 
 import pytest
 import torch
+from hypothesis.database import InMemoryExampleDatabase
 from mutants.planting import Changed
 
 from tmref import Labels, TensorBlock, TensorMap, catalog
@@ -53,6 +54,24 @@ def check_relu(laws, rows):
         return check(laws[LAW], rows["relu"], subject, **options)
 
     return verdict
+
+
+# --- examples that are kept
+
+
+def test_what_is_kept_is_tried_first_and_takes_the_place_of_none_that_is_drawn(check_relu):
+    kept, blank = InMemoryExampleDatabase(), InMemoryExampleDatabase()
+    options = {"examples": 1, "shrink": False}
+    assert check_relu(lambda v: v + 1, database=kept, examples=20).verdict == FAIL
+    assert any(kept.data.values())
+    right = [check_relu(lambda v: v, database=one, **options) for one in (kept, blank)]
+    assert [(v.verdict, v.examples) for v in right] == [(PASS, 1)] * 2
+    tried = []
+    for one in (kept, blank):
+        assert check_relu(lambda v: v + 1, database=kept, examples=20).verdict == FAIL
+        check_relu(lambda v: tried[-1].append(v) or v, database=[tried.append([]), one][1], **options)
+    of_kept, of_blank = map(len, tried)
+    assert of_kept > of_blank > 0
 
 
 # --- known failures

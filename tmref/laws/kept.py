@@ -51,6 +51,11 @@ def database(place: str, case: str) -> ExampleDatabase:
     return DirectoryBasedExampleDatabase(Path(place) / case.replace(":", "."))
 
 
+def may_have_some(database: ExampleDatabase) -> bool:
+    """Whether examples may be kept there: of a folder that isn't there it is known that none are."""
+    return not isinstance(database, DirectoryBasedExampleDatabase) or Path(database.path).is_dir()
+
+
 @functools.lru_cache
 def _redis(place: str) -> Any:
     from redis import Redis

@@ -366,7 +366,8 @@ class _Subject:
         name = self.row.name
         held = [trait for trait, by in tried.items() if not by]
         if held:
-            print(f"{name}: held but not declared: {', '.join(held)}")
+            few = "" if self.effort >= 1 else f" on the few examples of effort={self.effort:g}"
+            print(f"{name}: held but not declared{few}: {', '.join(held)}")
         if len(held) < len(tried):
             print(f"{name}: did not hold:")
         for trait, by in tried.items():

@@ -35,6 +35,7 @@ from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict, readable
 from . import limits, process
 from .edits import TAKEN
 from .interrupts import is_not_of_what_is_judged, noticing_the_user
+from .kept import may_have_some
 from .law import Law
 from .limits import Ended, TookTooLong, at_most
 from .outcomes import Nothing, NotOffered, NotTaken, Raised, Untested
@@ -56,6 +57,8 @@ NO_ROW = "-"
 NO_MAP = "no map that the law is about could be drawn"
 
 _SMOKE_EXAMPLES = 40
+#: So many that are kept are tried before others are drawn.
+_KEPT = 20
 #: Where nothing was compared, so many are tried until something is; or so many, where all were refused.
 _UNTIL_ONE_COMPARES, _ALL_REFUSED = 40, 10
 
@@ -292,8 +295,8 @@ def check(
         clock = _Clock(law, timeout, until, fresh)
         try:
             _search(
-                *(verdict, law, row, implementation, known, inherited, recipes, how, number),
-                *(hypothesis_seed, clock),
+                *(verdict, law, row, implementation, known, inherited, recipes, how),
+                *(database is not None and may_have_some(database), number, hypothesis_seed, clock),
             )
             if verdict.verdict in (PASS, UNTESTED):
                 _replay(verdict, law, row, implementation, known, recipes, clock)
@@ -370,12 +373,20 @@ def _recipes(
     return strategies.recipes(row, x, **options)
 
 
-def _settings(examples: int, database: ExampleDatabase | None, shrink: bool, **changes: Any) -> settings:
-    phases = [Phase.explicit, Phase.reuse, Phase.generate]
+def _settings(
+    examples: int,
+    database: ExampleDatabase | None,
+    shrink: bool,
+    only_what_is_kept: bool = False,
+    **changes: Any,
+) -> settings:
     return settings_of_our_own(
         max_examples=examples,
         database=database,
-        phases=[*phases, Phase.shrink] if shrink else phases,
+        phases=[
+            Phase.reuse if only_what_is_kept else Phase.generate,
+            *([Phase.shrink] if shrink else []),
+        ],
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         **changes,
     )
@@ -393,12 +404,14 @@ def _search(
     known: Sequence[Known],
     inherited: Sequence[Known],
     recipes: Recipes,
-    how: Callable[[int], settings],
+    how: Callable[..., settings],
+    keeps_some: bool,
     number: int,
     hypothesis_seed: int,
     clock: _Clock,
 ) -> None:
-    """Look for an example that breaks the law, where no known failure is to be expected."""
+    """Look for an example that breaks the law, where no known failure is to be expected: first among
+    those that are kept, where there are some."""
     tally = _Tally()
     inputs = law.inputs(row)
     given_x: st.SearchStrategy[Any] = st.nothing()
@@ -432,8 +445,8 @@ def _search(
         else:
             tally.holds()
 
-    def search(examples: int) -> None:
-        @how(examples)  # after the seed, which takes the database away
+    def search(examples: int, **changes: Any) -> None:
+        @how(examples, **changes)  # after the seed, which takes the database away
         @seed(hypothesis_seed)
         @given(st.data())
         def test(data: st.DataObject) -> None:
@@ -452,6 +465,10 @@ def _search(
         given_x = inputs.maps() if law.given is None else law.given
         with clock.an_example():
             ways = _ways(law, row, implementation, recipes)
+        if keeps_some and clock.until is None:
+            with contextlib.suppress(Unsatisfiable, SkipTest):  # none of them fits any more
+                search(_KEPT, only_what_is_kept=True)
+            tally = _Tally()  # what was kept takes the place of none that is drawn
         search(number)
         if not tally.compared and not known:
             tally.is_enough = 1

@@ -31,7 +31,7 @@ def _kinds() -> Iterator[str]:
     for number, (kind, entries) in enumerate(found.items(), 1):
         yield f"## {number}. {kind}\n"
         yield from _entries(entries)
-        yield f"```python\n{_script(*entries[0])}```\n"
+        yield f"```python\n{_script(entries)}```\n"
 
 
 def _entries(entries: list[tuple[Implementation, Known]]) -> Iterator[str]:
@@ -53,8 +53,12 @@ def _code(name: str) -> str:
     return f"`{name}`"
 
 
-def _script(implementation: Implementation, entry: Known) -> str:
-    """The script of the first row: what it raises is told in its head."""
+def _script(entries: list[tuple[Implementation, Known]]) -> str:
+    """The script of the simplest row: what it raises is told in its head."""
+    last, _ = entries[-1]  # metatensor-torch, where both flavours have it
+    found = [(last, entry) for implementation, entry in entries if implementation is last]
+    implementation, entry = next((one for one in found if "linear" in one[1].rows), found[0])
+    name = "linear" if "linear" in entry.rows else entry.rows[0]
     (law,) = (law for law in LAWS if law.name == entry.law)
-    (row,) = (row for row in (*DATA, *implementation.rows) if row.name == entry.rows[0])
+    (row,) = (row for row in (*DATA, *implementation.rows) if row.name == name)
     return replay(law, row, implementation, entry).reproducer or ""

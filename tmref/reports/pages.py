@@ -12,6 +12,7 @@ from ..catalog import DATA, ROWS, TRAITS, Row
 from ..catalog.traits import OF_THE_INPUT_ALONE
 from ..implementations import installed
 from ..laws import LAWS, smoke
+from ..laws.own import it_can_be_made_and_called
 
 _WIDTH = 105
 
@@ -75,6 +76,8 @@ def _laws() -> Iterator[str]:
     yield "## 1. Smoke\n"
     number, of_family, family = 1, 1, "smoke"
     yield from _law("1.1", smoke.NAME, smoke.DEMAND, "any implementation, before all other laws")
+    made, whose = it_can_be_made_and_called, "modules and functions of one's own, before all other laws"
+    yield from _law("1.2", made.name, made.demand, whose)
     broken = _broken()
     for law in LAWS:
         if law.family != family:
@@ -92,7 +95,7 @@ def _laws() -> Iterator[str]:
 
 def _law(number: str, name: str, demand: str, about: str) -> Iterator[str]:
     yield f"### {number} {name.replace('_', ' ').capitalize()}\n"
-    yield _fill(re.sub(r"(__|\*)", r"\\\1", demand))
+    yield _fill(re.sub(r"([_*])", r"\\\1", demand))
     yield _fill(f"`{name}`, of {about}.")
 
 

@@ -24,7 +24,7 @@ def a_position_is_where_the_entry_is(f: Session, x: Any, draw: Any) -> Any:
 
 @data_law("labels", labels())
 def a_row_has_a_position_where_it_is_in_the_labels(f: Session, x: Any, draw: Any) -> Any:
-    """The position of a entry is its index, and it is in the labels, where it is one of theirs; else it
+    """The position of an entry is its index, and it is in the labels, where it is one of theirs; else it
     is None. [doc] Labels.position: "or None if the entry is not present in the labels"."""
     entries = draw(labels_like(x), label="other").values.tolist()
     found = f.run("[[x.position(entry), entry in x] for entry in entries]", x=x, entries=entries)
