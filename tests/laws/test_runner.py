@@ -4,13 +4,14 @@ import dataclasses
 import re
 import warnings
 from math import ceil
+from types import SimpleNamespace
 
 import pytest
 import torch
 from hypothesis.database import InMemoryExampleDatabase
 from mutants.planting import Changed
 
-from tmref import Labels, TensorBlock, TensorMap, catalog
+from tmref import Labels, TensorBlock, TensorMap, catalog, nn
 from tmref.catalog import ArgumentStyle
 from tmref.compare import Refused
 from tmref.implementations import Example, Known
@@ -54,6 +55,16 @@ def check_relu(laws, rows):
         return check(laws[LAW], rows["relu"], subject, **options)
 
     return verdict
+
+
+def test_a_known_failure_of_a_class_that_is_not_there_is_none(laws, rows):
+    class Without(Reference):
+        nn = SimpleNamespace(**{name: getattr(nn, name) for name in nn.__all__ if name != "ReLU"})
+        known = (known(rows),)
+
+    verdict = check(laws[LAW], rows["relu"], Without())
+    assert (verdict.verdict, verdict.offered) == (UNTESTED, False)
+    assert verdict.message == "not offered: nn has no ReLU"
 
 
 # --- examples that are kept

@@ -299,7 +299,8 @@ def check(
                 *(database is not None and may_have_some(database), number, hypothesis_seed, clock),
             )
             if verdict.verdict in (PASS, UNTESTED):
-                _replay(verdict, law, row, implementation, known, recipes, clock)
+                with contextlib.suppress(NotOffered):  # as the verdict says
+                    _replay(verdict, law, row, implementation, known, recipes, clock)
         except TookTooLong as late:
             verdict.verdict, verdict.message = ERROR, str(late)
             if clock.broken is not None:
