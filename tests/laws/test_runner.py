@@ -17,6 +17,7 @@ from tmref.compare import Refused
 from tmref.implementations import Example, Known
 from tmref.implementations.reference import Reference, implementation
 from tmref.laws import row_of_module, runner
+from tmref.laws.checks import Case
 from tmref.laws.law import law
 from tmref.laws.runner import check
 from tmref.laws.session import ModuleSession
@@ -62,7 +63,7 @@ def test_a_known_failure_of_a_class_that_is_not_there_is_none(laws, rows):
         nn = SimpleNamespace(**{name: getattr(nn, name) for name in nn.__all__ if name != "ReLU"})
         known = (known(rows),)
 
-    verdict = check(laws[LAW], rows["relu"], Without())
+    verdict = Case(Without(), laws[LAW], rows["relu"]).check()
     assert (verdict.verdict, verdict.offered) == (UNTESTED, False)
     assert verdict.message == "not offered: nn has no ReLU"
 
