@@ -306,8 +306,8 @@ def test_a_budget_is_spent_on_other_seeds_and_what_they_find_names_its_own(proce
     assert (same["verdict"], same["message"]) == (PASS, None)
     seed = seed_in(rare["message"])
     tried = re.fullmatch(
-        r"tmref check: the cases were tried with the seeds 1, (.*): the budget of 0.5 minutes is over\n",
-        done.stderr,
+        r"tmref check: the cases were tried with the seeds 1, (.*): the budget of 0.5 minutes is over",
+        done.stderr.splitlines()[-1],
     )
     assert seed in tried[1].split(", ")
 
@@ -327,7 +327,7 @@ def test_what_a_budget_cut_off_is_said(cluster, tmp_path):
         "not tried: the budget of 0.01 minutes was over"
     }
     words = f"{len(untried)} of {len(found)} cases were not tried: the budget of 0.01 minutes is over"
-    assert done.stderr == f"tmref check: {words}\n"
+    assert done.stderr.splitlines()[-1] == f"tmref check: {words}"
     assert done.returncode == 1
 
 
@@ -344,7 +344,8 @@ def test_a_worker_with_other_versions_is_refused(processes, tmp_path):
     assert re.search(r"here: tcp://127\.0\.0\.1:\d+: rare is 2 there and 1 here$", done.stderr.strip())
     adapter(there)
     done, found = check(*ONE, "--on", f"dask://{address}", cwd=here)  # it is imported anew
-    assert (done.returncode, done.stderr, found[0]["verdict"]) == (1, "", FAIL)
+    assert (done.returncode, found[0]["verdict"]) == (1, FAIL)
+    assert done.stderr.startswith("fail: keys_survive_in_order on rare of rare\n")
     (there / "adapter.py").unlink()
     done, _ = check(*ONE, "--on", f"dask://{address}", cwd=here)
     assert done.returncode == 2
