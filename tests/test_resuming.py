@@ -249,7 +249,7 @@ def test_a_run_that_ends_too_early_says_how_to_go_on(whole):
 
 
 #: A run of some seconds.
-LONGER = ("reference", "-k", "linear and (gradients or pickle or state or memory)")
+LONGER = ("reference", "--thorough", "-k", "linear and (gradients or pickle or state or memory)")
 
 
 def start(folder, *arguments):
