@@ -252,6 +252,7 @@ def run(*arguments):
     return subprocess.run(command, cwd=FOLDER.parent, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_check_has_their_rows(tmp_path):
     path = tmp_path / "report.jsonl"
     done = run("check", PATH, "--quick", "-k", "values_are_those_of_plain", "--report", path)
