@@ -14,13 +14,11 @@ author = "the tmref developers"
 version = release = tmref.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx_copybutton", "pages"]
-exclude_patterns = ["README.md"]
 nitpicky = True
 # what docstrings name by a role that is Hypothesis', torch's or Python's: links there need a network
 nitpick_ignore_regex = [("py:.*", r"(?!tmref).*")]
 
 myst_heading_anchors = 3
-myst_enable_extensions = ["colon_fence"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
@@ -29,7 +27,6 @@ python_use_unqualified_type_names = True
 
 html_theme = "furo"
 html_title = "tmref"
-html_static_path: list[str] = []
 html_show_sphinx = False
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

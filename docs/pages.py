@@ -47,15 +47,10 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 def write(app: Sphinx) -> None:
-    """Write the pages; those that are as they were stay, and are not read again."""
+    """Write the pages."""
     FOLDER.mkdir(exist_ok=True)
-    for path in FOLDER.glob("*.md"):
-        if path.stem not in PAGES:
-            path.unlink()
     for name, page in PAGES.items():
-        path, text = FOLDER / f"{name}.md", page()
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+        (FOLDER / f"{name}.md").write_text(page(), encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
