@@ -74,11 +74,17 @@ def bytes_of(data: Any, least: int, most: int) -> bytes:
 
 
 @contextlib.contextmanager
-def not_mutated(data: Any) -> Iterator[None]:
-    """A context in whose draws, from an object of :func:`hypothesis.strategies.data`, Hypothesis copies
-    nothing to other places: after ten examples it would make five of each that it has drawn, which are
-    nearly the same."""
+def by_the_seed_alone(data: Any) -> Iterator[None]:
+    """A context in whose draws, from an object of :func:`hypothesis.strategies.data`, Hypothesis does
+    nothing but draw: it mixes in none of the constants that it finds in the modules that are loaded,
+    which would make of one seed other examples in another process; and it copies nothing to other
+    places, where after ten examples it would make five of each that it has drawn, which are nearly the
+    same."""
     drawn = data.conjecture_data
+    provider = drawn.provider
+    # the provider is the example's own, and goes with it
+    if type(provider) is HypothesisProvider:
+        vars(provider)["_maybe_draw_constant"] = lambda *args, **kwargs: None
     drawn.start_span(UNIQUE_COLLECTION_LABEL)
     try:
         yield

@@ -1,7 +1,9 @@
 """What the runner makes of known failures, of what can't be tried, of noise, and of errors."""
 
 import dataclasses
+import importlib
 import re
+import sys
 import warnings
 from math import ceil
 from types import SimpleNamespace
@@ -66,6 +68,31 @@ def test_a_known_failure_of_a_class_that_is_not_there_is_none(laws, rows):
     verdict = Case(Without(), laws[LAW], rows["relu"]).check()
     assert (verdict.verdict, verdict.offered) == (UNTESTED, False)
     assert verdict.message == "not offered: nn has no ReLU"
+
+
+# --- what a seed tries
+
+
+def test_a_seed_tries_the_same_whatever_modules_are_loaded(laws, rows, tmp_path, monkeypatch):
+    found, of_source = [], runner.Draw
+    monkeypatch.setattr(runner, "Draw", lambda source: found.append(of_source(source)) or found[-1])
+
+    def tried():
+        found.clear()
+        law = laws["one_seed_gives_the_initial_parameters_of_torch"]
+        check(law, rows["linear"], implementation, examples=50, hypothesis_seed=0)
+        return [draw.drawn["seed"] for draw in found]
+
+    before = tried()
+    # Hypothesis draws constants that it finds in the sources of the modules that are the user's own
+    constants = ", ".join(map(str, range(1000, 2000)))
+    (tmp_path / "with_constants.py").write_text(f"CONSTANTS = [{constants}]")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "with_constants", raising=False)
+    importlib.import_module("with_constants")
+    after = tried()
+    assert len(before) == 50
+    assert after == before
 
 
 # --- examples that are kept
