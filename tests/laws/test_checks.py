@@ -13,9 +13,10 @@ from tmref.laws import (
     check_implementation,
     parametrize_with_laws,
     runner,
+    smoke,
 )
 from tmref.laws.checks import cases
-from tmref.verdicts import ERROR
+from tmref.verdicts import ERROR, FAIL, PASS
 
 
 def test_every_law_on_every_row_that_has_its_traits_is_a_case():
@@ -151,3 +152,81 @@ def test_tests_of_somebody_elses_take_the_examples_and_the_seed_asked_for():
 def test_parametrize_takes_an_implementation_too():
     mark = parametrize_with_laws(implementation).mark
     assert len(mark.args[1]) == len(cases(implementation))
+
+
+# --- of some rows and laws alone
+
+
+def test_rows_and_laws_that_are_named_are_tried_alone():
+    rows, laws = ["relu", "tanh"], ["keys_survive_in_order", "the_input_stays"]
+    ids = parametrize_with_laws("reference", rows=rows, laws=laws).mark.kwargs["ids"]
+    of_smoke, *others = ids
+    assert of_smoke.endswith(smoke.NAME)
+    assert sorted(others) == [f"reference-{row}-{law}" for row in rows for law in laws]
+    verdicts = check_implementation("reference", rows=rows, laws=laws, effort=0.1)
+    assert [v.case for v in verdicts] == ids
+    assert {v.verdict for v in verdicts} == {PASS}
+
+
+class Forgetful(Reference):
+    """Its ReLU is no ReLU."""
+
+    name = "forgetful"
+
+    def make(self, call):
+        return super().make(call if call.name != "ReLU" else type(call)("Tanh", (), call.kwargs))
+
+
+VALUES = "values_are_those_of_plain_torch"
+REASON = "it never learned what a ReLU is"
+
+
+@pytest.mark.parametrize("expected", [f"{VALUES}[relu]", VALUES])
+def test_a_law_that_is_expected_to_fail_is_a_known_failure_where_it_does(expected):
+    options = {"laws": [VALUES], "expected_failed_laws": {expected: REASON}}
+    verdicts = check_implementation(Forgetful(), rows=["relu", "linear"], on_fail=None, **options)
+    found = {v.row: v for v in verdicts}
+    assert (found["relu"].status, found["relu"].known) == ("known", REASON)
+    is_of_all = expected == VALUES
+    assert found["linear"].verdict == (FAIL if is_of_all else PASS)
+    mark = parametrize_with_laws(Forgetful(), rows=["relu"], **options).mark
+    assert mark.args[1][1]().known == REASON
+
+
+def test_a_law_that_is_expected_to_fail_and_does_not_is_a_failure():
+    options = {"rows": ["tanh"], "laws": [VALUES], "expected_failed_laws": {f"{VALUES}[tanh]": REASON}}
+    with pytest.raises(UnexpectedVerdicts, match=f"expected to fail .{REASON}., and didn't"):
+        check_implementation("reference", effort=0.1, **options)
+    mark = parametrize_with_laws("reference", effort=0.1, **options).mark
+    with pytest.raises(UnexpectedVerdicts, match=f"expected to fail .{REASON}., and didn't"):
+        mark.args[1][1]()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"rows": "relu"}, TypeError, r"rows must be names, such as rows=\['.*'\], got 'relu'"),
+        ({"laws": 3}, TypeError, r"laws must be names, such as laws=\['.*'\], got 3"),
+        ({"rows": ["rellu"]}, ValueError, "rows: there is no 'rellu' .* 'relu'"),
+        (
+            {"laws": ["the_input_stay"]},
+            ValueError,
+            "laws: there is no 'the_input_stay' .*the_input_stays",
+        ),
+        ({"rows": []}, ValueError, r"rows=\[\] and laws=None leave nothing to try"),
+        (
+            {"rows": ["labels"], "laws": ["the_input_stays"]},
+            ValueError,
+            r"rows=\['labels'\] and laws=\['the_input_stays'\] leave nothing to try",
+        ),
+        (
+            {"rows": ["relu"], "expected_failed_laws": {"the_input_stays[tanh]": "why"}},
+            ValueError,
+            r"there is no law 'the_input_stays\[tanh\]'.*the_input_stays",
+        ),
+    ],
+)
+@pytest.mark.parametrize("function", [check_implementation, parametrize_with_laws])
+def test_rows_and_laws_that_are_not_there_are_refused(function, options, error, words):
+    with pytest.raises(error, match=words):
+        function("reference", **options)

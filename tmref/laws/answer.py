@@ -68,9 +68,9 @@ def law_names(expected: Mapping[str, str], there: Collection[str]) -> Mapping[st
 
 
 def with_expected(verdict: Verdict, expected: Mapping[str, str]) -> Verdict:
-    """The verdict, a known failure where its law is expected to fail and does; and a failure where it
-    is expected to and doesn't."""
-    reason = expected.get(verdict.law)
+    """The verdict, a known failure where its law, or its law on its row, is expected to fail and does;
+    and a failure where it is expected to and doesn't."""
+    reason = expected.get(f"{verdict.law}[{verdict.row}]", expected.get(verdict.law))
     if reason is None:
         return verdict
     if verdict.verdict in (FAIL, ERROR):

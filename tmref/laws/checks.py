@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..catalog import DATA, Row
 from ..implementations import Implementation, load
+from ..printing import meant
 from ..verdicts import ERROR, PASS, UNTESTED, Verdict
 from . import runner, smoke
-from .answer import OnFail, answer, checked
+from .answer import OnFail, answer, checked, law_names, with_expected
 from .chapters import LAWS
 from .kept import database
 from .law import Law
@@ -122,9 +123,43 @@ def cases(
     return found
 
 
+def _chosen(found: list[Case], rows: Collection[str] | None, laws: Collection[str] | None) -> list[Case]:
+    """The smoke law, and the cases of these rows and laws: None are all of them. Raises TypeError for
+    what are no names, and ValueError for a name of nothing that is there, and where nothing is left."""
+    in_rows = _among("rows", rows, {case.row.name for case in found if case.row})
+    in_laws = _among("laws", laws, {case.law.name for case in found if case.law})
+    smoke_law, *others = found
+    kept = [c for c in others if c.row and c.row.name in in_rows and c.law and c.law.name in in_laws]
+    if not kept:
+        raise ValueError(f"rows={rows!r} and laws={laws!r} leave nothing to try: no such law is on them")
+    return [smoke_law, *kept]
+
+
+def _among(option: str, names: Collection[str] | None, there: set[str]) -> Collection[str]:
+    if names is None:
+        return there
+    if isinstance(names, str) or not isinstance(names, Collection):
+        raise TypeError(f"{option} must be names, such as {option}=[{min(there)!r}], got {names!r}")
+    for name in names:
+        if name not in there:
+            remedy = meant(name, there, f"tmref list {option} has them all")
+            raise ValueError(f"{option}: there is no {name!r} that is to be tried; {remedy}")
+    return names
+
+
+def _expected(expected: Mapping[str, str] | None, found: Sequence[Case]) -> Mapping[str, str]:
+    """The laws that are expected to fail, on all rows or, as LAW[ROW], on one."""
+    names = [(case.law.name, case.row.name) for case in found if case.law and case.row]
+    there = {law for law, _ in names} | {f"{law}[{row}]" for law, row in names}
+    return law_names(expected or {}, there)
+
+
 def check_implementation(
     implementation: Implementation | str,
     *,
+    rows: Collection[str] | None = None,
+    laws: Collection[str] | None = None,
+    expected_failed_laws: Mapping[str, str] | None = None,
     on_fail: OnFail = "raise",
     effort: float = 1,
     seed: int = 0,
@@ -133,24 +168,39 @@ def check_implementation(
     """Try every law on every row of an implementation, given by itself or by name or path, on
     ``effort`` times the examples that the laws ask for, with all data and modules on ``device``.
 
+    ``rows`` and ``laws`` are names of those that are tried, where not all are; the smoke law always is.
+    ``expected_failed_laws`` are laws by name, each with the reason why it is broken: as ``LAW[ROW]`` on
+    one row, as ``LAW`` on each that is tried. Where one isn't broken, that is a failure.
+
     Returns the verdicts. Where some are not as expected, ``on_fail`` says what is done: "raise"
     UnexpectedVerdicts, an AssertionError that has all ``verdicts``, with the scripts that show it;
-    "warn"; or None, nothing. Raises UnusableDevice where there is no such device.
+    "warn"; or None, nothing. Raises UnusableDevice where there is no such device, ValueError for rows
+    and laws that don't exist or leave nothing to try, and TypeError where they are no names.
     """
     __tracebackhide__ = True
     checked(on_fail)
     if isinstance(implementation, str):
         implementation = load(implementation)
-    verdicts = [case.check() for case in cases(implementation, effort=effort, seed=seed, device=device)]
+    found = _chosen(cases(implementation, effort=effort, seed=seed, device=device), rows, laws)
+    expected = _expected(expected_failed_laws, found)
+    verdicts = [with_expected(case.check(), expected) for case in found]
     return answer(verdicts, [v for v in verdicts if not v.expected], on_fail)
 
 
 def parametrize_with_laws(
-    implementation: Implementation | str, *, effort: float = 1, seed: int = 0, device: str = "cpu"
+    implementation: Implementation | str,
+    *,
+    rows: Collection[str] | None = None,
+    laws: Collection[str] | None = None,
+    expected_failed_laws: Mapping[str, str] | None = None,
+    effort: float = 1,
+    seed: int = 0,
+    device: str = "cpu",
 ) -> Callable[[Any], Any]:
     """A decorator for a pytest test of one argument, ``check``: calling it tries one law on one row.
 
-    It raises UnexpectedVerdicts as :func:`check_implementation` does.
+    A call returns the verdict, or raises UnexpectedVerdicts. Arguments, and what is raised for them, are
+    as of :func:`check_implementation`.
     """
     import pytest
 
@@ -160,13 +210,14 @@ def parametrize_with_laws(
     def checker(case: Case) -> Callable[[], Verdict]:
         def check() -> Verdict:
             __tracebackhide__ = True
-            verdict = case.check()
+            verdict = with_expected(case.check(), expected)
             answer([verdict], [] if verdict.expected else [verdict], "raise")
             return verdict
 
         return check
 
-    found = cases(implementation, effort=effort, seed=seed, device=device)
+    found = _chosen(cases(implementation, effort=effort, seed=seed, device=device), rows, laws)
+    expected = _expected(expected_failed_laws, found)
     return pytest.mark.parametrize(
         "check", [checker(case) for case in found], ids=[case.name for case in found]
     )
