@@ -385,13 +385,16 @@ class Gate(torch.nn.Module):
 
 
 def test_the_example_of_a_known_failure_is_known(tmp_path):
-    of_module, adapter = examples_of("docs/how_to/known_failures.md")
+    of_module, of_suite, adapter = examples_of("docs/how_to/known_failures.md")
     (tmp_path / "my_adapter.py").write_text(adapter)
     (tmp_path / "my_library.py").write_text(GATE)
     arguments = ("check", "my_adapter:implementation", "-k", "gate and without_blocks", "--quick")
     found = python("-m", "tmref", *arguments, cwd=tmp_path)
     assert found.returncode == 0, found.stdout
     assert re.search(r"my-library 0\.1\.0 +0 +1 +0 +0 ", found.stdout)
+    (tmp_path / "test_gate.py").write_text(of_suite)
+    found = python("-m", "pytest", "-p", "no:cacheprovider", "test_gate.py", cwd=tmp_path)
+    assert "3 passed" in found.stdout, found.stdout
     assert "expected_failed_laws=" in of_module
     assert "expected_failed_laws" in check_module.__kwdefaults__
 
