@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import hypothesis
+from hypothesis.strategies import SearchStrategy
 
 try:
     from hypothesis.control import current_build_context
@@ -90,6 +91,13 @@ def by_the_seed_alone(data: Any) -> Iterator[None]:
         yield
     finally:
         drawn.stop_span()
+
+
+def drawn(data: Any, strategy: SearchStrategy[T]) -> T:
+    """What ``data.draw(strategy)`` draws, without what it costs to say so where nobody reads it, and to
+    look twice at the state of ``random``."""
+    value: T = data.conjecture_data.draw(strategy)
+    return value
 
 
 def choices_of(data: Any) -> Any:

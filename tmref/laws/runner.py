@@ -28,7 +28,7 @@ from .. import strategies
 from ..catalog import Call, Recipe, Row
 from ..compare import Difference, Refused, Tolerance, compare
 from ..implementations import CPU, Example, Implementation, Known
-from ..strategies._internals import by_the_seed_alone, choices_of, replaying
+from ..strategies._internals import by_the_seed_alone, choices_of, drawn, replaying
 from ..strategies._settings import settings_of_our_own
 from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict, readable
@@ -423,12 +423,12 @@ def _search(
             try_it(data)
 
     def try_it(data: st.DataObject) -> None:
-        x = data.draw(given_x, label="x")
-        recipe = None if law.of_data else data.draw(recipes(row, x, **law.recipes), label="recipe")
+        x = drawn(data, given_x)
+        recipe = None if law.of_data else drawn(data, recipes(row, x, **law.recipes))
         _require(law, implementation, row, recipe)
         if any(entry.covers(recipe, x) for entry in known):
             return
-        draw = Draw(lambda s, label: data.draw(s, label))
+        draw = Draw(lambda strategy, label: drawn(data, strategy))
         try:
             broken = try_example(law, implementation, recipe, x, draw, ways)
         except TookTooLong as late:
@@ -621,8 +621,8 @@ def _plain(law: Law, row: Row, recipes: Recipes) -> Example:
     @settings(_settings(20, None, shrink=False), phases=[Phase.generate])
     @given(st.data())
     def draw(data: st.DataObject) -> None:
-        x = data.draw(law.inputs(row).maps())
-        found.append(Example(data.draw(recipes(row, x, **law.recipes)), x, {}))
+        x = drawn(data, law.inputs(row).maps())
+        found.append(Example(drawn(data, recipes(row, x, **law.recipes)), x, {}))
         if is_plain(x):
             raise _Enough("one is enough")
 
