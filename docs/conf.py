@@ -11,7 +11,7 @@ import tmref
 
 project = "tmref"
 author = "the tmref developers"
-copyright = f"2026, {author}"  # noqa: A001
+copyright = f"2026, {author}"
 version = release = tmref.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "sphinx_copybutton", "pages"]
