@@ -12,7 +12,8 @@ from pathlib import Path
 
 from . import __version__
 from .adapters import chosen, usable
-from .checking import MADE_WITH, check, report
+from .checking import MADE_WITH, check
+from .reporting import report
 from .statuses import BAD, GOOD, INTERRUPTED, UNUSABLE
 
 
