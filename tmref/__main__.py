@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         import hypothesis  # noqa: F401
+        import jinja2  # noqa: F401
         import pytest  # noqa: F401
         import rich  # noqa: F401
     except ImportError as error:
@@ -134,9 +135,24 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser(
         "report",
-        help="show a file of verdicts: the table of laws and rows, and a script for each failure",
+        help="show files of verdicts: the table of laws and rows, and a script for each failure",
+        description="Show files of verdicts: the table of laws and rows, and a script for each failure, "
+        "on the terminal or in another form. The exit status is 1 where a verdict is not as expected, "
+        "or some are missing.",
     )
     command.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    command.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE.html",
+        help="write a page for a browser: laws by implementations, to be filtered and opened",
+    )
+    form = command.add_mutually_exclusive_group()
+    for option, words in (
+        ("--markdown", "print Markdown, for a comment on GitHub or $GITHUB_STEP_SUMMARY"),
+        ("--github", "print annotations, for the log of a job on GitHub"),
+    ):
+        form.add_argument(option, action="store_const", const=option[2:], dest="form", help=words)
     command.set_defaults(command=report)
 
     command = commands.add_parser(

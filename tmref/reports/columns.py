@@ -97,3 +97,12 @@ def kinds_of_known(of: Sequence[Column]) -> dict[str, list[list[Verdict]]]:
             if v.status == "known":
                 found.setdefault(kind_of_known(v), [[] for _ in of])[i].append(v)
     return found
+
+
+def titles(of: Sequence[Column]) -> list[str]:
+    """What to call each column, so that no other is called that."""
+    counts = Counter(column.what for column in of)
+    return [
+        column.what if counts[column.what] == 1 else f"{column.what} ({number})"
+        for number, column in enumerate(of, 1)
+    ]
