@@ -20,7 +20,7 @@ def test_every_law_says_what_it_demands_and_whose_demand_it_is(repository):
 @pytest.mark.parametrize(
     ("law", "whose", "about"),
     [
-        ("keys_survive_in_order", "metatensor's documentation", "modules of the traits keeps_keys"),
+        ("keys_survive_in_order", "metatensor's documentation", "modules of the trait keeps_keys"),
         ("a_map_without_blocks_gives_one_without_blocks", "mathematics", "keeps_keys"),
         ("a_block_has_the_parts_that_it_is_made_of", "metatensor's documentation", "data: tensor_block"),
         (

@@ -74,7 +74,7 @@ def test_whatever_is_said_is_text(text, results, verdict):
 def test_nobody_is_mentioned_and_nothing_is_linked(results, verdict):
     text = of_text("@everyone #1 :tada: www.example.com https://example.com", results, verdict)
     outside = re.sub(r"```.*?```", "", text, flags=re.S)
-    assert not re.search(r"@|#1|:tada:|www\.|://", outside)
+    assert not re.search(r"@|#1|:tada:|www\.|://", outside, re.I)
     assert "&#64;everyone &#35;1" in outside
 
 
@@ -100,16 +100,14 @@ def test_those_alike_are_named_once(results, verdict):
     text = markdown([results(*rows)], ["a"])
     assert text.count("x()") == 1
     assert "on <code>linear</code> of <code>mine 1</code>, and 2 more</summary>" in text
-    assert (
-        "Alike, as far as can be seen: keys_survive_in_order on tanh, keys_survive_in_order on" in text
-    )
+    assert "Alike, as far as can be seen: keys_survive_in_order on tanh, relu\n" in text
 
 
 def test_the_title_says_whether_all_is_there_and_as_expected(results, verdict):
     whole, cut = (results(verdict("tanh", "pass"), footer=footer) for footer in (True, None))
     assert markdown([whole], ["a"]).startswith("## tmref: as expected\n\n| | pass |")
     assert markdown([cut], ["a"]).startswith(
-        "## tmref: verdicts are missing\n\n**Incomplete:** a&#58; the run was cut short"
+        "## tmref: verdicts are missing\n\n**Incomplete:** a: the run was cut short"
     )
     assert markdown([results()], ["a"]).startswith("## tmref: verdicts are missing\n")
     both = markdown([results(verdict("tanh", "fail"), footer=None)], ["a"])

@@ -55,7 +55,8 @@ def _about(law: Law) -> str:
     names = ", ".join(sorted(law.traits))
     if law.of_data:
         return f"data: {names}"
-    return f"modules of the traits {names}" if names else "every module"
+    word = "trait" if len(law.traits) == 1 else "traits"
+    return f"modules of the {word} {names}" if names else "every module"
 
 
 def _demand(words: str, about: str, function: object) -> Demand:

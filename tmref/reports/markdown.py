@@ -19,7 +19,7 @@ _IN_A_LINE, _MESSAGE, _SCRIPT = 120, 2_000, 10_000
 #: So many notes, and lines of the table, are written: there may be any number of them.
 _MOST_LINES = 20
 #: What could be markup, or be made a link; underscores within words can't.
-_MARKUP = re.compile(r"[!-'*/:<>-@[-^`{-~]|(?<![^\W_])_|_(?![^\W_])|(?<=www)\.", re.IGNORECASE)
+_MARKUP = re.compile(r"[#$&*<>@\[\\\]^`{|}~]|:(?=\S)|(?<![^\W_])_|_(?![^\W_])|(?<=www)\.", re.IGNORECASE)
 
 
 def markdown(reports: Sequence[Results], names: Sequence[str]) -> str:
@@ -112,7 +112,10 @@ def _said(first: Verdict, others: Sequence[Verdict]) -> str:
         if first.counterexample:
             parts.append(fenced(first.counterexample, "python", _SCRIPT))
     if others:
-        where = ", ".join(f"{v.law} on {v.row}" for v in others)
+        of_laws: dict[str, list[str]] = {}
+        for v in others:
+            of_laws.setdefault(v.law, []).append(v.row)
+        where = "; ".join(f"{law} on {', '.join(rows)}" for law, rows in of_laws.items())
         parts.append(f"Alike, as far as can be seen: {escaped(where, _MESSAGE)}\n")
     return "\n".join(parts)
 

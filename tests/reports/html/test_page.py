@@ -121,7 +121,7 @@ def test_the_top_says_what_is_missing_and_what_is_unexpected(mixed, results, ver
     top, _, table = words.partition(" Laws Only ")
     assert "Incomplete: b.jsonl: the run was cut short, there are verdicts missing" in top
     assert "third 1: 6 of the verdicts that others have are not there" in top
-    assert "mine 1 2 1 1 3 10" in top
+    assert "mine 1 3 2 1 1 10" in top
     assert "fail Keys survive in order on tanh of mine 1 it is 1, expected 2" in top
     assert "error Keys survive in order on relu of mine 1 crashed (SIGSEGV)" in top
     assert "theirs 2, tanh: memory grows, by Keys survive in order" in top
@@ -144,7 +144,7 @@ def test_a_law_says_what_it_demands_and_what_breaks_it(mixed):
     of_law = words.partition("keys_survive_in_order , of the family metadata ")[2]
     assert of_law.startswith("The output has the keys of the input, in their order. [doc] ModuleMap")
     assert (
-        "It is a demand of metatensor's documentation , about modules of the traits keeps_keys." in words
+        "It is a demand of metatensor's documentation , about modules of the trait keeps_keys." in words
     )
     assert "Script that shows it # mine 1 import torch x = torch.tensor([[1.0]])" in of_law
     assert "Counterexample x = 1" in of_law
