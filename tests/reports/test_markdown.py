@@ -1,5 +1,6 @@
 """Verdicts as Markdown: what GitHub makes of it, and that it takes it."""
 
+import html
 import re
 
 import pytest
@@ -23,9 +24,12 @@ HOSTILE = (
 )
 
 
+HTML = MarkdownIt("commonmark", {"html": True}).enable("table")
+
+
 def tokens(text):
     """What Markdown makes of a text: its blocks and what is in them, flat."""
-    for token in MarkdownIt("commonmark", {"html": True}).enable("table").parse(text):
+    for token in HTML.parse(text):
         yield token
         yield from token.children or ()
 
@@ -35,8 +39,8 @@ def structure(text):
     found = []
     for token in tokens(text):
         if token.type not in ("text", "text_special", "fence", "code_inline", "softbreak", "inline"):
-            html = token.content if token.type.startswith("html") else ""
-            found.append((token.type, re.sub(r"(?<=<summary>).*(?=</summary>)", tags_alone, html)))
+            tags = token.content if token.type.startswith("html") else ""
+            found.append((token.type, re.sub(r"(?<=<summary>).*(?=</summary>)", tags_alone, tags)))
     return found
 
 
@@ -69,6 +73,9 @@ def test_whatever_is_said_is_text(text, results, verdict):
     fences = [token.content for token in tokens(hostile) if token.type == "fence"]
     shown = verdict("x", "fail", message=text).message.rstrip("\n") + "\n"
     assert fences == [shown] * 3
+    text_alone = re.sub(r"<pre>.*?</pre>|<[^>]*>", "", HTML.render(hostile), flags=re.S)
+    outside = " ".join(html.unescape(text_alone).split())
+    assert outside.count(" ".join(shown.split())) > 10
 
 
 def test_nobody_is_mentioned_and_nothing_is_linked(results, verdict):

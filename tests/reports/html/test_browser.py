@@ -111,6 +111,20 @@ def test_the_link_of_a_verdict_opens_it_alone(opened, mixed):
     expect(opened_law(tab).get_by_text('assert x < 0, "as it is"')).to_be_visible()
 
 
+def test_a_link_is_followed_again(opened, mixed):
+    tab = opened(mixed, at=f"{CELL}/relu")
+    expect(opened_law(tab).locator("details.verdict[open]")).to_have_count(1)
+    opened_law(tab).get_by_text("relu: crashed (SIGSEGV)").click()
+    expect(opened_law(tab).locator("details.verdict[open]")).to_have_count(0)
+    opened_law(tab).get_by_role("link", name="error").click()
+    expect(opened_law(tab).locator("details.verdict[open]")).to_have_count(1)
+
+
+def test_the_link_of_a_cell_folds_the_others(opened, mixed):
+    tab = opened(mixed, at="#law/keys_survive_in_order/theirs")
+    expect(opened_law(tab).locator("details.cell[open] > summary")).to_have_text("theirs 2 3 pass")
+
+
 def test_a_link_that_names_nothing_opens_nothing(opened, mixed):
     tab = opened(mixed, at="#law/no_such_law/%F0%9F")
     expect(tab.get_by_role("dialog")).to_have_count(0)
@@ -172,6 +186,12 @@ def test_the_filter_filters(opened, mixed):
         field(tab, "words").fill(words)
         expect_laws(tab, found)
     expect(tab.locator("#found")).to_have_text("0 of 3 laws")
+
+
+def test_fields_have_names(opened, mixed):
+    tab = opened(mixed)
+    for name in ("family", "row", "words"):
+        expect(field(tab, name)).to_have_accessible_name(re.compile(f"^{name}"))
 
 
 def test_a_step_leaves_out_what_the_filter_does(opened, mixed):

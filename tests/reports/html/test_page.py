@@ -78,7 +78,8 @@ def test_every_link_leads_somewhere_and_every_place_is_one(mixed, results, verdi
 
 def of_texts(text, results, verdict):
     """A page on which whatever can be said is the text."""
-    said = dict.fromkeys(("message", "counterexample", "reproducer", "warning"), text)
+    said = dict.fromkeys(("counterexample", "reproducer", "warning"), text)
+    said["message"] = f"more than a line\n{text}"
     found = results(
         verdict(text, "fail", law=text, of=text, version=text, **said),
         verdict(text + "2", "error", law=text, of=text, version=text, known=text, **said),

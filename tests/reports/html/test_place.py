@@ -35,7 +35,8 @@ def test_anything_else_is_left_as_it_is(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
 
 
-def test_a_page_that_can_not_be_written_whole_leaves_the_one_before(mixed, tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", ["write_text", "replace"])
+def test_a_page_that_can_not_be_written_whole_leaves_the_one_before(step, tmp_path, monkeypatch):
     place = tmp_path / "page.html"
     write(place, "before")
 
@@ -43,7 +44,7 @@ def test_a_page_that_can_not_be_written_whole_leaves_the_one_before(mixed, tmp_p
         self.touch()
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, step, full)
     with pytest.raises(UnusablePlace, match=r"page.html can't be written: No space left on device"):
         write(place, "after")
     assert place.read_text() == "before"
