@@ -1,4 +1,4 @@
-"""The command line: ``tmref check``, ``report``, ``bench``, ``list`` and ``reach``."""
+"""The command line: ``tmref check``, ``report``, ``diff``, ``bench``, ``list`` and ``reach``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from . import __version__
 from .adapters import chosen, usable
 from .checking import MADE_WITH, check
+from .comparing import diff
 from .reporting import report
 from .statuses import BAD, GOOD, INTERRUPTED, UNUSABLE
 
@@ -154,6 +155,17 @@ def _parser() -> argparse.ArgumentParser:
     ):
         form.add_argument(option, action="store_const", const=option[2:], dest="form", help=words)
     command.set_defaults(command=report)
+
+    command = commands.add_parser(
+        "diff",
+        help="compare two files of verdicts: what broke, and what was mended",
+        description="Compare two files of verdicts, by implementation: what broke, was mended, is new "
+        "or gone. The exit status is 1 where something broke that nobody expects, or the new run was "
+        "cut short.",
+    )
+    command.add_argument("old", type=Path, metavar="OLD", help="a report of tmref check")
+    command.add_argument("new", type=Path, metavar="NEW", help="a later one")
+    command.set_defaults(command=diff)
 
     command = commands.add_parser(
         "bench",

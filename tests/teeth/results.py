@@ -32,6 +32,7 @@ _COMMANDS = {
     "reports",
     "plugin.py",
     "checking.py",
+    "comparing.py",
     "reporting.py",
     "adapters.py",
     "statuses.py",

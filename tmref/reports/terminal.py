@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import string
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..verdicts import ERROR, FAIL, NOT_OFFERED, PASS, UNTESTED, Results, Verdict, alike
+from .changes import BROKEN, GONE, KINDS, MENDED, NEW, OTHERWISE, SAME, Change, Changes
 from .columns import Column, columns, kinds_of_known
 
 if TYPE_CHECKING:
@@ -61,6 +63,91 @@ def show_brief(results: Results, console: Console | None = None) -> None:
     _show_kinds_of_known(found, console)
     _show_warnings(found, console)
     show_counts([results], console)
+
+
+_COLORS = {BROKEN: "bold red", OTHERWISE: "bold red", MENDED: "green"}
+
+
+def show_changes(changes: Changes, console: Console | None = None) -> None:
+    """Print what changed between two reports, for every implementation: a heading for each kind, the
+    laws with their rows, and how many verdicts are the same."""
+    console = console or Console(highlight=False, soft_wrap=True)
+    console.width = _WIDTH
+    for name, (old, new) in changes.versions.items():
+        _show_changes_of(f"{name} {new if new == old else f'{old} → {new}'}", name, changes, console)
+    for when, found in (("old", changes.only_old), ("new", changes.only_new)):
+        for name, version in found.items():
+            _say(f"{name} {version} is in the {when} report alone", console)
+    for was, is_now in changes.renamed.items():
+        _say(f"{was} is called {is_now} now", console)
+    for words in changes.made_otherwise:
+        _say(f"made otherwise: {words}", console)
+    for when in changes.cut_short:
+        _say(f"the run of the {when} report was cut short: there are verdicts missing", console)
+
+
+def _say(words: str, console: Console) -> None:
+    """Print a sentence on as many lines as it takes, all but the first indented."""
+    lines = textwrap.wrap(words, _WIDTH, subsequent_indent="    ", break_on_hyphens=False)
+    console.print("\n".join(lines), markup=False)
+
+
+def _show_changes_of(title: str, name: str, changes: Changes, console: Console) -> None:
+    """What changed of one implementation; a line, where nothing did."""
+    examples = changes.examples[name]
+    same = len(changes.of_kind(name, SAME))
+    if same == len(changes.changes[name]) and not examples:
+        _say(f"{title}: all {same} verdicts are the same", console)
+        return
+    _say(title, console)
+    for kind in KINDS[: KINDS.index(SAME)]:
+        found = changes.of_kind(name, kind)
+        if not found:
+            continue
+        console.print(Text(f"  {len(found)} {kind}", _COLORS.get(kind, "")))
+        alike: dict[tuple[str, str], list[Change]] = {}
+        for change in found if kind not in (NEW, GONE) else ():
+            alike.setdefault((change.of.law, change.words), []).append(change)
+        for (law, words), of_law in alike.items():
+            _show_change(law, words, of_law, console)
+        if kind in (NEW, GONE):
+            _show_counts_of(found, console)
+    for of in examples:
+        more = "more" if of.new > of.old else "fewer"
+        console.print(Text(f"  {more} examples: {of.old} → {of.new}"))
+        console.print(Text(_name(of.law, _WIDTH)))
+    console.print(Text(f"  {same} the same"))
+
+
+def _show_change(law: str, words: str, found: Sequence[Change], console: Console) -> None:
+    """A law with the rows on which one thing became of it, and what the first says."""
+    console.print(Text("  " + _name(law, _WIDTH - 2).replace("\n", "\n  ")))
+    rows = [change.of.row for change in found]
+    counted = f"{len(rows)} rows ({{}})" if len(rows) > 1 else "{}"
+    counted = counted.format(_shortened(rows, _WIDTH - len(words) - len(counted) - 12))
+    console.print(Text(f"        {words}: {counted}"))
+    message = found[0].of.message
+    if message and not found[0].of.expected:
+        console.print(Text(textwrap.indent(_first(message), "        ")), soft_wrap=False)
+
+
+def _first(message: str) -> str:
+    """The first line of a message, at most two lines long on the terminal."""
+    line = message.splitlines()[0]
+    return textwrap.fill(textwrap.shorten(line, 140, placeholder=" …"), _WIDTH - 8)
+
+
+def _show_counts_of(found: Sequence[Change], console: Console) -> None:
+    """How many verdicts came or went of each status, and the laws of which all did."""
+    counts = Counter(change.words for change in found)
+    numbers = ", ".join(f"{number} {status}" for status, number in counts.items())
+    laws = list(dict.fromkeys(change.of.law for change in found))
+    rows = list(dict.fromkeys(change.of.row for change in found))
+    _say(f"        {numbers}", console)
+    for what, names in (("law", laws), ("row", rows)):
+        many = "" if len(names) == 1 else "s"
+        words = f"        {len(names)} {what}{many}: "
+        console.print(Text(words + _shortened(names, _WIDTH - len(words))))
 
 
 def show_reach(counts: Mapping[Corner, int], examples: int) -> None:
