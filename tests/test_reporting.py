@@ -81,6 +81,28 @@ def test_what_can_not_be_used_is_said_in_a_line_and_nothing_is_shown(kept, tmp_p
     assert other.read_text() == "<p>mine"
 
 
+def test_markdown_says_what_changed_since_a_baseline(kept, capsys):
+    old, new = kept("pass", "fail", name="old.jsonl"), kept("fail", "pass")
+    assert main(["report", new, "--markdown", "--baseline", old]) == 1
+    assert "Since the baseline, <code>mine 1</code>: 1 broken, 1 mended.\n" in capsys.readouterr().out
+
+
+def test_a_baseline_that_can_not_be_used_is_said_in_a_line(kept, tmp_path, capsys):
+    new, other = kept("pass"), tmp_path / "other.jsonl"
+    other.write_text((tmp_path / "report.jsonl").read_text().replace('"mine"', '"theirs"'))
+    for options, words in (
+        (["--baseline", new], "--baseline is for --markdown: give both, or see tmref diff"),
+        (["--github", "--baseline", new], "--baseline is for --markdown: give both, or see tmref diff"),
+        (["--markdown", "--baseline", "nosuch"], "nosuch can't be read: No such file or directory"),
+        (["--markdown", "--baseline", str(other)], "--baseline: there is nothing to compare: the old"),
+    ):
+        assert main(["report", new, *options]) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        (line,) = said.err.splitlines()
+        assert line.startswith(f"tmref: {words}")
+
+
 def test_two_forms_at_once_are_refused(kept, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["report", kept("pass"), "--markdown", "--github"])

@@ -154,6 +154,12 @@ def _parser() -> argparse.ArgumentParser:
         ("--github", "print annotations, for the log of a job on GitHub"),
     ):
         form.add_argument(option, action="store_const", const=option[2:], dest="form", help=words)
+    command.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="OLD",
+        help="with --markdown: say what changed since this report",
+    )
     command.set_defaults(command=report)
 
     command = commands.add_parser(

@@ -257,11 +257,9 @@ class _Recorder:
             ended = self._watch.ended(report)
             if ended is None:
                 text = str(report.longrepr).strip().splitlines() or ["no reason given"]
-                ended = Ended(f"tmref itself is wrong: {text[-1]}", None)
-                before = {}
-            verdict = self._add_error(report.nodeid, ended, list(before))
-            if verdict is not None:
-                _be_the_report(report, verdict)
+                self._add_error(report.nodeid, Ended(f"tmref itself is wrong: {text[-1]}", None))
+            elif (found := self._add_error(report.nodeid, ended, list(before))) is not None:
+                _be_the_report(report, found)
 
     def _add(self, nodeid: str, verdict: verdicts.Verdict) -> None:
         if nodeid in self._owed:

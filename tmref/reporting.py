@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from .statuses import BAD, GOOD, UNUSABLE
 
 if TYPE_CHECKING:
+    from .reports.changes import Changes
     from .verdicts import Results
 
 
@@ -18,22 +19,41 @@ def report(options: argparse.Namespace) -> int:
     """Show files of verdicts: all of them, or none where one can't be read."""
     from .reports.html import usable_place
     from .reports.terminal import show
-    from .verdicts import read
+    from .verdicts import read, readable
 
+    if options.baseline and options.form != "markdown":
+        print("tmref: --baseline is for --markdown: give both, or see tmref diff", file=sys.stderr)
+        return UNUSABLE
     try:
         reports = [read(path) for path in options.files]
+        changed = _changed(options.baseline, reports)
         if options.html:
             usable_place(options.html)
             _write_page(options.html, reports, options.files)
     except ValueError as error:
-        print(f"tmref: {error}", file=sys.stderr)
+        print(f"tmref: {readable(str(error))}", file=sys.stderr)
         return UNUSABLE
     if options.form:
-        _print(options.form, reports, options.files)
+        _print(options.form, reports, options.files, changed)
     elif not options.html:
         for path, results in zip(options.files, reports, strict=True):
             shown(results, path, show)
     return GOOD if all(results.good for results in reports) else BAD
+
+
+def _changed(baseline: Path | None, reports: Sequence[Results]) -> list[Changes]:
+    """What changed in each of the reports against a baseline, if there is one. Raises ValueError where
+    one has nothing that can be compared."""
+    from .reports.changes import changes
+    from .verdicts import read
+
+    if baseline is None:
+        return []
+    old = read(baseline)
+    try:
+        return [changes(old, results) for results in reports]
+    except ValueError as error:
+        raise ValueError(f"--baseline: {error}") from error
 
 
 def _write_page(path: Path, reports: Sequence[Results], files: Sequence[Path]) -> None:
@@ -48,16 +68,18 @@ def _write_page(path: Path, reports: Sequence[Results], files: Sequence[Path]) -
     print(f"tmref: {words}{short}", file=sys.stderr)
 
 
-def _print(form: str, reports: Sequence[Results], files: Sequence[Path]) -> None:
-    """Print the verdicts as ``markdown``, or as annotations of ``github``."""
-    from .reports.annotations import annotations
+def _print(
+    form: str, reports: Sequence[Results], files: Sequence[Path], changed: Sequence[Changes]
+) -> None:
+    """Print the verdicts as ``markdown``, with what changed, or as annotations of ``github``."""
+    from .reports.github import workflow_commands
     from .reports.markdown import markdown
 
     names = [str(file) for file in files]
     if form == "markdown":
-        print(markdown(reports, names), end="")
+        print(markdown(reports, names, changed), end="")
     else:
-        print("\n".join(annotations(reports, names)))
+        print("\n".join(workflow_commands(reports, names)))
 
 
 def shown(results: Results, path: Path | None, show: Callable[[Results], None]) -> int:

@@ -6,6 +6,7 @@ import re
 import pytest
 from markdown_it import MarkdownIt
 
+from tmref.reports.changes import changes
 from tmref.reports.markdown import LONGEST, markdown
 
 HOSTILE = (
@@ -57,11 +58,17 @@ def of_text(text, results, verdict):
         verdict("x", "error", text + "2", of=text, version=text, **said),
         verdict(text, "error", text + "3", of=text, version=text, known=text, message=text),
         selection=text,
-        versions={"tmref": text, text: text},
+        versions={"tmref": text, f"package {text}": text},
         device=text,
         footer=None,
     )
-    return markdown([report], [text])
+    old = results(
+        verdict(text, "pass", text, of=text, version="old"),
+        verdict(text, "pass", text + "4", of=text, version="old"),
+        verdict("x", "pass", of=text + "5", version=text),
+        versions={f"package {text}": "old"},
+    )
+    return markdown([report], [text], [changes(old, report)])
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -110,6 +117,34 @@ def test_those_alike_are_named_once(results, verdict):
     assert "Alike, as far as can be seen: keys_survive_in_order on tanh, relu\n" in text
 
 
+def test_what_changed_since_the_baseline_is_told_by_kinds(mixed, results, verdict):
+    old = results(
+        verdict("linear", "pass", version="0.9", examples=70),
+        verdict("tanh", "pass", version="0.9"),
+        verdict("relu", "fail", version="0.9"),
+        verdict("linear", "fail", law="a_law_of_old", version="0.9", message="m"),
+        verdict("linear", "pass", law="samples_survive", version="0.9"),
+        verdict("gone", "pass", version="0.9"),
+        verdict("tanh", "pass", of="third"),
+        footer=None,
+    )
+    text = markdown([mixed], ["a.jsonl"], [changes(old, mixed)])
+    lines = text.splitlines()
+    told = next(line for line in lines if line.startswith("Since the baseline"))
+    assert told == "Since the baseline, <code>mine 0.9 → 1</code>: 2 broken, 1 broken otherwise, " + (
+        "1 known now, 1 mended, 1 new, 1 gone, 1 the same."
+    )
+    assert "<details><summary><b>2 broken, of <code>mine</code></b></summary>" in lines
+    assert "- <code>keys_survive_in_order</code>, pass → fail: tanh" in lines
+    assert "- <code>a_law_of_old</code>, fail → pass: linear" in lines
+    assert "- <code>keys_survive_in_order</code>: 70 → 7" in lines
+    assert "third 1 is in the baseline alone" in lines
+    assert "the run of the baseline was cut short: there are verdicts missing" in lines
+    same = markdown([mixed], ["a"], [changes(mixed, mixed)])
+    assert "Since the baseline, <code>mine 1</code>: 7 the same." in same
+    assert same.count("<details>") == markdown([mixed], ["a"]).count("<details>")
+
+
 def test_the_title_says_whether_all_is_there_and_as_expected(results, verdict):
     whole, cut = (results(verdict("tanh", "pass"), footer=footer) for footer in (True, None))
     assert markdown([whole], ["a"]).startswith("## tmref: as expected\n\n| | pass |")
@@ -126,7 +161,11 @@ def test_it_is_never_longer_than_github_takes(letter, results, verdict):
     script = f"{letter * 70}\n" * 140
     found = [verdict("tanh", "fail", f"law_{i}", reproducer=script, message=f"{i}") for i in range(60)]
     found += [verdict("relu", "error", of=letter * 900 + str(i), known=f"{i}: x") for i in range(300)]
-    text = markdown([results(*found)], ["a"])
+    old = results(*(verdict(row, "pass", f"law_{i}") for i in range(300) for row in ("gone", "tanh")))
+    text = markdown([results(*found)], ["a"], [changes(old, results(*found))])
+    gone = text.partition("gone, of <code>mine</code>")[2].partition("</details>")[0]
+    assert gone.count("\n- <code>law_") == 50
+    assert "\n- and 250 more\n" in gone
     assert LONGEST / 3 < len(text.encode()) <= LONGEST == 65_536
     left_out = int(
         re.search(r"^(\d+) more causes are left out here: `tmref report` shows them", text, re.M)[1]

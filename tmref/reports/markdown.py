@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ..verdicts import NOT_OFFERED, PASS, Results, Verdict, alike, readable
+from .changes import BROKEN, KINDS, SAME, Change, Changes
 from .columns import columns, kinds_of_known, titles
 from .demands import demands
 from .notes import notes
@@ -18,17 +19,23 @@ _RESERVE = 1_000
 _IN_A_LINE, _MESSAGE, _SCRIPT = 120, 2_000, 10_000
 #: So many notes, and lines of the table, are written: there may be any number of them.
 _MOST_LINES = 20
+#: So many laws that changed alike are listed, and so much of the names of their rows.
+_MOST_CHANGES, _ROWS = 50, 400
 #: What could be markup, or be made a link; underscores within words can't.
 _MARKUP = re.compile(r"[#$&*<>@\[\\\]^`{|}~]|:(?=\S)|(?<![^\W_])_|_(?![^\W_])|(?<=www)\.", re.IGNORECASE)
 
 
-def markdown(reports: Sequence[Results], names: Sequence[str]) -> str:
-    """The counts, what is unexpected with a script for each cause, and what is known, folded.
+def markdown(reports: Sequence[Results], names: Sequence[str], changed: Sequence[Changes] = ()) -> str:
+    """The counts, what ``changed`` against a baseline, what is unexpected with a script for each cause,
+    and what is known, folded.
 
     It is as long as a comment on GitHub may be; what is left out then is counted. What an
     implementation, a message or a report says is text in it, and mentions nobody.
     """
     text = "\n".join(_head(reports, names))
+    for block in (block for changes in changed for block in _changes(changes)):
+        if _fits(text, block):
+            text += block
     left_out = 0
     for block in _causes(reports):
         if _fits(text, block):
@@ -88,6 +95,55 @@ def _head(reports: Sequence[Results], names: Sequence[str]) -> Iterator[str]:
     if len(found) > _MOST_LINES:
         yield f"\n{len(found) - _MOST_LINES} more implementations are left out here."
     yield ""
+
+
+def _changes(found: Changes) -> Iterator[str]:
+    """What became of the verdicts of each implementation: a line with numbers, and a folded block for
+    each kind of change."""
+    for name, (old, new) in found.versions.items():
+        of_kinds = {kind: found.of_kind(name, kind) for kind in KINDS}
+        numbers = ", ".join(f"{len(of)} {kind}" for kind, of in of_kinds.items() if of)
+        versions = new if old == new else f"{old} → {new}"
+        yield f"\nSince the baseline, {code(f'{name} {versions}')}: {numbers or 'nothing'}.\n"
+        for kind, of in of_kinds.items():
+            if of and kind != SAME:
+                summary = f"{len(of)} {kind}, of {code(name)}"
+                yield folded(f"<b>{summary}</b>" if kind == BROKEN else summary, _changed(of))
+        if examples := found.examples[name]:
+            lines = [f"- {code(of.law)}: {of.old} → {of.new}" for of in examples]
+            yield folded(f"other numbers of examples, of {code(name)}", _listed(lines))
+    for words in _not_compared(found):
+        yield f"\n{escaped(words)}\n"
+
+
+def _changed(of_kind: Sequence[Change]) -> str:
+    """The laws with their rows, and how verdicts were and are."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for change in of_kind:
+        rows.setdefault((change.of.law, change.words), []).append(change.of.row)
+    lines = [
+        f"- {code(law)}, {escaped(words)}: {escaped(', '.join(of), _ROWS)}"
+        for (law, words), of in rows.items()
+    ]
+    return _listed(lines)
+
+
+def _listed(lines: Sequence[str]) -> str:
+    more = len(lines) - _MOST_CHANGES
+    return "\n".join(lines[:_MOST_CHANGES]) + (f"\n- and {more} more\n" if more > 0 else "\n")
+
+
+def _not_compared(found: Changes) -> Iterator[str]:
+    """What the comparison leaves open."""
+    for when, versions in (("baseline", found.only_old), ("new report", found.only_new)):
+        for name, version in versions.items():
+            yield f"{name} {version} is in the {when} alone"
+    for was, is_now in found.renamed.items():
+        yield f"{was} is called {is_now} now"
+    for words in found.made_otherwise:
+        yield f"made otherwise: {words}"
+    if "old" in found.cut_short:
+        yield "the run of the baseline was cut short: there are verdicts missing"
 
 
 def _causes(reports: Sequence[Results]) -> Iterator[str]:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tmref.reports.annotations import MOST, annotations
+from tmref.reports.github import MOST, workflow_commands
 
 
 def read(line):
@@ -19,7 +19,7 @@ def read(line):
 
 
 def test_each_cause_of_what_is_unexpected_is_an_error(mixed):
-    first, second, third, warning = map(read, annotations([mixed], ["a.jsonl"]))
+    first, second, third, warning = map(read, workflow_commands([mixed], ["a.jsonl"]))
     script = mixed.verdicts[1].reproducer.rstrip()
     title = "fail: keys_survive_in_order on tanh of mine 1"
     assert first == ("error", title, f"it is 1, expected 2\n\n{script}")
@@ -31,11 +31,11 @@ def test_each_cause_of_what_is_unexpected_is_an_error(mixed):
 def test_what_is_missing_is_an_error_and_all_good_a_notice(results, verdict):
     cut = results(verdict("tanh", "pass"), footer=None)
     words = "a: the run was cut short, there are verdicts missing"
-    assert list(map(read, annotations([cut], ["a"]))) == [
+    assert list(map(read, workflow_commands([cut], ["a"]))) == [
         ("error", "tmref: verdicts are missing", words)
     ]
     whole = results(verdict("tanh", "pass"), verdict("relu", "fail", known="x"))
-    assert annotations([whole], ["a"]) == ["::notice title=tmref::all 2 verdicts are as expected"]
+    assert workflow_commands([whole], ["a"]) == ["::notice title=tmref::all 2 verdicts are as expected"]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_nothing_ends_a_command_or_is_another(text, results, verdict):
     report = results(
         verdict(text, "fail", text, of=text, version=text, message=text, reproducer=text, warning=text)
     )
-    lines = annotations([report], [text])
+    lines = workflow_commands([report], [text])
     assert [line.partition(" ")[0] for line in lines] == ["::error", "::warning"]
     assert not any(re.search(r"[\r\n\u2028]", line) for line in lines)
     shown = verdict("x", "fail", message=text).message
@@ -55,6 +55,6 @@ def test_nothing_ends_a_command_or_is_another(text, results, verdict):
 
 def test_as_many_are_shown_as_github_shows(results, verdict):
     found = [verdict("tanh", "error", f"law_{i}", message=str(i)) for i in range(25)]
-    lines = annotations([results(*found)], ["a"])
+    lines = workflow_commands([results(*found)], ["a"])
     assert len(lines) == MOST == 10
     assert read(lines[-1]) == ("error", "tmref", "16 more causes, which tmref report shows")

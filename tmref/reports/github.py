@@ -13,7 +13,7 @@ MOST = 10
 _SCRIPT = 4_000
 
 
-def annotations(reports: Sequence[Results], names: Sequence[str]) -> list[str]:
+def workflow_commands(reports: Sequence[Results], names: Sequence[str]) -> list[str]:
     """A line for each: an error for what is missing and for each cause of what is unexpected, a warning
     for what laws don't forbid, a notice where all is as expected."""
     errors = [*_missing(reports, names), *_causes(reports)]
