@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 def report(options: argparse.Namespace) -> int:
     """Show files of verdicts: all of them, or none where one can't be read."""
-    from .reports.html import usable_place
     from .reports.terminal import show
     from .verdicts import read, readable
 
@@ -28,7 +27,6 @@ def report(options: argparse.Namespace) -> int:
         reports = [read(path) for path in options.files]
         changed = _changed(options.baseline, reports)
         if options.html:
-            usable_place(options.html)
             _write_page(options.html, reports, options.files)
     except ValueError as error:
         print(f"tmref: {readable(str(error))}", file=sys.stderr)
@@ -57,9 +55,10 @@ def _changed(baseline: Path | None, reports: Sequence[Results]) -> list[Changes]
 
 
 def _write_page(path: Path, reports: Sequence[Results], files: Sequence[Path]) -> None:
-    """Write the page, and say on standard error where it is."""
-    from .reports.html import page, write
+    """Write the page, and say on standard error where it is. Raises UnusablePlace where it can't be."""
+    from .reports.html import page, usable_place, write
 
+    usable_place(path)
     write(path, page(reports, [str(file) for file in files]))
     unexpected = sum(not v.expected for results in reports for v in results.verdicts)
     number = sum(len(results.verdicts) for results in reports)

@@ -306,6 +306,16 @@ def test_a_telephone_has_no_horizontal_scroll(at, opened, mixed, results, verdic
         assert tab.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
+def test_many_columns_leave_room_for_the_laws_which_stay_in_sight(opened, results, verdict):
+    many = results(*(verdict("tanh", "pass", of=f"implementation_{i}") for i in range(12)))
+    tab = opened(many, viewport=SCREENS["desktop"])
+    law = tab.locator("#table tbody th").last
+    assert law.bounding_box()["width"] > 200
+    tab.evaluate("scrollTo(10000, 0)")
+    assert tab.evaluate("scrollX") > 100
+    assert law.bounding_box()["x"] >= 0
+
+
 def test_hostile_texts_run_nothing(opened, results, verdict):
     bad = "</script></pre><script>alert(1)</script><img src=x onerror='alert(2)'>\"' onfocus=alert(3)"
     bad += "\u2028{{ 7 * 7 }}"
