@@ -306,8 +306,9 @@ def test_all_are_those_that_are_installed_and_the_others_are_reported():
     assert counts(found)["reference"][0] == 1
 
 
-def test_without_pytest_the_remedy_is_named():
-    found = run_without("pytest", "check", "reference")
+@pytest.mark.parametrize("module", ["pytest", "jinja2"])
+def test_without_what_it_needs_the_remedy_is_named(module):
+    found = run_without(module, "check", "reference")
     assert found.returncode == 2
     assert "pip install 'tmref[check]'" in found.stderr
 

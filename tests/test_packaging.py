@@ -53,6 +53,7 @@ def test_the_wheel_has_the_packages_and_nothing_else(built):
     assert {top for top in tops if not top.endswith(".dist-info")} == {"tmref"}
     assert "tmref/strategies/__init__.py" in names
     assert "tmref/py.typed" in names
+    assert {f"tmref/reports/html/page.{kind}" for kind in ("html", "css", "js")} <= {*names}
 
 
 @pytest.mark.parametrize("extra", TRIED)

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import pytest
 
@@ -14,17 +15,19 @@ from tmref.verdicts import ERROR, PASS, read
 ADAPTER = """
 import os, sys, threading, time
 import torch
+from tmref import Labels, TensorMap
+from tmref.implementations import Known
 from tmref.implementations.reference import Reference
 from tmref.laws import row_of_module
 
 in_worker = "PYTEST_XDIST_WORKER" in os.environ
 
-def row(name, does):
+def row(name, does, **more):
     class Own(torch.nn.Module):
         def forward(self, x):
-            does()
+            does(x) if more else does()
             return x
-    return row_of_module(lambda x: Own(), name=name, traits=["keeps_keys"])
+    return row_of_module(lambda x: Own(), name=name, traits=["keeps_keys"], **more)
 
 class Adapter(Reference):
     name, version, judges_data = "own", "1", False
@@ -78,10 +81,12 @@ def checked(source, tmp_path, *arguments):
 def test_workers_that_can_try_nothing_are_said_to_and_all_is_accounted_for(
     source, words, workers, tmp_path
 ):
-    done, verdicts = checked(source, tmp_path, workers)
+    done, verdicts = checked(source, tmp_path, workers, "--junitxml", "junit.xml")
     assert done.returncode == 1
     assert [v.verdict for v in verdicts] == [ERROR]
     assert re.match(words, verdicts[0].message)
+    ((tag, message, _),) = cases_of(tmp_path / "junit.xml")[0][verdicts[0].case]
+    assert (tag, message.strip()) == ("failure", f"error: {verdicts[0].message}")
     assert len(done.stderr.splitlines()) == 2
 
 
@@ -122,6 +127,87 @@ def test_an_exit_of_the_main_process_is_no_good_end(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 1
     assert "what is judged ended the process, with status 0: the check is cut short" in done.stderr
+
+
+#: Rows that pass, raise, end the process, and fail as it is known that they do.
+MIXED = """
+def gate(x):
+    x.block(0)
+
+GATE = row("known", gate, maps={"min_blocks": 0})
+
+class Mixed(Adapter):
+    rows = (CRASHING row("passing", lambda: None), row("raising", lambda: [][1]), GATE)
+    known = tuple(
+        Known(
+            law=law,
+            rows=("known",),
+            when=lambda recipe, x: len(x) == 0,
+            example=lambda row: GATE.example(TensorMap(Labels.range("key", 0), [])),
+            reason="a gate looks at the first block <&>",
+        )
+        for law in ("it_can_be_made_and_called", "a_map_without_blocks_gives_one_without_blocks")
+    )
+
+implementation = Mixed()
+"""
+#: What is decoded is wrong, so that no law says anything.
+WRONG = """
+    rows = (row("passing", lambda: None),)
+    def decode(self, tensor):
+        return TensorMap(tensor.keys, [block.copy() for block in tensor][1:])
+implementation = Adapter()
+"""
+
+
+def cases_of(path):
+    """What becomes of the laws' test cases in a file of JUnit's, with what is said of them; and how many
+    test cases it has."""
+    (suite,) = ElementTree.parse(path).getroot()
+    found = {}
+    for case in suite:
+        if (name := case.attrib["name"]).startswith("test_law["):
+            name = name.removeprefix("test_law[").removesuffix("]")
+            assert name not in found
+            parts = [part for part in case if part.tag != "properties"]
+            found[name] = [(part.tag, part.attrib["message"], part.text or "") for part in parts]
+    failures = [name for name, parts in found.items() for tag, *_ in parts if tag == "failure"]
+    assert len(failures) == int(suite.attrib["failures"])
+    return found, int(suite.attrib["tests"])
+
+
+@pytest.mark.parametrize(
+    ("source", "workers", "statuses"),
+    [
+        (MIXED.replace("CRASHING", ""), "-n0", {"pass", "error", "known", "not offered"}),
+        pytest.param(
+            MIXED.replace("CRASHING", "row('crashing', lambda: os._exit(7)),"),
+            "-n2",
+            {"pass", "error", "known", "not offered"},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(WRONG, "-n1", {"error", "untested"}, marks=pytest.mark.slow),
+    ],
+    ids=["in this process", "in workers", "smoke"],
+)
+def test_junit_has_a_case_for_each_verdict_and_a_failure_for_what_is_unexpected(
+    source, workers, statuses, tmp_path
+):
+    selection = "decoded or keys_survive or can_be_made or without_blocks"
+    done, verdicts = checked(source, tmp_path, workers, "-k", selection, "--junitxml", "junit.xml")
+    assert done.returncode == 1, done.stderr
+    assert {v.status for v in verdicts} == statuses
+    found, number = cases_of(tmp_path / "junit.xml")
+    assert found.keys() == {v.case for v in verdicts}
+    assert number == len(verdicts)
+    for v in verdicts:
+        if v.status == PASS:
+            assert found[v.case] == []
+            continue
+        ((tag, message, text),) = found[v.case]
+        assert tag == ("skipped" if v.expected else "failure")
+        assert (v.known or v.message.splitlines()[0]) in message
+        assert (v.reproducer or "").rstrip() in text or v.expected
 
 
 def test_cases_come_in_the_order_that_is_said():

@@ -1,4 +1,4 @@
-"""The command line: ``tmref check``, ``report``, ``bench``, ``list`` and ``reach``."""
+"""The command line: ``tmref check``, ``report``, ``diff``, ``bench``, ``list`` and ``reach``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from pathlib import Path
 
 from . import __version__
 from .adapters import chosen, usable
-from .checking import MADE_WITH, check, report
+from .checking import MADE_WITH, check
+from .comparing import diff
+from .reporting import report
 from .statuses import BAD, GOOD, INTERRUPTED, UNUSABLE
 
 
@@ -25,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         import hypothesis  # noqa: F401
+        import jinja2  # noqa: F401
         import pytest  # noqa: F401
         import rich  # noqa: F401
     except ImportError as error:
@@ -133,10 +136,42 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser(
         "report",
-        help="show a file of verdicts: the table of laws and rows, and a script for each failure",
+        help="show files of verdicts: the table of laws and rows, and a script for each failure",
+        description="Show files of verdicts: the table of laws and rows, and a script for each failure, "
+        "on the terminal or in another form. The exit status is 1 where a verdict is not as expected, "
+        "or some are missing.",
     )
     command.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    command.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE.html",
+        help="write a page for a browser: laws by implementations, to be filtered and opened",
+    )
+    form = command.add_mutually_exclusive_group()
+    for option, words in (
+        ("--markdown", "print Markdown, for a comment on GitHub or $GITHUB_STEP_SUMMARY"),
+        ("--github", "print annotations, for the log of a job on GitHub"),
+    ):
+        form.add_argument(option, action="store_const", const=option[2:], dest="form", help=words)
+    command.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="OLD",
+        help="with --markdown: say what changed since this report",
+    )
     command.set_defaults(command=report)
+
+    command = commands.add_parser(
+        "diff",
+        help="compare two files of verdicts: what broke, and what was mended",
+        description="Compare two files of verdicts, by implementation: what broke, was mended, is new "
+        "or gone. The exit status is 1 where something broke that nobody expects, or the new run was "
+        "cut short.",
+    )
+    command.add_argument("old", type=Path, metavar="OLD", help="a report of tmref check")
+    command.add_argument("new", type=Path, metavar="NEW", help="a later one")
+    command.set_defaults(command=diff)
 
     command = commands.add_parser(
         "bench",

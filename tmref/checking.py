@@ -1,4 +1,4 @@
-"""``tmref check`` and ``tmref report``: pytest runs the laws, and the file that it writes is shown."""
+"""``tmref check``: pytest runs the laws, and the file that it writes is shown."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from .adapters import chosen, usable
+from .reporting import shown
 from .statuses import BAD, GOOD, UNUSABLE
-
-if TYPE_CHECKING:
-    from .verdicts import Results
 
 #: What a check is made with where nothing else is said.
 MADE_WITH = {
@@ -193,11 +191,11 @@ def check(options: argparse.Namespace) -> int:
                 f"tmref check: {options.report} is complete: nothing was left to be tried",
                 file=sys.stderr,
             )
-        status = _show(read(path), options.report, show if options.verbose else show_brief)
+        status = shown(read(path), options.report, show if options.verbose else show_brief)
     if not options.verbose:
         print("\nthe table of laws and rows, and a script for each failure:")
-        shown = f"tmref report {options.report or 'FILE'}"
-        how = shown if options.report else f"--report FILE, then {shown}"
+        more = f"tmref report {options.report or 'FILE'}"
+        how = more if options.report else f"--report FILE, then {more}"
         print(f"    {how}")
     return status
 
@@ -270,28 +268,3 @@ def _testable(names: Sequence[str]) -> bool:
         print(f"tmref check: {name}: {error}", file=sys.stderr)
         return False
     return True
-
-
-def report(options: argparse.Namespace) -> int:
-    """Show files of verdicts."""
-    from .reports.terminal import show
-    from .verdicts import read
-
-    status = GOOD
-    for path in options.files:
-        try:
-            results = read(path)
-        except ValueError as error:
-            print(f"tmref: {error}", file=sys.stderr)
-            return UNUSABLE
-        status = max(status, _show(results, path, show))
-    return status
-
-
-def _show(results: Results, path: Path | None, show: Callable[[Results], None]) -> int:
-    """Show verdicts, and how those that are missing come into their file, if it is kept; returns the
-    status."""
-    show(results)
-    if path and results.footer is None:
-        print(f"\nto try what is missing:\n    tmref check --resume {path}")
-    return GOOD if results.good else BAD

@@ -242,7 +242,9 @@ class _Recorder:
         """What a test tries."""
         return self._cases.get(nodeid.partition("[")[2].removesuffix("]"))
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Record the verdict. Where there is none yet, others see the one that it is recorded as."""
         recorded: Any = dict(report.user_properties).get("tmref")
         worker = getattr(report, "node", None)
         before = self._rows[worker.gateway.id] if worker else {}
@@ -256,8 +258,8 @@ class _Recorder:
             if ended is None:
                 text = str(report.longrepr).strip().splitlines() or ["no reason given"]
                 self._add_error(report.nodeid, Ended(f"tmref itself is wrong: {text[-1]}", None))
-            else:
-                self._add_error(report.nodeid, ended, list(before))
+            elif (found := self._add_error(report.nodeid, ended, list(before))) is not None:
+                _be_the_report(report, found)
 
     def _add(self, nodeid: str, verdict: verdicts.Verdict) -> None:
         if nodeid in self._owed:
@@ -265,24 +267,43 @@ class _Recorder:
             self._report.add(verdict)
             self._hook.pytest_tmref_verdict(nodeid=nodeid, verdict=verdict)
 
-    def _add_error(self, nodeid: str, ended: Ended, before: Sequence[str] = ()) -> None:
+    def _add_error(self, nodeid: str, ended: Ended, before: Sequence[str] = ()) -> Verdict | None:
         """The verdict on a test that didn't come to one, after some on other rows in the same worker."""
         case = self._case(nodeid)
-        if case is not None and nodeid in self._owed:
-            alone = _alone(ended, case, before, self._memory) if before else None
-            self._add(nodeid, alone or explained(ended, case.check, case.blank()))
+        if case is None or nodeid not in self._owed:
+            return None
+        alone = _alone(ended, case, before, self._memory) if before else None
+        verdict = alone or explained(ended, case.check, case.blank())
+        self._add(nodeid, verdict)
+        return verdict
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: Any) -> None:
         ended = exitstatus in (0, 1, 5)  # all passed, some failed, nothing was selected
         complete = ended and not (session.shouldstop or session.shouldfail)
         for nodeid in list(self._owed) if complete else ():
             why = self._watch.no_worker_starts or self._why or "its verdict got lost"
-            self._add_error(nodeid, Ended(why, None))
+            if (verdict := self._add_error(nodeid, Ended(why, None))) is not None:
+                report = _report_of(nodeid)
+                _be_the_report(report, verdict)
+                self._hook.pytest_runtest_logreport(report=report)
         try:
             self._report.close(complete=complete)
         except verdicts.UnusablePlace as error:
             print(f"tmref: {error}", file=sys.stderr)
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+
+def _report_of(nodeid: str) -> pytest.TestReport:
+    """The report of a test that there was none of."""
+    place = nodeid.partition("::")[0]
+    return pytest.TestReport(nodeid, (place, None, place), {}, "failed", "", "call")
+
+
+def _be_the_report(report: pytest.TestReport, verdict: Verdict) -> None:
+    """Let a report say what a test of this verdict would have said, to whoever reads it next."""
+    report.when = "call"
+    report.longrepr = verdict.words
 
 
 def _alone(ended: Ended, case: Case, before: Sequence[str], memory: float) -> Verdict | None:

@@ -35,17 +35,24 @@ def require_fit(path: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> N
 
 def _differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     """What differs, in words. The number of threads may: laws run on one."""
-    for part in ("implementations", "versions", "settings"):
-        yield from _of_each(was.get(part, {}), now[part])
-    for name in ("device", "processor", "seed"):
-        yield from _of_each({name: was.get(name)}, {name: now[name]})
+    yield from of_each(was.get("implementations", {}), now["implementations"])
+    yield from made_otherwise(was, now)
     for part in ("laws", "rows"):
         others = sorted({*was.get(part, ())} ^ {*now[part]})
         if others:
             yield f"{part} are others than they were: {', '.join(others)}"
 
 
-def _of_each(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def made_otherwise(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """What differs between two headers of what verdicts were made with, in words."""
+    for part in ("versions", "settings"):
+        yield from of_each(was.get(part, {}), now.get(part, {}))
+    for name in ("device", "processor", "seed"):
+        yield from of_each({name: was.get(name)}, {name: now.get(name)})
+
+
+def of_each(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """What differs between two settings of the same names, in words."""
     for name in {**was, **now}:
         before, after = was.get(name), now.get(name)
         if before != after:

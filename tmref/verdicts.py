@@ -105,6 +105,12 @@ class Verdict:
         implementation does not offer."""
         return self.status in (PASS, "known", NOT_OFFERED)
 
+    @property
+    def words(self) -> str:
+        """What it says, in the words of pytest, with the script."""
+        word = "broken" if self.verdict == FAIL else self.verdict
+        return f"{word}: {self.message}\n\n{self.reproducer or ''}"
+
 
 def kind_of(verdict: Verdict) -> tuple[str, str | None]:
     """What it has in common with others of one cause: they break one law, or say the same."""

@@ -28,7 +28,16 @@ _PACKAGES = "torch", "hypothesis", "metatensor-core", "metatensor-learn", "metat
 
 
 #: What has no part in a verdict.
-_COMMANDS = {"reports", "plugin.py", "checking.py", "adapters.py", "statuses.py", "__main__.py"}
+_COMMANDS = {
+    "reports",
+    "plugin.py",
+    "checking.py",
+    "comparing.py",
+    "reporting.py",
+    "adapters.py",
+    "statuses.py",
+    "__main__.py",
+}
 
 
 def fingerprint(

@@ -15,6 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..verdicts import ERROR, FAIL, NOT_OFFERED, PASS, UNTESTED, Results, Verdict, alike
+from .changes import BROKEN, GONE, KINDS, MENDED, NEW, OTHERWISE, SAME, Change, Changes
+from .columns import Column, columns, kinds_of_known
 
 if TYPE_CHECKING:
     from ..strategies.reach import Corner
@@ -35,17 +37,18 @@ def show(results: Results, console: Console | None = None) -> None:
     if console is None:
         console = Console(highlight=False, soft_wrap=True)
         console.width = max(console.width, _WIDTH)
-    for verdicts in _by_implementation(results):
-        letters = _letters(list(dict.fromkeys(v.row for v in verdicts)))
+    found = columns([results])
+    for column in found:
+        letters = _letters(list(dict.fromkeys(v.row for v in column.verdicts)))
         console.print()
-        console.print(_what(verdicts[0], results.header), markup=False)
+        console.print(column.what, markup=False)
         pairs = [f"{letter} {row}" for row, letter in letters.items()]
         console.print(Columns(pairs, column_first=True))
         console.print(_LEGEND)
-        _show_tables(verdicts, letters, results.header, console)
-        _show_failures(verdicts, console)
-    _show_warnings(results, console)
-    _show_counts(results, console)
+        _show_tables(column.verdicts, letters, results.header, console)
+        _show_failures(column.verdicts, console)
+    _show_warnings(found, console)
+    show_counts([results], console)
 
 
 def show_brief(results: Results, console: Console | None = None) -> None:
@@ -53,13 +56,98 @@ def show_brief(results: Results, console: Console | None = None) -> None:
     kind of known failure; and the counts."""
     console = console or Console(highlight=False, soft_wrap=True)
     console.width = _WIDTH
-    for verdicts in _by_implementation(results):
-        what = _what(verdicts[0], results.header)
-        for found in alike([v for v in verdicts if not v.expected]):
-            _show_alike(found, what, console)
-    _show_kinds_of_known(results, console)
-    _show_warnings(results, console)
-    _show_counts(results, console)
+    found = columns([results])
+    for column in found:
+        for one_cause in alike(column.unexpected):
+            _show_alike(one_cause, column.what, console)
+    _show_kinds_of_known(found, console)
+    _show_warnings(found, console)
+    show_counts([results], console)
+
+
+_COLORS = {BROKEN: "bold red", OTHERWISE: "bold red", MENDED: "green"}
+
+
+def show_changes(changes: Changes, console: Console | None = None) -> None:
+    """Print what changed between two reports, for every implementation: a heading for each kind, the
+    laws with their rows, and how many verdicts are the same."""
+    console = console or Console(highlight=False, soft_wrap=True)
+    console.width = _WIDTH
+    for name, (old, new) in changes.versions.items():
+        _show_changes_of(f"{name} {new if new == old else f'{old} → {new}'}", name, changes, console)
+    for when, found in (("old", changes.only_old), ("new", changes.only_new)):
+        for name, version in found.items():
+            _say(f"{name} {version} is in the {when} report alone", console)
+    for was, is_now in changes.renamed.items():
+        _say(f"{was} is called {is_now} now", console)
+    for words in changes.made_otherwise:
+        _say(f"made otherwise: {words}", console)
+    for when in changes.cut_short:
+        _say(f"the run of the {when} report was cut short: there are verdicts missing", console)
+
+
+def _say(words: str, console: Console) -> None:
+    """Print a sentence on as many lines as it takes, all but the first indented."""
+    lines = textwrap.wrap(words, _WIDTH, subsequent_indent="    ", break_on_hyphens=False)
+    console.print("\n".join(lines), markup=False)
+
+
+def _show_changes_of(title: str, name: str, changes: Changes, console: Console) -> None:
+    """What changed of one implementation; a line, where nothing did."""
+    examples = changes.examples[name]
+    same = len(changes.of_kind(name, SAME))
+    if same == len(changes.changes[name]) and not examples:
+        _say(f"{title}: all {same} verdicts are the same", console)
+        return
+    _say(title, console)
+    for kind in KINDS[: KINDS.index(SAME)]:
+        found = changes.of_kind(name, kind)
+        if not found:
+            continue
+        console.print(Text(f"  {len(found)} {kind}", _COLORS.get(kind, "")))
+        alike: dict[tuple[str, str], list[Change]] = {}
+        for change in found if kind not in (NEW, GONE) else ():
+            alike.setdefault((change.of.law, change.words), []).append(change)
+        for (law, words), of_law in alike.items():
+            _show_change(law, words, of_law, console)
+        if kind in (NEW, GONE):
+            _show_counts_of(found, console)
+    for of in examples:
+        more = "more" if of.new > of.old else "fewer"
+        console.print(Text(f"  {more} examples: {of.old} → {of.new}"))
+        console.print(Text(_name(of.law, _WIDTH)))
+    console.print(Text(f"  {same} the same"))
+
+
+def _show_change(law: str, words: str, found: Sequence[Change], console: Console) -> None:
+    """A law with the rows on which one thing became of it, and what the first says."""
+    console.print(Text("  " + _name(law, _WIDTH - 2).replace("\n", "\n  ")))
+    rows = [change.of.row for change in found]
+    counted = f"{len(rows)} rows ({{}})" if len(rows) > 1 else "{}"
+    counted = counted.format(_shortened(rows, _WIDTH - len(words) - len(counted) - 12))
+    console.print(Text(f"        {words}: {counted}"))
+    message = found[0].of.message
+    if message and not found[0].of.expected:
+        console.print(Text(textwrap.indent(_first(message), "        ")), soft_wrap=False)
+
+
+def _first(message: str) -> str:
+    """The first line of a message, at most two lines long on the terminal."""
+    line = message.splitlines()[0]
+    return textwrap.fill(textwrap.shorten(line, 140, placeholder=" …"), _WIDTH - 8)
+
+
+def _show_counts_of(found: Sequence[Change], console: Console) -> None:
+    """How many verdicts came or went of each status, and the laws of which all did."""
+    counts = Counter(change.words for change in found)
+    numbers = ", ".join(f"{number} {status}" for status, number in counts.items())
+    laws = list(dict.fromkeys(change.of.law for change in found))
+    rows = list(dict.fromkeys(change.of.row for change in found))
+    _say(f"        {numbers}", console)
+    for what, names in (("law", laws), ("row", rows)):
+        many = "" if len(names) == 1 else "s"
+        words = f"        {len(names)} {what}{many}: "
+        console.print(Text(words + _shortened(names, _WIDTH - len(words))))
 
 
 def show_reach(counts: Mapping[Corner, int], examples: int) -> None:
@@ -74,29 +162,9 @@ def show_reach(counts: Mapping[Corner, int], examples: int) -> None:
         console.print(Text(f"    {found}  {corner.name}", "" if count else "bold red"))
 
 
-def _by_implementation(results: Results) -> list[list[Verdict]]:
-    """The verdicts on each implementation, in the order of the header: workers finish in any."""
-    order = [results.header[name] for name in ("laws", "rows")]
-
-    def place(verdict: Verdict) -> tuple[int, ...]:
-        names = zip((verdict.law, verdict.row), order, strict=True)
-        return tuple(known.index(name) if name in known else len(known) for name, known in names)
-
-    found: dict[str, list[Verdict]] = {name: [] for name in results.header["implementations"]}
-    for verdict in sorted(results.verdicts, key=place):
-        found.setdefault(verdict.implementation, []).append(verdict)
-    return [verdicts for verdicts in found.values() if verdicts]
-
-
 def _letters(rows: Sequence[str]) -> dict[str, str]:
     """The characters that head the columns of these rows; where there are too many, over again."""
     return dict(zip(rows, itertools.cycle(string.ascii_letters), strict=False))
-
-
-def _what(verdict: Verdict, header: Mapping[str, Any]) -> str:
-    """What the verdict is on: the implementation, and the device where it is not the CPU."""
-    device = header.get("device", "cpu")
-    return f"{verdict.implementation} {verdict.version}" + ("" if device == "cpu" else f" on {device}")
 
 
 def _show_tables(
@@ -188,58 +256,51 @@ def _shortened(names: Sequence[str], width: int) -> str:
     return textwrap.shorten(", ".join(names), width, placeholder=" …")
 
 
-def _show_kinds_of_known(results: Results, console: Console) -> None:
-    """A line for each kind of known failure, with how many verdicts it is on each implementation. A kind
-    is what a reason says before its first colon."""
-    counts: dict[str, Counter[str]] = {}
-    found: dict[str, None] = {}
-    for v in itertools.chain.from_iterable(_by_implementation(results)):
-        if v.status == "known":
-            kind, what = (v.known or "").partition(": ")[0], _what(v, results.header)
-            counts.setdefault(kind, Counter())[what] += 1
-            found[what] = None
-    if not counts:
+def _show_kinds_of_known(of: Sequence[Column], console: Console) -> None:
+    """A line for each kind of known failure, with how many verdicts it is on each implementation."""
+    having = [column for column in of if column.counts["known"]]
+    if not having:
         return
     console.print()
-    title = f"known failures of {', of '.join(found)}:"
+    title = f"known failures of {', of '.join(column.what for column in having)}:"
     console.print(textwrap.fill(title, _WIDTH), markup=False)
-    for kind, of_kind in counts.items():
-        numbers = "".join(f"{of_kind[what] or '-':>4}" for what in found)
+    for kind, in_each in kinds_of_known(having).items():
+        numbers = "".join(f"{len(found) or '-':>4}" for found in in_each)
         line = textwrap.shorten(kind, _WIDTH - len(numbers) - 2, placeholder=" …")
         console.print(f"{numbers}  {line}", markup=False)
 
 
-def _show_warnings(results: Results, console: Console) -> None:
+def _show_warnings(of: Sequence[Column], console: Console) -> None:
     """A line for each row that something is warned of, with the first law."""
-    for verdicts in _by_implementation(results):
-        first = {v.row: v for v in reversed(verdicts) if v.warning}
-        for row, v in first.items():
-            others = sum(1 for other in verdicts if other.row == row and other.warning) - 1
-            more = f" and {others} more" if others else ""
+    for column in of:
+        for row, (first, *others) in column.warned.items():
+            more = f" and {len(others)} more" if others else ""
             console.print(
-                f"warning: {v.implementation}, {row}: {v.warning}, by {v.law}{more}", markup=False
+                f"warning: {column.name}, {row}: {first.warning}, by {first.law}{more}", markup=False
             )
 
 
-def _show_counts(results: Results, console: Console) -> None:
-    """What the verdicts are, in numbers, and whether some are missing."""
+def show_counts(reports: Sequence[Results], console: Console | None = None) -> None:
+    """Print what the verdicts are, in numbers, and whether some are missing."""
+    if console is None:
+        console = Console(highlight=False, soft_wrap=True)
+        console.width = _WIDTH
     console.print()
     table = Table(box=None, pad_edge=False)
     table.add_column("")
-    for column in (PASS, "known", NOT_OFFERED, "unexpected", "examples"):
-        table.add_column(column, justify="right")
-    for verdicts in _by_implementation(results):
-        counts = Counter(v.status for v in verdicts)
-        unexpected = sum(not v.expected for v in verdicts)
+    for title in (PASS, "known", NOT_OFFERED, "unexpected", "examples"):
+        table.add_column(title, justify="right")
+    for column in columns(reports):
+        unexpected = len(column.unexpected)
         table.add_row(
-            Text(_what(verdicts[0], results.header)),
-            *(str(counts[status]) for status in (PASS, "known", NOT_OFFERED)),
+            Text(column.what),
+            *(str(column.counts[status]) for status in (PASS, "known", NOT_OFFERED)),
             Text(str(unexpected), "bold red" if unexpected else ""),
-            str(sum(v.examples for v in verdicts)),
+            str(column.examples),
         )
-    if results.verdicts:
+    if table.rows:
         console.print(table)
-    elif results.footer is not None:
+    if any(results.footer is not None and not results.verdicts for results in reports):
         console.print("nothing was selected: no law was tried")
-    if results.footer is None:
+    if any(results.footer is None for results in reports):
         console.print("the run was cut short: there are verdicts missing")

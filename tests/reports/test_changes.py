@@ -1,0 +1,191 @@
+"""What changed between two reports."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from tmref.laws.renamed import RENAMED
+from tmref.reports import changes as module
+from tmref.reports.changes import KINDS, changes
+from tmref.reports.terminal import show_changes
+from tmref.verdicts import Results, Verdict
+
+HEADER = {
+    "implementations": {"mine": "1"},
+    "laws": [],
+    "rows": [],
+    "versions": {"torch": "2.0"},
+    "settings": {"effort": 1},
+    "device": "cpu",
+    "processor": "x",
+    "seed": 0,
+}
+PASSES = {"verdict": "pass", "examples": 8}
+FAILS = {"verdict": "fail", "message": "1 is not 2"}
+RAISES = {"verdict": "error", "message": "it raised"}
+KNOWN = {**FAILS, "known": "a reason"}
+UNTESTED = {"verdict": "untested", "message": "nothing was compared"}
+NOT_OFFERED = {**UNTESTED, "offered": False}
+
+
+def results(*verdicts, footer=True, **header):
+    """A report of verdicts, each of them a law with what else it has."""
+    defaults = {"row": "row", "implementation": "mine", "version": "1"}
+    found = [Verdict(law=law, **{**defaults, **more}) for law, more in verdicts]
+    return Results({**HEADER, **header}, found, {} if footer else None)
+
+
+def shown(found):
+    file = io.StringIO()
+    show_changes(found, Console(file=file, highlight=False, soft_wrap=True))
+    return [line.rstrip() for line in file.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind", "good"),
+    [
+        (PASSES, FAILS, "broken", False),
+        (PASSES, UNTESTED, "broken", False),
+        (KNOWN, FAILS, "broken", False),
+        (NOT_OFFERED, RAISES, "broken", False),
+        (None, FAILS, "broken", False),
+        (FAILS, RAISES, "broken otherwise", True),
+        (PASSES, KNOWN, "known now", True),
+        (FAILS, KNOWN, "known now", True),
+        (FAILS, PASSES, "mended", True),
+        (KNOWN, PASSES, "mended", True),
+        (UNTESTED, PASSES, "tried now", True),
+        (NOT_OFFERED, PASSES, "tried now", True),
+        (PASSES, NOT_OFFERED, "not tried any more", True),
+        (KNOWN, NOT_OFFERED, "not tried any more", True),
+        (None, PASSES, "new", True),
+        (PASSES, None, "gone", True),
+        (FAILS, FAILS, "the same", True),
+        (PASSES, PASSES, "the same", True),
+        (KNOWN, {**KNOWN, "known": "another reason"}, "the same", True),
+    ],
+)
+def test_what_becomes_of_a_verdict(old, new, kind, good):
+    reports = [results(*([("law", one)] if one else [])) for one in (old, new)]
+    found = changes(*reports)
+    assert {kind: len(found.of_kind("mine", kind)) for kind in KINDS} == {
+        **dict.fromkeys(KINDS, 0),
+        kind: 1,
+    }
+    assert found.good is good
+
+
+def test_versions_of_an_implementation_are_compared_by_its_name():
+    old = results(("law", {**FAILS, "version": "1"}))
+    new = results(("law", {**PASSES, "version": "2"}), implementations={"mine": "2"})
+    assert changes(old, new).versions == {"mine": ("1", "2")}
+    assert shown(changes(old, new))[0] == "mine 1 → 2"
+
+
+def test_what_only_one_report_has_is_said():
+    old = results(implementations={"mine": "1", "theirs": "3"})
+    new = results(implementations={"mine": "1", "batched": "4"})
+    lines = shown(changes(old, new))
+    assert "theirs 3 is in the old report alone" in lines
+    assert "batched 4 is in the new report alone" in lines
+
+
+def test_reports_with_nothing_in_common_can_not_be_compared(refused):
+    words = "there is nothing to compare: the old report is of mine 1, the new one of theirs 3"
+    with refused(ValueError, words):
+        changes(results(), results(implementations={"theirs": "3"}))
+
+
+def test_laws_that_were_renamed_are_the_same_and_told():
+    (was, is_now), *_ = RENAMED.items()
+    for pair in ((was, is_now), (is_now, was), (was, was)):
+        found = changes(*(results((name, PASSES)) for name in pair))
+        assert len(found.of_kind("mine", "the same")) == 1
+        assert shown(found) == [
+            "mine 1: all 1 verdicts are the same",
+            f"{was} is called {is_now} now",
+        ]
+    assert changes(results((is_now, PASSES)), results((is_now, PASSES))).renamed == {}
+
+
+def test_a_renamed_law_that_nobody_told_of_is_noticed(monkeypatch):
+    (was, is_now), *_ = RENAMED.items()
+    monkeypatch.setattr(module, "RENAMED", {})
+    found = changes(results((was, PASSES)), results((is_now, PASSES)))
+    assert [len(found.of_kind("mine", kind)) for kind in ("gone", "new")] == [1, 1]
+
+
+def test_what_reports_were_made_with_is_compared():
+    new = results(
+        implementations={"mine": "2"},
+        versions={"torch": "2.1", "mine": "2"},
+        seed=1,
+        settings={"effort": 0.1},
+        only=["mine-row-law"],
+    )
+    assert changes(results(), new).made_otherwise == (
+        "the new report is of chosen verdicts alone",
+        "torch was 2.0, is 2.1",
+        "effort was 1, is 0.1",
+        "seed was 0, is 1",
+    )
+
+
+@pytest.mark.parametrize(("old", "new", "good"), [(False, True, True), (True, False, False)])
+def test_a_report_that_was_cut_short_is_said_and_nothing_good_if_it_is_the_new_one(old, new, good):
+    found = changes(results(footer=old), results(footer=new))
+    assert found.good is good
+    name = "new" if old else "old"
+    said = f"the run of the {name} report was cut short: there are verdicts missing"
+    assert said in shown(found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (8, 20, True),
+        (20, 8, True),
+        (8, 15, False),  # not twice as many
+        (4, 9, False),  # not ten more
+        (0, 10, True),
+    ],
+)
+def test_far_more_or_fewer_examples_are_told(old, new, told):
+    reports = [results(("law", {**PASSES, "examples": number})) for number in (old, new)]
+    found = changes(*reports).examples["mine"]
+    assert [(of.old, of.new) for of in found] == ([(old, new)] if told else [])
+
+
+def test_examples_are_compared_only_where_the_effort_is_the_same():
+    old, new = (("law", {**PASSES, "examples": number}) for number in (10, 100))
+    assert changes(results(old), results(new, settings={"effort": 10})).examples == {"mine": []}
+
+
+def test_what_changed_is_shown_by_kinds_with_laws_and_rows_in_80_columns():
+    law = "a_law_whose_name_is_a_sentence_of_more_words_than_there_is_room_for_in_80_columns"
+    rows = [f"row_{i}" for i in range(20)]
+    old = results(
+        *((law, {**PASSES, "row": row}) for row in rows),
+        ("mended", FAILS),
+        ("stays", PASSES),
+        ("examples", {**PASSES, "examples": 100}),
+    )
+    new = results(
+        *((law, {**FAILS, "row": row, "message": "[bold]" + 40 * "word "}) for row in rows),
+        ("mended", PASSES),
+        ("stays", PASSES),
+        ("examples", {**PASSES, "examples": 10}),
+        ("fresh", PASSES),
+    )
+    lines = shown(changes(old, new))
+    assert max(map(len, lines)) <= 80
+    assert lines[:2] == ["mine 1", "  20 broken"]
+    assert "".join(line.strip() for line in lines[2:4]) == law
+    assert lines[4].startswith("        pass → fail: 20 rows (row_0, row_1, ")
+    assert lines[5].strip().startswith("[bold]word word")
+    text = "\n".join(lines)
+    assert "  1 mended\n    mended\n        fail → pass: row\n" in text
+    assert "  1 new\n        1 pass\n        1 law: fresh\n        1 row: row\n" in text
+    assert "  fewer examples: 100 → 10\n  examples\n" in text
+    assert lines[-1] == "  2 the same"

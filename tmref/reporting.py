@@ -1,0 +1,90 @@
+"""``tmref report``: files of verdicts are shown, on the terminal or in the form that others read."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .statuses import BAD, GOOD, UNUSABLE
+
+if TYPE_CHECKING:
+    from .reports.changes import Changes
+    from .verdicts import Results
+
+
+def report(options: argparse.Namespace) -> int:
+    """Show files of verdicts: all of them, or none where one can't be read."""
+    from .reports.terminal import show
+    from .verdicts import read, readable
+
+    if options.baseline and options.form != "markdown":
+        print("tmref: --baseline is for --markdown: give both, or see tmref diff", file=sys.stderr)
+        return UNUSABLE
+    try:
+        reports = [read(path) for path in options.files]
+        changed = _changed(options.baseline, reports)
+        if options.html:
+            _write_page(options.html, reports, options.files)
+    except ValueError as error:
+        print(f"tmref: {readable(str(error))}", file=sys.stderr)
+        return UNUSABLE
+    if options.form:
+        _print(options.form, reports, options.files, changed)
+    elif not options.html:
+        for path, results in zip(options.files, reports, strict=True):
+            shown(results, path, show)
+    return GOOD if all(results.good for results in reports) else BAD
+
+
+def _changed(baseline: Path | None, reports: Sequence[Results]) -> list[Changes]:
+    """What changed in each of the reports against a baseline, if there is one. Raises ValueError where
+    one has nothing that can be compared."""
+    from .reports.changes import changes
+    from .verdicts import read
+
+    if baseline is None:
+        return []
+    old = read(baseline)
+    try:
+        return [changes(old, results) for results in reports]
+    except ValueError as error:
+        raise ValueError(f"--baseline: {error}") from error
+
+
+def _write_page(path: Path, reports: Sequence[Results], files: Sequence[Path]) -> None:
+    """Write the page, and say on standard error where it is. Raises UnusablePlace where it can't be."""
+    from .reports.html import page, usable_place, write
+
+    usable_place(path)
+    write(path, page(reports, [str(file) for file in files]))
+    unexpected = sum(not v.expected for results in reports for v in results.verdicts)
+    number = sum(len(results.verdicts) for results in reports)
+    words = f"{path} is the page of {number} verdicts, {unexpected or 'none'} of them unexpected"
+    short = "; the run was cut short" if any(results.footer is None for results in reports) else ""
+    print(f"tmref: {words}{short}", file=sys.stderr)
+
+
+def _print(
+    form: str, reports: Sequence[Results], files: Sequence[Path], changed: Sequence[Changes]
+) -> None:
+    """Print the verdicts as ``markdown``, with what changed, or as annotations of ``github``."""
+    from .reports.github import workflow_commands
+    from .reports.markdown import markdown
+
+    names = [str(file) for file in files]
+    if form == "markdown":
+        print(markdown(reports, names, changed), end="")
+    else:
+        print("\n".join(workflow_commands(reports, names)))
+
+
+def shown(results: Results, path: Path | None, show: Callable[[Results], None]) -> int:
+    """Show verdicts, and how those that are missing come into their file, if it is kept; returns the
+    status."""
+    show(results)
+    if path and results.footer is None:
+        print(f"\nto try what is missing:\n    tmref check --resume {path}")
+    return GOOD if results.good else BAD
