@@ -49,7 +49,7 @@ LAYERS = (
     "laws",
     "reports bench watch",
     "cluster",
-    "statuses adapters checking plugin __main__",
+    "statuses adapters checking reproducing plugin __main__",
 )
 _PLACES = {name: i for i, names in enumerate(LAYERS) for name in names.split()}
 
