@@ -35,7 +35,7 @@ LAYERS = (
     "catalog",
     "implementations",
     "strategies",
-    "laws.outcomes laws.steps laws.pulse laws.examples",
+    "laws.outcomes laws.steps laws.statements laws.pulse laws.examples",
     "laws.limits laws.process",
     "laws.interrupts",
     "laws.answer laws.kept laws.sources laws.twin laws.script laws.premises",

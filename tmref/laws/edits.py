@@ -14,14 +14,20 @@ from ..block import TensorBlock
 from ..catalog import Call, Recipe
 from ..compare import Refused
 from ..labels import Labels
+from ..permutations import Permutation
 from ..strategies import label_values
 from ..tensor_map import TensorMap
+from .outcomes import Unlike
 from .session import ModuleSession
 
 
 def with_values(x: TensorMap, values: Sequence[torch.Tensor]) -> TensorMap:
-    """The map ``x`` with other values of the same shapes, and without gradients."""
-    pairs = zip(x, values, strict=True)
+    """The map ``x`` with other values of the same shapes, and without gradients. Raises Unlike where the
+    shapes differ."""
+    pairs = list(zip(x, values, strict=True))
+    for block, expected in pairs:
+        if block.shape != expected.shape:
+            raise Unlike(block.values, expected)
     return TensorMap(
         x.keys,
         [TensorBlock(v, b.samples, b.components, b.properties) for b, v in pairs],
@@ -29,10 +35,11 @@ def with_values(x: TensorMap, values: Sequence[torch.Tensor]) -> TensorMap:
 
 
 def by_twin(f: ModuleSession, y: TensorMap, x: TensorMap) -> TensorMap:
-    """The map ``y`` with what plain torch makes of the values of ``x`` under the same keys."""
-    if len(y) != len(x):
-        raise ValueError(f"there are {len(y)} blocks, where the twins give {len(x)}")
+    """The map ``y`` with what plain torch makes of the values of ``x`` under the same keys. Raises
+    Unlike where it has others."""
     of_keys = dict(zip(x.keys._entries(), f.twin(x), strict=True))
+    if set(y.keys._entries()) != set(of_keys):
+        raise Unlike(y.keys, x.keys)
     return with_values(y, [of_keys[entry] for entry in y.keys._entries()])
 
 
@@ -76,12 +83,19 @@ def accepted(f: ModuleSession, x: TensorMap) -> tuple[TensorMap, TensorMap]:
     return plain, f(plain)
 
 
+#: The name of the attribute of values that says of which they are a copy.
+KEPT = "kept_from"
+
+
 def kept(y: Any) -> Any:
-    """What a module returned, with copies of its numbers: nothing that is done later changes them."""
+    """What a module returned, with copies of its numbers: nothing that is done later changes them. They
+    say of what they are copies, for the script that shows what is wrong."""
     if isinstance(y, TensorMap):
-        return TensorMap(y.keys, [b._map_values(lambda v: v.detach().clone()) for b in y])
+        return TensorMap(y.keys, [b._map_values(kept) for b in y])
     if isinstance(y, torch.Tensor):
-        return y.detach().clone()
+        copy = y.detach().clone()
+        setattr(copy, KEPT, y)
+        return copy
     if isinstance(y, dict):
         return {name: kept(item) for name, item in y.items()}
     return type(y)(map(kept, y)) if type(y) in (list, tuple) else y
@@ -112,9 +126,27 @@ def take_samples(x: TensorMap, rows: Sequence[Sequence[int]]) -> TensorMap:
         index = torch.tensor(list(where), dtype=torch.int64)
         samples = Labels(block.samples.names, block.samples.values.cpu()[index]).to(block.device)
         values = block.values[index.to(block.device)]
-        setattr(values, TAKEN, Taken(block.values, list(where)))
+        _say_origin(values, block.values, list(where))
         blocks.append(TensorBlock(values, samples, block.components, block.properties))
     return TensorMap(x.keys, blocks)
+
+
+def _say_origin(values: torch.Tensor, origin: torch.Tensor, rows: list[int]) -> None:
+    """Let values say that they are these rows of others, or of those that these are rows of."""
+    before = getattr(origin, TAKEN, None)
+    if before is not None:
+        origin, rows = before.values, [before.rows[row] for row in rows]
+    setattr(values, TAKEN, Taken(origin, rows))
+
+
+def permuted_by(permutation: Permutation, y: TensorMap) -> TensorMap:
+    """The permuted map, whose values say where they come from."""
+    found = permutation(y)
+    for block, i, rows in zip(found, permutation.keys, permutation.samples, strict=True):
+        _say_origin(block.values, y.block(i).values, list(rows))
+        for parameter, gradient in block.gradients():
+            setattr(gradient.values, KEPT, y.block(i).gradient(parameter).values)
+    return found
 
 
 def blocks_at(x: TensorMap, order: Sequence[int]) -> TensorMap:

@@ -15,7 +15,7 @@ from ..law import law
 from ..outcomes import NotOffered
 from ..premises import MODULE, TWIN, WRITTEN
 from ..session import ModuleSession
-from ..twin import called_from_cpu, quiet
+from ..twin import Twin, called_from_cpu, quiet
 
 
 @law("seeded", needs=[MODULE, TWIN])
@@ -25,8 +25,8 @@ def one_seed_gives_the_initial_parameters_of_torch(f: ModuleSession, x: Any, dra
     they are made, from the global random state."""
     seed = draw(st.integers(0, 2**31), label="seed")
     recipe = f.recipe.with_initial_parameters(seed)
-    again = f.again(recipe)
-    return again.parameters(), again.twin.parameters()
+    f.make("again", recipe)
+    return f.parameters("again"), Twin(recipe, f.device).parameters()
 
 
 @law("sized", needs=[TWIN, WRITTEN])

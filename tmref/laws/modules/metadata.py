@@ -43,7 +43,9 @@ def samples_survive(f: ModuleSession, x: Any, draw: Any) -> Any:
 def components_survive(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Every block has the components that it had, in their order. [doc] ModuleMap: only the
     properties can't be preserved."""
-    return [block.components for block in f(x)], [block.components for block in x]
+    f(x)
+    found = f.look("[block.components for block in y.blocks()]")
+    return found, [block.components for block in x]
 
 
 @law("keeps_keys", "keeps_properties")
@@ -58,6 +60,8 @@ def properties_are_those_asked_for(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Every block has the out_properties of its key, by default one dimension "_" counting from 0.
     [doc] "By default the output properties are relabeled using Labels.range with '_' as key"."""
     y = f(x)
+    if any(key not in y.keys for key in x.keys):
+        return y.keys, x.keys
     properties = dict(zip(f.recipe.in_keys, f.properties, strict=True))
     return [y.block(key).properties for key in x.keys], [properties[key] for key in x.keys]
 
@@ -73,14 +77,25 @@ def gradients_keep_their_labels(f: ModuleSession, x: Any, draw: Any) -> Any:
         return y
     if not any(block.has_any_gradient() for block in y):
         return Nothing("it leaves out explicit gradients")  # which is another law's
-    found = [
-        {name: [g.samples, g.components, g.properties] for name, g in _sorted(block)} for block in y
-    ]
+    names = f.look(_PARAMETERS)
+    components = f.look(_COMPONENTS)
+    found = [[[g.samples, g.properties] for _, g in _sorted(block)] for block in y]
     expected = [
-        {name: [g.samples, g.components, out.properties] for name, g in _sorted(block)}
-        for block, out in zip(x, y, strict=True)
+        [[g.samples, out.properties] for _, g in _sorted(block)] for block, out in zip(x, y, strict=True)
     ]
-    return found, expected
+    return [names, components, found], [
+        [[name for name, _ in _sorted(block)] for block in x],
+        [[g.components for _, g in _sorted(block)] for block in x],
+        expected,
+    ]
+
+
+#: By which parameters there are gradients, and their components.
+_PARAMETERS = "[sorted(block.gradients_list()) for block in y.blocks()]"
+_COMPONENTS = (
+    "[[block.gradient(name).components for name in sorted(block.gradients_list())] "
+    "for block in y.blocks()]"
+)
 
 
 def _sorted(block: TensorBlock) -> list[tuple[str, TensorBlock]]:

@@ -214,6 +214,7 @@ def _changed(code: str, before: Any, after: Any) -> tuple[Any, Any]:
 
 
 _IN_THREADS = """import concurrent.futures
+sys.setswitchinterval(1e-6)
 barrier = threading.Barrier(4)
 def call(i):
     barrier.wait()
@@ -227,8 +228,7 @@ def the_same_in_several_threads(f: ModuleSession, x: Any, draw: Any) -> Any:
     them alone. [torch] a forward keeps nothing in the module that another could overwrite."""
     other = draw(f.like(x), label="other")
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)  # threads take turns as often as they can
-    try:
+    try:  # threads take turns as often as they can
         together = f.run(_IN_THREADS, x=x, other=other)
     finally:
         sys.setswitchinterval(interval)
@@ -257,7 +257,7 @@ def writing_to_the_input_leaves_the_output(f: ModuleSession, x: Any, draw: Any) 
     """Where plain torch returns values of their own, writing to those of the input leaves the output
     as it was. [torch] what Linear and activations return shares no memory with their input."""
     shared, y = f.twin.returns_the_input(x), f(x)
-    before = [values.detach().clone() for values in _values(y)]
+    before = _values(kept(y))
     f.run(_OVERWRITE.format(name="x"))
     after = f.run("y")
     values = [a if s else b for a, b, s in zip(_values(after), before, shared, strict=True)]

@@ -24,7 +24,7 @@ from ..edits import (
     zeros_like,
 )
 from ..law import law
-from ..outcomes import NOT_A_MAP, Nothing
+from ..outcomes import NOT_A_MAP, Nothing, Unlike
 from ..session import ModuleSession
 
 
@@ -85,7 +85,8 @@ def samples_do_not_influence_each_other(f: ModuleSession, x: Any, draw: Any) -> 
     """Some of the samples, in another order, give the same of the output. [torch] Linear and
     activations treat every row by itself."""
     rows = [draw(_some_of(len(block)), label=f"rows_{i}") for i, block in enumerate(x)]
-    return f(take_samples(x, rows)), take_samples(f(x), rows)
+    expected = take_samples(f(x), rows)
+    return f(take_samples(x, rows)), expected
 
 
 def _some_of(size: int) -> st.SearchStrategy[list[int]]:
@@ -100,10 +101,16 @@ def every_value_stands_for_itself(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where a value grows, the output changes there at most. [maths] an activation is a function of
     one number."""
     other = map_values(torch.maximum, x, draw(f.like(x), label="other"))  # about half of the values stay
-    y, z = f(x), f(other)
+    y, z = f(x), f.run("z = module(x)", x=other)
+    if len(y) != len(z):
+        raise Unlike(z.keys, y.keys)
     same = [a.values == b.values for a, b in zip(x, other, strict=True)]
-    shared = [torch.where(s, b.values, a.values) for s, a, b in zip(same, y, z, strict=True)]
-    return y, with_values(y, shared)
+    return y, with_values(y, f.run(_SHARED, same=same))
+
+
+_SHARED = (
+    "expected = [torch.where(s, b.values, a.values) for s, a, b in zip(same, y.blocks(), z.blocks())]"
+)
 
 
 @law("deterministic", "linear")
@@ -116,7 +123,13 @@ def linear_up_to_its_bias(f: ModuleSession, x: Any, draw: Any) -> Any:
         return NOT_A_MAP
     of_x, of_y = f.run("of_x = module(x)", x=x), f.run("of_y = module(x)", x=y)
     of_sum = f.run("of_sum = module(x)", x=map_values(lambda p, q: a * p + q, x, y))
-    return of_sum, map_values(lambda p, q, o: a * (p - o) + q, of_x, of_y, of_zero)
+    if not len(of_sum) == len(of_x) == len(of_y) == len(of_zero):
+        raise Unlike(of_sum.keys, of_x.keys)
+    return of_sum, with_values(of_sum, f.run(_COMBINED, a=a))
+
+
+_COMBINED = """triples = zip(of_x.blocks(), of_y.blocks(), of_zero.blocks())
+expected = [a * (p.values - o.values) + q.values for p, q, o in triples]"""
 
 
 @law("keeps_keys", "keyed")
