@@ -18,7 +18,7 @@ from ..permutations import Permutation
 from ..strategies import label_values
 from ..tensor_map import TensorMap
 from .outcomes import Unlike
-from .session import ModuleSession
+from .session import ModuleSession, Session
 
 
 def with_values(x: TensorMap, values: Sequence[torch.Tensor]) -> TensorMap:
@@ -32,6 +32,26 @@ def with_values(x: TensorMap, values: Sequence[torch.Tensor]) -> TensorMap:
         x.keys,
         [TensorBlock(v, b.samples, b.components, b.properties) for b, v in pairs],
     )
+
+
+def require_labels(y: TensorMap, x: TensorMap, *of_block: str) -> None:
+    """Raise Unlike where the output has other keys than the input, or blocks of it others of these
+    labels: what is made of such an output for comparison is as wrong as it is."""
+    if y.keys != x.keys:
+        raise Unlike(y.keys, x.keys)
+    for block, expected in zip(y, x, strict=True):
+        if "samples" in of_block and block.samples != expected.samples:
+            raise Unlike(block.samples, expected.samples)
+        if "components" in of_block:
+            for found, axis in zip(block.components, expected.components, strict=False):
+                if found != axis:
+                    raise Unlike(found, axis)
+        if "gradients" in of_block:
+            for parameter, gradient in block.gradients():
+                if parameter in expected.gradients_list():
+                    of = expected.gradient(parameter)
+                    if gradient.samples != of.samples:
+                        raise Unlike(gradient.samples, of.samples)
 
 
 def by_twin(f: ModuleSession, y: TensorMap, x: TensorMap) -> TensorMap:
@@ -87,18 +107,26 @@ def accepted(f: ModuleSession, x: TensorMap) -> tuple[TensorMap, TensorMap]:
 KEPT = "kept_from"
 
 
-def kept(y: Any) -> Any:
-    """What a module returned, with copies of its numbers: nothing that is done later changes them. They
+@dataclass(frozen=True)
+class Kept:
+    """Of which values others are a copy, and after how many steps that was made."""
+
+    values: torch.Tensor
+    steps: int
+
+
+def kept(f: Session, y: Any) -> Any:
+    """What a line just gave, with copies of its numbers: nothing that is done later changes them. They
     say of what they are copies, for the script that shows what is wrong."""
     if isinstance(y, TensorMap):
-        return TensorMap(y.keys, [b._map_values(kept) for b in y])
+        return TensorMap(y.keys, [b._map_values(lambda values: kept(f, values)) for b in y])
     if isinstance(y, torch.Tensor):
         copy = y.detach().clone()
-        setattr(copy, KEPT, y)
+        setattr(copy, KEPT, Kept(y, len(f.steps)))
         return copy
     if isinstance(y, dict):
-        return {name: kept(item) for name, item in y.items()}
-    return type(y)(map(kept, y)) if type(y) in (list, tuple) else y
+        return {name: kept(f, item) for name, item in y.items()}
+    return type(y)(kept(f, item) for item in y) if type(y) in (list, tuple) else y
 
 
 def zeros_like(x: TensorMap) -> TensorMap:
@@ -139,13 +167,14 @@ def _say_origin(values: torch.Tensor, origin: torch.Tensor, rows: list[int]) -> 
     setattr(values, TAKEN, Taken(origin, rows))
 
 
-def permuted_by(permutation: Permutation, y: TensorMap) -> TensorMap:
-    """The permuted map, whose values say where they come from."""
+def permuted_by(f: Session, permutation: Permutation, y: TensorMap) -> TensorMap:
+    """The map that a line just gave, permuted, whose values say where they come from."""
     found = permutation(y)
     for block, i, rows in zip(found, permutation.keys, permutation.samples, strict=True):
         _say_origin(block.values, y.block(i).values, list(rows))
         for parameter, gradient in block.gradients():
-            setattr(gradient.values, KEPT, y.block(i).gradient(parameter).values)
+            origin = y.block(i).gradient(parameter).values
+            setattr(gradient.values, KEPT, Kept(origin, len(f.steps)))
     return found
 
 

@@ -30,7 +30,7 @@ class Unlike(Exception):
 
     def __init__(self, found: Any, expected: Any) -> None:
         super().__init__("what came back is unlike what is expected")
-        self.sides = found, expected
+        self.sides = [found], [expected]  # which have no name, but that of what they are part of
 
 
 @dataclass(frozen=True)

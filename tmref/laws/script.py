@@ -280,7 +280,8 @@ class ScriptWriter:
         takes_x = recipe is not None and _takes_a_map(recipe.call)
         if takes_x or not steps:
             bind("x", example.x)
-        if recipe is not None:
+        uses_module = not steps or any(re.search(r"\bmodule\b", step.code) for step in steps)
+        if recipe is not None and uses_module:
             bind("module", recipe)
         for i, step in enumerate(steps):
             if step.looks and all(place.step != i for place in places):

@@ -69,32 +69,29 @@ def _place(
 ) -> Place | None:
     """Where the steps have what is on the path; None where it is part of what was ``given``, unless that
     doesn't matter."""
-    wanted = re.search(r"(?:block\(|\[)(\d+)", path)
+    wanted = re.findall(r"block\((\d+)\)", path) or re.findall(r"\[(\d+)\]", path)
     for part, rest, rows, kept in _parts(side, path):
-        found = _found(part, steps, wanted and f".block({wanted[1]})", is_kept=kept)
+        found = _found(part, steps[:kept], [f".block({number})" for number in wanted])
         if found is None:
             continue
         number, name, to_it = found
         if given is not None and (isinstance(part, _CONSTANTS) or _is_part(part, rest, given)):
             continue
         to_it = to_it.removesuffix(".values") if rest == ".samples" and rows is not None else to_it
-        return Place(number, name, to_it + rest, rows, kept)
+        return Place(number, name, to_it + rest, rows, kept is not None)
     return None
 
 
-def _found(
-    part: Any, steps: Sequence[Step], wanted: str | None, *, is_kept: bool
-) -> tuple[int, str, str] | None:
-    """The step that gave it last, or first where it was kept then; the name, and the path from there:
-    one through the block that is wanted, where several blocks share it."""
-    numbered = list(enumerate(steps))
-    for i, step in numbered if is_kept else reversed(numbered):
+def _found(part: Any, steps: Sequence[Step], wanted: Sequence[str]) -> tuple[int, str, str] | None:
+    """The step that gave it last, the name, and the path from there: one through a block that is wanted,
+    where several blocks share it."""
+    for i, step in reversed(list(enumerate(steps))):
         for name, value in ((step.name, step.result), ("x", step.after)):
             if value is None and (name == "x" or not name):
                 continue
             paths = list(paths_to(part, value))
             if paths:
-                return i, name, min(paths, key=lambda p: wanted is None or wanted not in p)
+                return i, name, min(paths, key=lambda p: not any(block in p for block in wanted))
     return None
 
 
@@ -106,11 +103,14 @@ def _is_part(part: Any, rest: str, given: Sequence[Any]) -> bool:
     return at is not None and any(next(paths_to(at, value), None) is not None for value in given)
 
 
-def _parts(side: Any, path: str) -> Iterator[tuple[Any, str, tuple[int, ...] | None, bool]]:
-    """A side of a law, and what of it is on the path to the difference, with the rest of the path; of
-    values that were put into another order, or kept, those that they were made of, the order, and
-    whether they were kept."""
-    yield side, path, None, False
+#: A part of a side, the rest of the path, the rows of it, and after how many steps it was kept.
+_Part = tuple[Any, str, tuple[int, ...] | None, int | None]
+
+
+def _parts(side: Any, path: str) -> Iterator[_Part]:
+    """A side of a law, and what of it is on the path to the difference; of values that were put into
+    another order, or kept, those that they were made of."""
+    yield side, path, None, None
     name = re.match(r"\['([^']*)'\]", path)
     if name is not None and isinstance(side, Mapping):
         yield from _parts(side[name[1]], path[name.end() :])
@@ -124,15 +124,15 @@ def _parts(side: Any, path: str) -> Iterator[tuple[Any, str, tuple[int, ...] | N
         block = side.block(int(position[1]))
         if rest in (".values", ".samples"):
             yield from _origins(block.values, rest.removeprefix(".values"))
-        yield block, rest, None, False
+        yield block, rest, None, None
         if rest == ".values":
-            yield block.values, "", None, False
+            yield block.values, "", None, None
         gradient = re.fullmatch(r'\.gradient\("(.*)"\)\.values', rest)
         if gradient is not None and gradient[1] in block.gradients_list():
             values = block.gradient(gradient[1]).values
             yield from _origins(values, "")
-            yield values, "", None, False
-        yield _Beside(block.values, rest), "", None, False
+            yield values, "", None, None
+        yield _Beside(block.values, rest), "", None, None
     elif isinstance(side, (list, tuple)):
         yield from _parts(side[int(position[2])], rest)
 
@@ -145,7 +145,7 @@ class _Beside:
     rest: str
 
 
-def _origins(values: torch.Tensor, rest: str) -> Iterator[tuple[Any, str, tuple[int, ...] | None, bool]]:
+def _origins(values: torch.Tensor, rest: str) -> Iterator[_Part]:
     """What values were made of by taking rows of others, or by keeping them."""
     taken = getattr(values, TAKEN, None)
     origin = values if taken is None else taken.values
@@ -153,9 +153,9 @@ def _origins(values: torch.Tensor, rest: str) -> Iterator[tuple[Any, str, tuple[
     rows = None if is_whole else tuple(taken.rows)
     kept = getattr(origin, KEPT, None)
     if kept is not None and not rest:
-        yield kept, rest, rows, True
+        yield kept.values, rest, rows, kept.steps
     if taken is not None:
-        yield origin, rest, rows, False
+        yield origin, rest, rows, None
 
 
 def paths_to(part: Any, whole: Any) -> Iterator[str]:

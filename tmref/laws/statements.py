@@ -59,8 +59,9 @@ def each_once(statements: Sequence[Statement]) -> list[Statement]:
             between = [statement.code for statement in found[i + 1 : later]]
             other = next((k for k, c in enumerate(between) if c.startswith(f"{name} = ")), None)
             if other is not None and found[i].is_data:
-                found[later] = dataclasses.replace(found[later], code=f"{name} = {name}_before")
-                found.insert(i + 1 + other, Statement(f"{name}_before = {name}"))
+                before = _free(f"{name}_before", found)
+                found[later] = dataclasses.replace(found[later], code=f"{name} = {before}")
+                found.insert(i + 1 + other, Statement(f"{before} = {name}"))
             elif not any(re.search(rf"\b{name}\b", c) for c in (*between, value)):
                 found[i] = dataclasses.replace(found[i], code=value)
             elif not re.search(rf"\b{name}\b", value):

@@ -5,7 +5,7 @@ import io
 import re
 import types
 
-from tmref import Labels
+from tmref import TensorBlock
 from tmref.catalog import Call, Recipe
 from tmref.implementations.reference import Reference
 from tmref.laws import process
@@ -15,8 +15,9 @@ from tmref.laws.twin import quiet
 
 #: The lines by which a script makes a module of nn, and sets its parameters.
 _MADE = re.compile(
-    r"^( *)(\w+) = nn\.\w+\(.*\n(?:\1for parameter, value in zip\(\2\..*\n\1    parameter\.data = value\n)?",
-    re.MULTILINE,
+    r"""^(\ *)(\w+)\ =\ nn\.\w+\(.*\n
+    (?:\1for\ parameter,\ value\ in\ zip\(\2\..*\n\1\ \ \ \ parameter\.data\ =\ value\n)?""",
+    re.MULTILINE | re.VERBOSE,
 )
 
 
@@ -46,6 +47,7 @@ class Script:
         code, names = self._about(implementation)
         try:
             with (
+                adding_gradients_by(implementation),
                 process.as_in_a_fresh_one() as fresh,
                 process.kept(fresh),
                 quiet(),
@@ -81,6 +83,28 @@ class Script:
         return code, names
 
 
+@contextlib.contextmanager
+def adding_gradients_by(implementation):
+    """Have gradients added as the implementation does, where it makes calls in a way of its own."""
+    original, making = TensorBlock.add_gradient, []
+
+    def add_gradient(block, *args):
+        if making:
+            return original(block, *args)
+        making.append(block)
+        try:
+            return implementation.make(Call("add_gradient", (block, *args)))
+        finally:
+            making.pop()
+
+    if type(implementation).make is not Reference.make:
+        TensorBlock.add_gradient = add_gradient
+    try:
+        yield
+    finally:
+        TensorBlock.add_gradient = original
+
+
 def _names(implementation):
     """What the script calls by a name, made as the implementation makes it."""
     names = implementation.names_in_code()
@@ -102,7 +126,10 @@ class Made:
         self._implementation, self._name, self._of = implementation, name, of
 
     def __call__(self, *args, **kwargs):
-        return self._implementation.make(Call(self._name, args, kwargs))
+        try:
+            return self._implementation.make(Call(self._name, args, kwargs))
+        except Exception:  # the defect may be about the last of several calls alone
+            return self._of(*args, **kwargs)
 
     def __getattr__(self, name):
         return getattr(self._of, name)
@@ -118,5 +145,5 @@ class OfLabels:
         return self._class(*args)
 
     def __getattr__(self, name):
-        made = getattr(Labels, name)
+        made = getattr(self._class, name)
         return lambda *args: self._labels(made(*args))

@@ -223,16 +223,13 @@ def _derivatives(
         for sample in range(len(block))
         if (sample, *rest) not in rows and bool((pushed[:, sample] != 0).any())
     ]
-    values = [
-        derivatives[rest][:, sample]
-        for sample, *rest_of in [*rows, *missing]
-        for rest in [tuple(rest_of)]
-    ]
+    every = sorted([*rows, *missing]) if missing else rows
+    values = [derivatives[rest][:, sample] for sample, *rest_of in every for rest in [tuple(rest_of)]]
     shape = (len(values), *gradient.shape[1:])
     found = torch.stack(values).reshape(shape) if values else gradient.values.new_zeros(shape)
     if not missing:  # what autograd has no number for is whatever it is
         found = torch.where(found.isfinite(), found, gradient.values)
-    labels = torch.tensor([*rows, *missing], dtype=torch.int32).reshape(-1, len(gradient.samples.names))
+    labels = torch.tensor(every, dtype=torch.int32).reshape(-1, len(gradient.samples.names))
     samples = Labels(gradient.samples.names, labels)
     return TensorBlock(found, samples, gradient.components, gradient.properties)
 

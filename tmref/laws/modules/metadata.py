@@ -11,7 +11,15 @@ from ...compare import Refused
 from ...labels import Labels
 from ...strategies import keys, labels
 from ...tensor_map import TensorMap
-from ..edits import LABEL_FREE, Relabelling, accepted, relabelled, with_keys, with_properties
+from ..edits import (
+    LABEL_FREE,
+    Relabelling,
+    accepted,
+    relabelled,
+    require_labels,
+    with_keys,
+    with_properties,
+)
 from ..law import data_law, law
 from ..outcomes import Nothing
 from ..premises import PROPERTIES, WRITTEN
@@ -153,6 +161,7 @@ def names_of_keys_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     order = draw(st.permutations(x.keys.names), label="order")
     new = Relabelling({n: f"new_{n}" for n in order if n not in f.recipe.row.o3_names}, tuple(order))
     y = f(x)
+    require_labels(y, x)
     f.make("other", relabelled(f.written, new))
     return f.run("z = other(x)", x=with_keys(x, new(x.keys))), with_keys(y, new(y.keys))
 
@@ -171,6 +180,7 @@ def names_of_samples_components_and_properties_mean_nothing(f: ModuleSession, x:
         Relabelling({name: f"new_{name}" for name in order}, tuple(order)) for order in orders
     )
     y = f(x)
+    require_labels(y, x, "samples", "components")
     of_mu = f.recipe.row.o3_names[-1]
     given = TensorMap(x.keys, [_renamed(block, of_mu, of_samples, of_properties) for block in x])
     z = f.run("z = module(x)", x=given)

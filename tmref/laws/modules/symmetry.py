@@ -22,6 +22,7 @@ from ..edits import (
     accepted,
     permuted_by,
     relabelled,
+    require_labels,
     with_keys,
     with_properties,
     with_values,
@@ -60,7 +61,8 @@ def blocks_and_samples_have_no_order(f: ModuleSession, x: Any, draw: Any) -> Any
     samples, or are refused. [doc] blocks and samples are what their labels say, wherever they stand."""
     permuted = Permutation(*draw(permutations(x).map(lambda p: (p.keys, p.samples)), label="orders"))
     x, y = accepted(f, x)
-    expected = permuted_by(permuted, y)
+    require_labels(y, x, "samples", "gradients")
+    expected = permuted_by(f, permuted, y)
     return f(permuted(x)), expected
 
 
@@ -242,6 +244,7 @@ def integers_of_keys_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     moved = {name: amount for name in x.keys.names if name not in f.recipe.row.o3_names}
     new = Relabelling(shift=moved)
     y = f(x)
+    require_labels(y, x)
     f.make("other", relabelled(f.written, new))
     return f.run("z = other(x)", x=with_keys(x, new(x.keys))), with_keys(y, new(y.keys))
 
@@ -255,6 +258,7 @@ def integers_of_samples_components_and_properties_mean_nothing(
     a module to the values of every block."""
     amounts = draw(st.tuples(label_values(), label_values(), label_values()), label="amounts")
     y = f(x)
+    require_labels(y, x, "samples", "components")
     spherical = f.recipe.row.o3_names
     given = TensorMap(x.keys, [_moved(block, spherical, *amounts) for block in x])
     z = f.run("z = module(x)", x=given)
