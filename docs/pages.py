@@ -18,7 +18,7 @@ from tmref.reports.pages import laws_page, rows_page
 
 FOLDER = Path(__file__).parent / "made"
 
-COMMANDS = "check", "report", "list", "bench", "reach"
+COMMANDS = "check", "report", "reproduce", "list", "bench", "reach"
 
 _COMMANDS = """# The command line
 

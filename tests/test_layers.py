@@ -35,7 +35,7 @@ LAYERS = (
     "catalog",
     "implementations",
     "strategies",
-    "laws.outcomes laws.steps laws.pulse laws.examples",
+    "laws.outcomes laws.steps laws.statements laws.pulse laws.examples",
     "laws.limits laws.process",
     "laws.interrupts",
     "laws.answer laws.kept laws.sources laws.twin laws.script laws.premises",
@@ -49,7 +49,7 @@ LAYERS = (
     "laws",
     "reports bench watch",
     "cluster",
-    "statuses adapters reporting comparing checking plugin __main__",
+    "statuses adapters reporting comparing reproducing checking plugin __main__",
 )
 _PLACES = {name: i for i, names in enumerate(LAYERS) for name in names.split()}
 

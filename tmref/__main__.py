@@ -1,4 +1,4 @@
-"""The command line: ``tmref check``, ``report``, ``diff``, ``bench``, ``list`` and ``reach``."""
+"""The command line: ``tmref check``, ``report``, ``diff``, ``reproduce``, ``bench``, ``list`` and ``reach``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .adapters import chosen, usable
 from .checking import MADE_WITH, check
 from .comparing import diff
 from .reporting import report
+from .reproducing import reproduce
 from .statuses import BAD, GOOD, INTERRUPTED, UNUSABLE
 
 
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unusable arguments, 130 for Ctrl-C."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
+    if options.command is reproduce and not options.name and rest and not rest[0].startswith("-"):
+        options.name = rest.pop(0)  # argparse does not look for it after an option
     if rest and options.command is not check:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
@@ -33,6 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError as error:
         print(f"tmref: {error}; install what it needs with: pip install 'tmref[check]'", file=sys.stderr)
         return UNUSABLE
+    if options.command is reproduce:
+        if options.folder and options.name:
+            parser.error("argument --save: it writes every script: leave out LAW[ROW]")
+        if (options.run or options.issue) and not options.name:
+            parser.error("the following arguments are required: LAW[ROW], for --run and --issue")
     if options.command is check:
         options.pytest = rest
         if not (options.names or options.resume or options.failed):
@@ -172,6 +180,35 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("old", type=Path, metavar="OLD", help="a report of tmref check")
     command.add_argument("new", type=Path, metavar="NEW", help="a later one")
     command.set_defaults(command=diff)
+
+    command = commands.add_parser(
+        "reproduce",
+        help="print, run or save scripts of a file of verdicts, or make an issue of one",
+        description="Print the script of a verdict in a file, alone; without LAW, list which there are. "
+        "Scripts are run as they stand in the file: look at one first that isn't yours.",
+    )
+    command.add_argument("file", type=Path, metavar="FILE")
+    command.add_argument("name", nargs="?", metavar="LAW[ROW]", help="or LAW, where it has one script")
+    command.add_argument(
+        "--of", dest="implementation", metavar="NAME", help="the implementation, where there are several"
+    )
+    does = command.add_mutually_exclusive_group()
+    does.add_argument(
+        "--run",
+        action="store_true",
+        help="run it in a process of its own: exit status 1 where the failure is there, 0 where not",
+    )
+    does.add_argument(
+        "--issue", action="store_true", help="run it, and print what to file on a tracker, in Markdown"
+    )
+    does.add_argument(
+        "--save",
+        dest="folder",
+        type=Path,
+        metavar="FOLDER",
+        help="write every script, as a file; no file of others is overwritten",
+    )
+    command.set_defaults(command=reproduce)
 
     command = commands.add_parser(
         "bench",

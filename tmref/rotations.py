@@ -122,7 +122,7 @@ class Rotation(PrintedAsSource):
         Source: that of :class:`Rotation`.
         """
         names = tensor.keys.names
-        of_lambda, of_sigma, _ = self.names
+        of_lambda, *_ = self.names
         if of_lambda not in names:
             raise ValueError(
                 f"the keys of a spherical TensorMap must have the dimension {of_lambda!r}, got {names}; "
@@ -130,13 +130,18 @@ class Rotation(PrintedAsSource):
             )
         blocks = []
         for key, block in tensor.items():
-            matrix = self.wigner(key[of_lambda])
-            if self.inversion:
-                matrix *= (key[of_sigma] if of_sigma in names else 1) * (-1) ** key[of_lambda]
-            blocks.append(_transformed(block, matrix, key, self.names))
+            blocks.append(_transformed(block, self._matrix_of(key), key, self.names))
         rotated = TensorMap(tensor.keys, blocks)
         rotated._info = tensor._info
         return rotated
+
+    def _matrix_of(self, key: LabelsEntry) -> torch.Tensor:
+        """What the components μ of the block of a key are multiplied by."""
+        of_lambda, of_sigma, _ = self.names
+        matrix = self.wigner(key[of_lambda])
+        if self.inversion:
+            matrix *= (key[of_sigma] if of_sigma in key.names else 1) * (-1) ** key[of_lambda]
+        return matrix
 
 
 def _transformed(

@@ -32,15 +32,33 @@ _PLANTED = sys.modules["mutants.planting"]
 def pytest_generate_tests(metafunc):
     if "planted" in metafunc.fixturenames:
         metafunc.parametrize("planted", _PLANTED.MUTANTS, ids=str)
+    if "scripted" in metafunc.fixturenames:
+        metafunc.parametrize("scripted", list(_of_each_family()), ids=str)
     if "adapter" in metafunc.fixturenames:
         adapters = _PLANTED.BROKEN_ADAPTERS
         metafunc.parametrize("adapter", adapters, ids=[adapter.name for adapter in adapters])
+
+
+def _of_each_family():
+    """The planted defects: but the first of each family they are for slow tests."""
+    families = {law.name: law.family for law in LAWS}
+    seen = set()
+    for planted in _PLANTED.MUTANTS:
+        family = families[planted.law]
+        yield pytest.param(planted, marks=[pytest.mark.slow] * (family in seen))
+        seen.add(family)
 
 
 @pytest.fixture(scope="session")
 def mutants():
     """The lists of broken implementations."""
     return _PLANTED
+
+
+@pytest.fixture(scope="session")
+def script_of():
+    """The script of the verdict on a planted defect, for a law and a row."""
+    return sys.modules["mutants.running"].Script
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,15 @@ class Call(PrintedAsSource):
         """Whether it is a module of plain torch that is made."""
         return "." in self.name
 
+    @property
+    def sets_parameters(self) -> bool:
+        """Whether it, or a call in its arguments, sets parameters."""
+
+        def sets(arg: Any) -> bool:
+            return any(map(sets, arg)) if isinstance(arg, list) else _sets_parameters(arg)
+
+        return self.parameters is not None or any(map(sets, self.args))
+
     def __call__(self) -> torch.nn.Module:
         """Make the module, where it is plain torch."""
         return make_torch(self)
@@ -61,6 +70,10 @@ class Call(PrintedAsSource):
         args = tuple(changed("in_keys" if isinstance(a, Labels) else "", a) for a in self.args)
         kwargs = {name: changed(name, value) for name, value in self.kwargs.items()}
         return dataclasses.replace(self, args=args, kwargs=kwargs)
+
+
+def _sets_parameters(arg: Any) -> bool:
+    return isinstance(arg, Call) and arg.sets_parameters
 
 
 @dataclass(frozen=True, repr=False)

@@ -14,25 +14,52 @@ from ..block import TensorBlock
 from ..catalog import Call, Recipe
 from ..compare import Refused
 from ..labels import Labels
+from ..permutations import Permutation
 from ..strategies import label_values
 from ..tensor_map import TensorMap
-from .session import ModuleSession
+from .outcomes import Unlike
+from .session import ModuleSession, Session
 
 
 def with_values(x: TensorMap, values: Sequence[torch.Tensor]) -> TensorMap:
-    """The map ``x`` with other values of the same shapes, and without gradients."""
-    pairs = zip(x, values, strict=True)
+    """The map ``x`` with other values of the same shapes, and without gradients. Raises Unlike where the
+    shapes differ."""
+    pairs = list(zip(x, values, strict=True))
+    for block, expected in pairs:
+        if block.shape != expected.shape:
+            raise Unlike(block.values, expected)
     return TensorMap(
         x.keys,
         [TensorBlock(v, b.samples, b.components, b.properties) for b, v in pairs],
     )
 
 
+def require_labels(y: TensorMap, x: TensorMap, *of_block: str) -> None:
+    """Raise Unlike where the output has other keys than the input, or blocks of it others of these
+    labels: what is made of such an output for comparison is as wrong as it is."""
+    if y.keys != x.keys:
+        raise Unlike(y.keys, x.keys)
+    for block, expected in zip(y, x, strict=True):
+        if "samples" in of_block and block.samples != expected.samples:
+            raise Unlike(block.samples, expected.samples)
+        if "components" in of_block:
+            for found, axis in zip(block.components, expected.components, strict=False):
+                if found != axis:
+                    raise Unlike(found, axis)
+        if "gradients" in of_block:
+            for parameter, gradient in block.gradients():
+                if parameter in expected.gradients_list():
+                    of = expected.gradient(parameter)
+                    if gradient.samples != of.samples:
+                        raise Unlike(gradient.samples, of.samples)
+
+
 def by_twin(f: ModuleSession, y: TensorMap, x: TensorMap) -> TensorMap:
-    """The map ``y`` with what plain torch makes of the values of ``x`` under the same keys."""
-    if len(y) != len(x):
-        raise ValueError(f"there are {len(y)} blocks, where the twins give {len(x)}")
+    """The map ``y`` with what plain torch makes of the values of ``x`` under the same keys. Raises
+    Unlike where it has others."""
     of_keys = dict(zip(x.keys._entries(), f.twin(x), strict=True))
+    if set(y.keys._entries()) != set(of_keys):
+        raise Unlike(y.keys, x.keys)
     return with_values(y, [of_keys[entry] for entry in y.keys._entries()])
 
 
@@ -76,15 +103,30 @@ def accepted(f: ModuleSession, x: TensorMap) -> tuple[TensorMap, TensorMap]:
     return plain, f(plain)
 
 
-def kept(y: Any) -> Any:
-    """What a module returned, with copies of its numbers: nothing that is done later changes them."""
+#: The name of the attribute of values that says of which they are a copy.
+KEPT = "kept_from"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Of which values others are a copy, and after how many steps that was made."""
+
+    values: torch.Tensor
+    steps: int
+
+
+def kept(f: Session, y: Any) -> Any:
+    """What a line just gave, with copies of its numbers: nothing that is done later changes them. They
+    say of what they are copies, for the script that shows what is wrong."""
     if isinstance(y, TensorMap):
-        return TensorMap(y.keys, [b._map_values(lambda v: v.detach().clone()) for b in y])
+        return TensorMap(y.keys, [b._map_values(lambda values: kept(f, values)) for b in y])
     if isinstance(y, torch.Tensor):
-        return y.detach().clone()
+        copy = y.detach().clone()
+        setattr(copy, KEPT, Kept(y, len(f.steps)))
+        return copy
     if isinstance(y, dict):
-        return {name: kept(item) for name, item in y.items()}
-    return type(y)(map(kept, y)) if type(y) in (list, tuple) else y
+        return {name: kept(f, item) for name, item in y.items()}
+    return type(y)(kept(f, item) for item in y) if type(y) in (list, tuple) else y
 
 
 def zeros_like(x: TensorMap) -> TensorMap:
@@ -112,9 +154,28 @@ def take_samples(x: TensorMap, rows: Sequence[Sequence[int]]) -> TensorMap:
         index = torch.tensor(list(where), dtype=torch.int64)
         samples = Labels(block.samples.names, block.samples.values.cpu()[index]).to(block.device)
         values = block.values[index.to(block.device)]
-        setattr(values, TAKEN, Taken(block.values, list(where)))
+        _say_origin(values, block.values, list(where))
         blocks.append(TensorBlock(values, samples, block.components, block.properties))
     return TensorMap(x.keys, blocks)
+
+
+def _say_origin(values: torch.Tensor, origin: torch.Tensor, rows: list[int]) -> None:
+    """Let values say that they are these rows of others, or of those that these are rows of."""
+    before = getattr(origin, TAKEN, None)
+    if before is not None:
+        origin, rows = before.values, [before.rows[row] for row in rows]
+    setattr(values, TAKEN, Taken(origin, rows))
+
+
+def permuted_by(f: Session, permutation: Permutation, y: TensorMap) -> TensorMap:
+    """The map that a line just gave, permuted, whose values say where they come from."""
+    found = permutation(y)
+    for block, i, rows in zip(found, permutation.keys, permutation.samples, strict=True):
+        _say_origin(block.values, y.block(i).values, list(rows))
+        for parameter, gradient in block.gradients():
+            origin = y.block(i).gradient(parameter).values
+            setattr(gradient.values, KEPT, Kept(origin, len(f.steps)))
+    return found
 
 
 def blocks_at(x: TensorMap, order: Sequence[int]) -> TensorMap:

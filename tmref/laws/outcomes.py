@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from unittest import SkipTest
 
 
@@ -21,6 +22,15 @@ class NotOffered(Untested):
 
 class NotTaken(Exception):
     """What a law makes of its input is none that the row takes; the message says why."""
+
+
+class Unlike(Exception):
+    """What came back is so unlike what is expected that nothing further can be compared: these are the
+    ``sides`` that differ."""
+
+    def __init__(self, found: Any, expected: Any) -> None:
+        super().__init__("what came back is unlike what is expected")
+        self.sides = [found], [expected]  # which have no name, but that of what they are part of
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import os
 import re
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
@@ -33,15 +33,15 @@ from ..strategies._settings import settings_of_our_own
 from ..tensor_map import TensorMap
 from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict, readable
 from . import limits, process
-from .edits import TAKEN
 from .interrupts import is_not_of_what_is_judged, noticing_the_user
 from .kept import may_have_some
 from .law import Law
 from .limits import Ended, TookTooLong, at_most
-from .outcomes import Nothing, NotOffered, NotTaken, Raised, Untested
+from .outcomes import Nothing, NotOffered, NotTaken, Raised, Unlike, Untested
 from .premises import OF_LABELS, TWIN, is_like, is_plain, is_written, plain_data, promised
-from .script import ScriptWriter, Shown, path_to
+from .script import ScriptWriter
 from .session import ModuleSession, Session, copied
+from .shown import Place, Shown, shown
 from .smoke import NAME, Lost, search
 from .steps import Step
 from .subject import OwnRow, own_recipes
@@ -99,7 +99,7 @@ class LawBroken(Exception):
         example: Example,
         session: Session | None,
         difference: Difference | None = None,
-        left: Any = None,
+        sides: tuple[Any, Any] = (None, None),
         tolerance: Tolerance | None = None,
     ) -> None:
         super().__init__(words)
@@ -108,7 +108,7 @@ class LawBroken(Exception):
         self.example = example
         self.session = session
         self.difference = difference
-        self.left = left
+        self.sides = sides
         self.tolerance = tolerance
 
 
@@ -134,7 +134,10 @@ def try_example(
             session = draw.session = ModuleSession(implementation, recipe, ways, x)
             if TWIN in law.needs and not is_written(recipe.row):
                 session.require_steady_twin(x)
-        sides = law.sides(session, x, draw)
+        try:
+            sides = law.sides(session, x, draw)
+        except Unlike as unlike:
+            sides = unlike.sides
         if session.device != CPU:
             sides = on_cpu(sides)
     except NotTaken as reason:
@@ -176,7 +179,7 @@ def try_example(
     if _no_map(session) == _NONE:
         _assert_a_map(session)
     example = _example(recipe, before, draw, session)
-    return LawBroken(FAIL, difference.words, example, session, difference, left, tolerance)
+    return LawBroken(FAIL, difference.words, example, session, difference, (left, right), tolerance)
 
 
 def _no_map(session: Session | None) -> str | None:
@@ -715,11 +718,12 @@ def _pinned(example: Example, strategy: st.SearchStrategy[Any], label: str) -> A
 def _describe(verdict: Verdict, broken: LawBroken, implementation: Implementation) -> None:
     writer = ScriptWriter(implementation)
     example = broken.example
-    shown = _shown(broken)
+    found = _shown(broken)
     words = broken.words
-    if shown and broken.difference and broken.difference.path.startswith("["):
+    if found and broken.difference and broken.difference.path.startswith("["):
         # a side that is a list has no name: what it is made of has
-        words = shown.path + words.removeprefix(broken.difference.path)
+        place = found.place
+        words = f"{place.name}{place.path}{words.removeprefix(broken.difference.path)}"
     verdict.verdict = broken.kind
     verdict.message = words
     lines = writer.bound("x", example.x)
@@ -730,68 +734,42 @@ def _describe(verdict: Verdict, broken: LawBroken, implementation: Implementatio
     verdict.counterexample = "\n".join(lines)
     title = f"{implementation.name} {implementation.version}, {verdict.row}: {verdict.law}\n{words}"
     steps = broken.session.steps if broken.session else []
-    verdict.reproducer = writer.script(title, example, steps, shown)
+    verdict.reproducer = writer.script(title, example, steps, found)
 
 
 def _shown(broken: LawBroken) -> Shown | None:
-    """The step whose result, or whose input, the left side of the law is, or the part of it that
-    differs."""
-    if broken.session is None or broken.difference is None:
+    """Where the script has the sides of the law that differ."""
+    session, difference = broken.session, broken.difference
+    if session is None or difference is None:
         return None
-    expected = broken.difference.right
-    tolerance = 0.0
+    expected, tolerance = difference.right, 0.0
     rounds = isinstance(expected, torch.Tensor) and expected.is_floating_point()
     if broken.tolerance is not None and rounds:
         tolerance = broken.tolerance.of(expected.dtype)
-    if broken.session.steps and broken.session.steps[-1].cotangents is not None:
-        return _shown_derivative(broken, expected, tolerance)
-    for left, path, rows in _parts(broken.left, broken.difference.path):
-        for i, step in reversed(list(enumerate(broken.session.steps))):
-            for name, value in ((step.name, step.result), ("x", step.after)):
-                to_it = path_to(left, value)
-                if to_it is not None:
-                    to_it = to_it.removesuffix(".values") if path == ".samples" else to_it
-                    return Shown(i, name + to_it + path, expected, tolerance, rows)
-    return None
+    if any(step.cotangents is not None for step in session.steps):
+        return _shown_derivative(broken, difference, tolerance)
+    if session.steps and session.steps[-1].code.startswith("assert "):
+        return None  # the script ends in that already
+    recipe, given = broken.example.recipe, [broken.example.x, broken.example.draws]
+    if recipe is not None:
+        given += [recipe.call.args, recipe.call.kwargs, recipe.properties]
+    return shown(session.steps, given, broken.sides, difference, tolerance)
 
 
-def _shown_derivative(broken: LawBroken, expected: Any, tolerance: float) -> Shown | None:
+def _shown_derivative(broken: LawBroken, difference: Difference, tolerance: float) -> Shown | None:
     """Where a script has the derivative that differs, which is called by the name of what it is by."""
-    assert broken.difference is not None
-    found = re.fullmatch(r"\['(.+)'\]", broken.difference.path)
+    found = re.fullmatch(r"\['(.+)'\]", difference.path)
     session, recipe = broken.session, broken.example.recipe
     if found is None or recipe is None or not isinstance(session, ModuleSession):
         return None
     of_input = re.fullmatch(r"x\[(\d+)\]", found[1])
     if of_input:
-        path = f"inputs[{of_input[1]}].grad"
+        name = f"inputs[{of_input[1]}]"
     else:
-        names = list(session.parameters())
-        code = session.implementation.parameters_code.format("module")
-        path = f"list({code})[{names.index(found[1])}].grad"
-    return Shown(len(session.steps) - 1, path, expected, tolerance)
-
-
-def _parts(left: Any, path: str) -> Iterator[tuple[Any, str, list[int] | None]]:
-    """A side of a law, and what of it is on the path to the difference, with the rest of the path; of
-    values that were put into another order, those that they were made of, and the order."""
-    yield left, path, None
-    name = re.match(r"\['([^']*)'\]", path)
-    if name is not None and isinstance(left, Mapping):
-        yield from _parts(left[name[1]], path[name.end() :])
-    position = re.match(r"(?:\.block\((\d+)\)|\[(\d+)\])", path)
-    if position is None:
-        return
-    rest = path[position.end() :]
-    if isinstance(left, TensorMap):
-        block = left.block(int(position[1]))
-        taken = getattr(block.values, TAKEN, None)
-        if taken is not None and rest in (".values", ".samples"):
-            yield taken.values, rest.removeprefix(".values"), taken.rows
-        elif rest == ".values":
-            yield block.values, "", None
-    elif isinstance(left, (list, tuple)):
-        yield from _parts(left[int(position[2])], rest)
+        names = list(session.twin.parameters())
+        name = f"list({session.parameters_code})[{names.index(found[1])}]"
+    place = Place(len(session.steps) - 1, name, ".grad")
+    return Shown(place, difference.left, difference.right, tolerance)
 
 
 @functools.lru_cache(maxsize=64)

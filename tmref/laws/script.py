@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,9 @@ from ..implementations import CPU, Example, Implementation
 from ..labels import Labels, labels_source
 from ..printing import source_of, tensor_source
 from ..tensor_map import TensorMap
+from .shown import Place, Shown
 from .sources import code_of, pickled, plain_code
+from .statements import Statement, each_once, written
 from .steps import IMPORTS, MODULES, OF_ONES_OWN, Step
 
 #: The calls that make data.
@@ -27,6 +28,11 @@ _OF_DATA = ("Labels", "TensorBlock", "TensorMap")
 _OWN = ("build", *OF_ONES_OWN)
 #: What the code of users may call so, though the implementation itself does not import it.
 _NUMPY = "import numpy as np"
+#: What is needed for derivatives can't be overwritten itself.
+_OF_CLONES = (
+    "x = TensorMap(x.keys, [TensorBlock(v.clone(), b.samples, b.components, b.properties) "
+    "for v, b in zip(inputs, x.blocks())])"
+)
 #: The longest code of an expected tensor that stands within the assertion.
 _INLINE = 60
 
@@ -35,29 +41,6 @@ def _is_used(line: str, text: str) -> bool:
     """Whether a script needs a line, which imports one name that may not be in it, or does more."""
     found = re.fullmatch(r"(?:import|from [\w.]+ import) (?:\w+ as )?(\w+)", line)
     return found is None or re.search(rf"(?<![\w.]){found[1]}\b", text) is not None
-
-
-def path_to(part: Any, whole: Any) -> str | None:
-    """The Python that leads from a whole to this part of it: "" to itself, and to the keys and blocks of
-    a map, to the values and labels of its blocks; None where it is no part of it."""
-    if part is None or whole is None:
-        return None
-    if part is whole:
-        return ""
-    if isinstance(whole, TensorMap):
-        inside = [(".keys", whole.keys), *((f".block({i})", block) for i, block in enumerate(whole))]
-    elif isinstance(whole, TensorBlock):
-        inside = [(f".{name}", getattr(whole, name)) for name in ("values", "samples", "properties")]
-        inside += [(f".components[{i}]", labels) for i, labels in enumerate(whole.components)]
-        inside += [(f'.gradient("{name}")', gradient) for name, gradient in whole.gradients()]
-    elif isinstance(whole, Mapping):
-        inside = [(f"[{name!r}]", value) for name, value in whole.items()]
-    elif isinstance(whole, (list, tuple)):
-        inside = [(f"[{i}]", value) for i, value in enumerate(whole)]
-    else:
-        return None
-    found = ((first, path_to(part, value)) for first, value in inside)
-    return next((first + rest for first, rest in found if rest is not None), None)
 
 
 def _takes_a_map(call: Call) -> bool:
@@ -95,18 +78,6 @@ def _is_expression(value: Any) -> bool:
     is_data = isinstance(value, (Name, Call, Deferred, Labels, TensorBlock))
     is_other = not isinstance(value, TensorMap) and _prints_as_code(value)
     return is_data or is_other or plain_code(value) is not None
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Where a script shows the difference: after this step, at this path, what was expected there, how
-    far apart it may be, and in which order of the ``rows``, where it is another one."""
-
-    step: int
-    path: str
-    expected: Any
-    tolerance: float
-    rows: list[int] | None = None
 
 
 class ScriptWriter:
@@ -280,7 +251,7 @@ class ScriptWriter:
         if call.parameters:
             values = ", ".join(map(plain_source, call.parameters))
             parameters = self._parameters.format(name)
-            lines.append(f"for parameter, value in zip({parameters}, [{values}]):")
+            lines.append(f"for parameter, value in zip({parameters}, [{values}], strict=True):")
             lines.append("    parameter.data = value")
         if self._moved and self._moves(call):
             lines.append(f"{name}{self._moved}")
@@ -290,46 +261,49 @@ class ScriptWriter:
         self, title: str, example: Example, steps: Sequence[Step], shown: Shown | None = None
     ) -> str:
         """A script that builds the module, does what the law did, and asserts what must be."""
-        if shown is not None:
-            steps = steps[: shown.step + 1]
-        lines: list[str] = []
+        places = [p for p in (shown and shown.place, shown and shown.other) if p is not None]
+        if places:
+            steps = steps[: max(place.step for place in places) + 1]
+        codes = [f"{place.name}{place.path}" for place in places]
+        done: list[Statement] = []
         bound: dict[str, list[str]] = {}
+
+        recipe = example.recipe
+        overwrites = recipe is not None and bool(recipe.call.kwargs.get("in_place"))
 
         def bind(name: str, value: Any) -> None:
             code = self.bound(name, value)
-            if bound.get(name) != code:
+            if bound.get(name) != code or (overwrites and isinstance(value, TensorMap)):
                 bound[name] = code
-                lines.extend(code)
+                done.extend(Statement(lines, is_data=True) for lines in _statements(code))
 
-        recipe = example.recipe
         takes_x = recipe is not None and _takes_a_map(recipe.call)
         if takes_x or not steps:
             bind("x", example.x)
-        if recipe is not None:
+        uses_module = not steps or any(re.search(r"\bmodule\b", step.code) for step in steps)
+        if recipe is not None and uses_module:
             bind("module", recipe)
-        for step in steps:
+        for i, step in enumerate(steps):
+            if step.looks and all(place.step != i for place in places):
+                continue
             for name, value in step.given.items():
                 bind(name, value)
-            if step.code == step.name:  # a module that was made
-                continue
-            if step.cotangents is not None:
-                lines.append("blocks = range(len(x.keys))")
-                lines.append("inputs = [x.block(i).values.requires_grad_() for i in blocks]")
-            code = f"result = {step.code}" if step.name == "result" else step.code
-            if isinstance(step.result, Refused) and step is not steps[-1]:
-                lines += ["try:", textwrap.indent(code, "    ")]
-                lines += ["except Exception as error:", '    print("refused:", error)']
-            else:
-                lines.append(code)
-            if step.cotangents is not None:
-                cotangents = ", ".join(plain_source(b.values) + self._moved for b in step.cotangents)
-                lines += [
-                    "outputs = [y.block(i).values for i in blocks]",
-                    f"torch.autograd.backward(outputs, [{cotangents}])",
-                    "print([v.grad for v in inputs], [p.grad for p in module.parameters()])",
-                ]
-        if shown is not None:
-            lines += self._assertion(shown)
+            if step.ran:
+                goes_on = step is not steps[-1] or any(place.name == "x" for place in places)
+                done += self._ran(step, goes_on=goes_on, overwrites=overwrites)
+            later = {of.name for of in steps[i + 1 :] if of.ran}
+            later.update(*(of.given for of in steps[i + 1 :]))
+            for j, place in enumerate(places):
+                if place.step == i and (place.kept or place.name in later):
+                    kept = f"{codes[j]}.clone()" if place.kept else codes[j]
+                    codes[j] = ("found", "expected")[j]
+                    done.append(Statement(f"{codes[j]} = {kept}"))
+        if shown is not None and isinstance(shown.expected, Refused):
+            done[-1] = dataclasses.replace(done[-1], may_be_refused=True)
+            done.append(Statement('raise AssertionError("this must be refused")'))
+        elif shown is not None:
+            done += map(Statement, self._assertion(shown, *codes))
+        lines = written(each_once(done))
         text = "\n".join(lines)
         homes = [f"import {home}" for home in sorted(self._homes)]
         named = [f"import {name}" for name in IMPORTS]
@@ -339,21 +313,50 @@ class ScriptWriter:
         head = [*(f"# {line}" for line in title.splitlines()), *used, ""]
         return "\n".join(head) + "\n" + text + "\n"
 
-    def _assertion(self, shown: Shown) -> list[str]:
-        path, expected = shown.path, shown.expected
-        if isinstance(expected, Refused):
-            return ['raise AssertionError("this must be refused")']
+    def _ran(self, step: Step, *, goes_on: bool, overwrites: bool) -> list[Statement]:
+        """The statements that a step ran: whether the script ``goes_on`` where it is refused, and the
+        module ``overwrites`` its input."""
+        before, after = [], []
+        if step.cotangents is not None:
+            cotangents = ", ".join(plain_source(b.values) + self._moved for b in step.cotangents)
+            before = [
+                "blocks = range(len(x.keys))",
+                "inputs = [x.block(i).values.requires_grad_() for i in blocks]",
+                *([_OF_CLONES] if overwrites else []),
+            ]
+            after = [
+                "outputs = [y.block(i).values for i in blocks]",
+                f"torch.autograd.backward(outputs, [{cotangents}])",
+            ]
+        assigns = step.name == "result" and not step.code.startswith("result = ")
+        code = f"result = {step.code}" if assigns else step.code
+        was_refused = isinstance(step.result, Refused) and goes_on
+        line = Statement(code, was_refused or step.may_be_refused, was_refused)
+        return [*map(Statement, before), line, *map(Statement, after)]
+
+    def _assertion(self, shown: Shown, path: str, other: str | None = None) -> list[str]:
+        """The lines that print what is at the path, and compare it with what is expected: with what is
+        at the ``other``, where that is in the script, too."""
+        found, expected = shown.found, shown.expected
         lines = [f"print({path})"]
-        rows = "" if shown.rows is None or shown.rows == sorted(shown.rows) else f"[{shown.rows}]"
-        if isinstance(expected, torch.Tensor):
-            path += rows
-            options = f"rtol=0, atol={shown.tolerance:.3g}"
-            code = plain_source(expected)
-            if len(code) > _INLINE:
+        rows = _rows(shown.place)
+        if found is None or expected is None:
+            lines.append(f"assert {path} is {'None' if expected is None else 'not None'}")
+        elif isinstance(expected, torch.Tensor) and isinstance(found, torch.Tensor):
+            back = ".cpu()" if self._moved else ""
+            if other is not None and shown.other is not None:
+                code = f"{other}{_rows(shown.other)}{back}"
+            elif len(code := plain_source(expected)) > _INLINE:
                 lines.append(f"expected = {code}")
                 code = "expected"
-            back = ".cpu()" if self._moved else ""
-            lines.append(f"torch.testing.assert_close({path}{back}, {code}, {options})")
+            options = f"rtol=0, atol={shown.tolerance:.3g}"
+            if bool((expected != expected).any()):
+                options += ", equal_nan=True"
+            lines.append(f"torch.testing.assert_close({path}{rows}{back}, {code}, {options})")
+        elif isinstance(expected, Labels) and other is not None and shown.other is not None:
+            others = _rows(shown.other)
+            left, right = (f"{of}.values{r}.tolist()" for of, r in ((path, rows), (other, others)))
+            lines.append(f"assert ({path}.names, {left}) == ({other}.names, {right})")
         elif isinstance(expected, Labels):
             names, values = expected.names, expected.values.tolist()
             lines.append(f"assert ({path}.names, {path}.values{rows}.tolist()) == ({names}, {values})")
@@ -361,6 +364,33 @@ class ScriptWriter:
             lines.append(f"assert sorted({path}) == {sorted(expected.gradients_list())}")
         elif path.endswith(".components"):
             lines.append(f"assert len({path}) == {len(expected.components)}")
-        elif not isinstance(expected, (TensorMap, TensorBlock, torch.nn.Module)):
+        elif isinstance(expected, (TensorMap, TensorBlock)):
+            has = "keys" if isinstance(expected, TensorMap) else "properties"
+            lines.append(f'assert hasattr({path}, "{has}")')
+        elif isinstance(expected, Mapping):
+            lines.append(f"assert list({path}) == {list(expected)}")
+        elif _is_collection(expected) and type(found) is not type(expected):
+            lines.append(f"assert type({path}) is {type(expected).__name__}")
+        elif _is_collection(expected) and plain_code(expected) is None:
+            lines.append(f"assert len({path}) == {len(expected)}")
+        elif other is not None:
+            lines.append(f"assert {path} == {other}")
+        elif not isinstance(expected, torch.nn.Module):
             lines.append(f"assert {path} == {self.value(expected)}")
         return lines
+
+
+def _rows(place: Place) -> str:
+    """The code that takes the rows of what is at a place."""
+    return "" if place.rows is None else f"[{list(place.rows)}]"
+
+
+def _statements(lines: Sequence[str]) -> list[str]:
+    """The lines in statements: one that is indented belongs to that before it."""
+    found: list[str] = []
+    for line in lines:
+        if line.startswith(" ") and found:
+            found[-1] += f"\n{line}"
+        else:
+            found.append(line)
+    return found

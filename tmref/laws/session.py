@@ -67,8 +67,16 @@ class Session:
         where the code raises.
         """
         result = self.attempt_to_run(code, **given)
+        self.steps[-1] = dataclasses.replace(self.steps[-1], may_be_refused=False)
         if isinstance(result, Refused):
             raise Raised(_undone(code, result.error)) from result.error
+        return result
+
+    def look(self, code: str) -> Any:
+        """What an expression gives that only looks at something: of scripts it is no part, unless they
+        show it."""
+        result = self.run(code)
+        self.steps[-1] = dataclasses.replace(self.steps[-1], looks=True)
         return result
 
     def attempt_to_run(self, code: str, **given: Any) -> Any:
@@ -97,7 +105,7 @@ class Session:
             raise Raised(_undone(code, error)) from error
         else:
             result = self._decoded(code, self._names.get(name))
-        self.steps.append(Step(code, before, name, result))
+        self.steps.append(Step(code, before, name, result, may_be_refused=True))
         if isinstance(result, Unreadable):
             raise Raised(f"what {_last_line(code)!r} gives can't be read") from result.error
         return result
@@ -115,7 +123,10 @@ class Session:
         """What a line gave, on the CPU, or Unreadable."""
         try:
             with quiet():
-                return self._brought_back(code, self.implementation.to_ours(theirs))
+                result = self._brought_back(code, self.implementation.to_ours(theirs))
+                if isinstance(result, TensorMap):  # another one each time: it stands for this line
+                    return result._map_blocks(lambda block: block)
+                return result
         except BaseException as error:
             if is_not_of_what_is_judged(error):
                 raise
@@ -129,6 +140,10 @@ class Session:
                 if block.device != self.device:
                     raise ValueError(f"the output is on {block.device}, the input on {self.device}")
         return on_cpu(result)
+
+    def show(self, name: str, value: Any) -> None:
+        """Have scripts print a value under a name: what it is that the law does to what it gives."""
+        self.steps.append(Step(f'print("{name}", {name})', {name: value}, "", None))
 
     def note(self, **found: Any) -> None:
         """Say something of the example, by name, for the ``draws`` of a known failure: what follows from
@@ -336,6 +351,8 @@ class ModuleSession(Session):
     def make(self, name: str, recipe: Recipe) -> torch.nn.Module:
         """Make another module, under a name for the code."""
         made = self._names[name] = self._built(recipe)
+        if not recipe.call.sets_parameters and list(made.parameters()):
+            self.steps.append(Step(f"torch.manual_seed({recipe.seed})", {}, "", None))
         self.steps.append(Step(name, {name: recipe}, name, None))
         return made
 
@@ -388,22 +405,31 @@ class ModuleSession(Session):
         self.steps[-1] = dataclasses.replace(self.steps[-1], after=after)
         return after
 
-    def parameters(self) -> dict[str, torch.Tensor]:
-        """The parameters by the names of the twin's, or by their own where there is no twin."""
+    @property
+    def parameters_code(self) -> str:
+        """The code that gives the parameters, in the order of the twin's."""
+        return self.implementation.parameters_code.format("module")
+
+    def parameters(self, of: str = "module") -> dict[str, torch.Tensor]:
+        """The parameters by the names of the twin's, or by their own where there is no twin; those of
+        another module by its name in the code."""
+        module = self._names[of]
+        theirs = list(self.implementation.parameters(module))
+        code = f"list({self.implementation.parameters_code.format(of)})"
+        self.steps.append(Step(code, {}, code, theirs))
         if self.recipe.twins is None:
-            return dict(self.module.named_parameters())
+            return dict(module.named_parameters())
         names = self.twin.parameters()
-        theirs = self.implementation.parameters(self.module)
         if len(names) != len(theirs):
             raise Raised(f"the module has {len(theirs)} parameters, its twins together {len(names)}")
         return dict(zip(names, theirs, strict=True))
 
     def derivatives(self, x: TensorMap, cotangents: TensorMap) -> dict[str, torch.Tensor]:
         """∂(sum of f(x) times ``cotangents``) by the input's values, ``x[i]``, and by the parameters."""
-        y = self(x)
+        parameters, y = self.parameters(), self(x)
         self.steps[-1] = dataclasses.replace(self.steps[-1], cotangents=cotangents)
         of_outputs = [block.values for block in cotangents]
-        return differentiate([b.values for b in y], x, self.parameters(), of_outputs)
+        return differentiate([b.values for b in y], x, parameters, of_outputs)
 
     def called_parts(self, x: TensorMap) -> list[tuple[torch.nn.Module, TensorMap]]:
         """The parts of the module that are called with a map where it is called with ``x``, itself

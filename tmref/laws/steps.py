@@ -30,7 +30,8 @@ class Step:
     """A line of code that a law ran, for the script that shows a failure.
 
     ``given`` is what names stood for it was given just before, ``name`` the one of its ``result``;
-    ``after`` is what became of its x.
+    ``after`` is what became of its x. Where it ``may_be_refused``, an exception would not have broken
+    the law; where it only ``looks``, nothing changes without it.
     """
 
     code: str
@@ -39,6 +40,13 @@ class Step:
     result: Any
     after: Any = None
     cotangents: TensorMap | None = None
+    may_be_refused: bool = False
+    looks: bool = False
+
+    @property
+    def ran(self) -> bool:
+        """Whether it is a line, and not what only has a name: a module that was made, or parameters."""
+        return self.code != self.name
 
 
 #: The calls that make what is called in another way than with a map alone.

@@ -41,7 +41,8 @@ def tolerance_for(
     if law.relative:
         return Tolerance(0.0, factor * max(1.0, size))
     if session.recipe.twins is None:  # nobody bounds the terms
-        results = [step.result for step in session.steps]  # the sides may be differences of these
+        # the sides may be differences of these
+        results = [step.result for step in session.steps if step.ran]
         terms = max(1.0, size, magnitude(results)) * max(1.0, magnitude(inputs))
         return Tolerance(factor * _spread(session), factor * terms)
     of_gradients = [

@@ -95,8 +95,13 @@ def _laws() -> Iterator[str]:
 
 def _law(number: str, name: str, demand: str, about: str) -> Iterator[str]:
     yield f"### {number} {name.replace('_', ' ').capitalize()}\n"
-    yield _fill(re.sub(r"([_*])", r"\\\1", demand))
+    yield _fill(as_prose(demand))
     yield _fill(f"`{name}`, of {about}.")
+
+
+def as_prose(demand: str) -> str:
+    """What a law demands, in Markdown that shows it as it is written."""
+    return re.sub(r"([_*])", r"\\\1", demand)
 
 
 def _fill(text: str) -> str:

@@ -15,7 +15,7 @@ from ..law import law
 from ..outcomes import NotOffered
 from ..premises import MODULE, TWIN, WRITTEN
 from ..session import ModuleSession
-from ..twin import called_from_cpu, quiet
+from ..twin import Twin, called_from_cpu, quiet
 
 
 @law("seeded", needs=[MODULE, TWIN])
@@ -25,8 +25,8 @@ def one_seed_gives_the_initial_parameters_of_torch(f: ModuleSession, x: Any, dra
     they are made, from the global random state."""
     seed = draw(st.integers(0, 2**31), label="seed")
     recipe = f.recipe.with_initial_parameters(seed)
-    again = f.again(recipe)
-    return again.parameters(), again.twin.parameters()
+    f.make("again", recipe)
+    return f.parameters("again"), Twin(recipe, f.device).parameters()
 
 
 @law("sized", needs=[TWIN, WRITTEN])
@@ -102,10 +102,11 @@ def in_place_overwrites_the_input_as_torch_does(f: ModuleSession, x: Any, draw: 
     """With in_place=True the values of the input are those of the output afterwards; with False, and
     without it, they stay. [torch] inplace of torch.nn.ReLU and torch.nn.SiLU, by default False."""
     found, expected = [], []
-    for in_place in (None, False, True):
+    for name, in_place in (("by_default", None), ("out_of_place", False), ("in_place", True)):
         options = {} if in_place is None else {"in_place": in_place}
-        y = f.run("y = made(x)", made=with_options(f.written.call, options), x=x)
-        found.append(f.run("x"))
+        made = with_options(f.written.call, options)
+        y = f.run(f"y = {name}(x)", **{name: made, "x": x})
+        found.append(f.look("x"))
         values = [(b if in_place else a).values for a, b in zip(x, y, strict=True)]
         expected.append(with_values(x, values))
     return found, expected

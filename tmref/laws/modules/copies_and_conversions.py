@@ -47,8 +47,9 @@ def parameters_are_converted_as_torchs_are(f: ModuleSession, x: Any, draw: Any) 
         same.append(f.run(f"module{conversion} is module"))
         eval(f"modules{conversion}", {"modules": twin.modules, "torch": torch})
     found, expected = f.parameters(), twin.parameters()
-    devices = [[str(p.device) for p in of.values()] for of in (found, expected)]
-    return [same, found, devices[0]], [[True] * len(same), expected, devices[1]]
+    devices = f.look(f"[str(p.device) for p in {f.parameters_code}]")
+    on = [str(p.device) for p in expected.values()]
+    return [same, found, devices], [[True] * len(same), expected, on]
 
 
 @law("deterministic", needs=[MODULE, TWIN])
@@ -113,9 +114,9 @@ def frozen_parameters_need_no_derivatives(f: ModuleSession, x: Any, draw: Any) -
     f.twin.modules.requires_grad_(not frozen)
     if not frozen:
         f.run(_with_gradients(f, True))
-    found = [p.requires_grad for p in f.parameters().values()]
-    y = f(x)
-    needs = [block.values.requires_grad for block in y]
+    found = f.look(f"[p.requires_grad for p in {f.parameters_code}]")
+    f(x)
+    needs = f.look("[block.values.requires_grad for block in y.blocks()]")
     expected = [values.requires_grad for values in f.twin(x)]
     return [found, needs], [[not frozen] * len(found), expected]
 
@@ -150,7 +151,7 @@ def zero_grad_leaves_no_derivatives(f: ModuleSession, x: Any, draw: Any) -> Any:
     if isinstance(differentiated, Refused):  # as of a module that writes to what autograd needs
         return differentiated
     f.run("module.zero_grad()")
-    grads = [p.grad for p in f.parameters().values()]
+    grads = f.look(f"[p.grad for p in {f.parameters_code}]")
     return grads, [None] * len(grads)
 
 
@@ -161,6 +162,6 @@ def a_module_can_be_printed(f: ModuleSession, x: Any, draw: Any) -> Any:
     if not is_written(f.recipe.row) and type(f.module).__repr__ is not torch.nn.Module.__repr__:
         f.run("repr(module) + str(module)")
         return Nothing("it prints in words of its own")
-    start = f.run("repr(module).partition('(')[0]")
     f.run("str(module) + module.extra_repr() + f'{module}'")
-    return start, f.run("type(module).__name__")
+    name = f.run("name = type(module).__name__")
+    return f.run("repr(module).partition('(')[0]"), name

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from hypothesis import strategies as st
 
+from ...operations import block_from_array
 from ...strategies import like
+from ...tensor_map import TensorMap
 from ..edits import by_twin, map_values, require_grad, with_values
 from ..law import law
 from ..outcomes import NO_PARAMETERS
@@ -23,7 +24,8 @@ def derivatives_are_those_of_plain_torch(f: ModuleSession, x: Any, draw: Any) ->
     modules, for any cotangents. [torch] a module on maps is built of differentiable operations."""
     x = require_grad(x)
     twins = f.twin(x)
-    cotangents = draw(like(with_values(f(x), twins)), label="cotangents", factor=True)
+    outputs = TensorMap(x.keys, list(map(block_from_array, twins)))
+    cotangents = draw(like(outputs), label="cotangents", factor=True)
     of_outputs = [block.values for block in cotangents]
     expected = differentiate(twins, x, f.twin.parameters(), of_outputs)
     return f.derivatives(x, cotangents), expected
@@ -51,8 +53,9 @@ def second_derivatives_are_those_of_plain_torch(f: ModuleSession, x: Any, draw: 
         "directions": directions,
     }
     exec(f"{_FIRST}\n{_TOTAL}", names)
-    expected = _derivatives(names["total"], names["inputs"], f.twin.parameters())
-    return _derivatives(f["total"], f["inputs"], f.parameters()), expected
+    names["parameters"] = list(f.twin.parameters().values())
+    exec(_SECOND.format("parameters"), names)
+    return f.run(_SECOND.format(f.parameters_code)), names["second"]
 
 
 _FIRST = "first = torch.autograd.grad(outputs, inputs, cotangents, create_graph=True)"
@@ -60,11 +63,7 @@ _FIRST = "first = torch.autograd.grad(outputs, inputs, cotangents, create_graph=
 _TOTAL = "total = sum((g * d).sum() + 0 * v.sum() for g, d, v in zip(first, directions, inputs))"
 
 
-def _derivatives(total: torch.Tensor, inputs: Sequence[torch.Tensor], parameters: Any) -> Any:
-    by = {f"x[{i}]": value for i, value in enumerate(inputs)} | dict(parameters)
-    return dict(
-        zip(by, torch.autograd.grad(total, list(by.values()), materialize_grads=True), strict=True)
-    )
+_SECOND = "second = torch.autograd.grad(total, [*inputs, *{}], materialize_grads=True)"
 
 
 @law("keeps_keys", "pure", maps={"min_blocks": 2}, needs=[TWIN])
@@ -77,7 +76,7 @@ def outputs_require_gradients_where_those_of_plain_torch_do(f: ModuleSession, x:
     f.run(f"module.requires_grad_({not is_frozen})")
     f.run("for i in given:\n    x.block(i).values.requires_grad_()", x=x, given=given)
     f.run(f"with torch.{mode}():\n    y = module(x)")
-    flags = f.run("[y.block(i).values.requires_grad for i in range(len(x.keys))]")
+    flags = f.look("[y.block(i).values.requires_grad for i in range(len(x.keys))]")
     f.twin.modules.requires_grad_(not is_frozen)
     values = [block.values.detach().clone().requires_grad_(i in given) for i, block in enumerate(x)]
     with getattr(torch, mode)():

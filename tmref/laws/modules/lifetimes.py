@@ -80,7 +80,10 @@ def whatever_is_done_plain_torch_does_the_same(f: ModuleSession, x: Any, draw: A
         else:
             continue
         y = f(x)
-        found.append([*_state(f.parameters(), y), y])
+        values = f.look(f"[p.detach().clone() for p in {f.parameters_code}]")
+        needing = f.look(f"[p.requires_grad for p in {f.parameters_code}]")
+        needing_too = f.look("[block.values.requires_grad for block in y.blocks()]")
+        found.append([values, needing, needing_too, y])
         right = output_of_twin(f, x)
         expected.append([*_state(f.twin.parameters(), right), right])
         if restore is not None:  # what is trained on and on has more and more digits
@@ -97,7 +100,7 @@ def _step(f: ModuleSession, x: TensorMap) -> Callable[[], None]:
 
 
 def _state(parameters: dict[str, torch.Tensor], y: TensorMap) -> list[Any]:
-    """The parameters as they are now, and what needs derivatives: they, and the output."""
+    """The parameters as they are now, and which of them, and of the output, need derivatives."""
     values = [p.detach().clone() for p in parameters.values()]
-    needing = [tensor.requires_grad for tensor in (*parameters.values(), *(b.values for b in y))]
-    return [values, needing]
+    needing = [p.requires_grad for p in parameters.values()]
+    return [values, needing, [block.values.requires_grad for block in y]]

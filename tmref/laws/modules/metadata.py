@@ -11,7 +11,15 @@ from ...compare import Refused
 from ...labels import Labels
 from ...strategies import keys, labels
 from ...tensor_map import TensorMap
-from ..edits import LABEL_FREE, Relabelling, accepted, relabelled, with_keys, with_properties
+from ..edits import (
+    LABEL_FREE,
+    Relabelling,
+    accepted,
+    relabelled,
+    require_labels,
+    with_keys,
+    with_properties,
+)
 from ..law import data_law, law
 from ..outcomes import Nothing
 from ..premises import PROPERTIES, WRITTEN
@@ -43,7 +51,9 @@ def samples_survive(f: ModuleSession, x: Any, draw: Any) -> Any:
 def components_survive(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Every block has the components that it had, in their order. [doc] ModuleMap: only the
     properties can't be preserved."""
-    return [block.components for block in f(x)], [block.components for block in x]
+    f(x)
+    found = f.look("[block.components for block in y.blocks()]")
+    return found, [block.components for block in x]
 
 
 @law("keeps_keys", "keeps_properties")
@@ -58,6 +68,8 @@ def properties_are_those_asked_for(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Every block has the out_properties of its key, by default one dimension "_" counting from 0.
     [doc] "By default the output properties are relabeled using Labels.range with '_' as key"."""
     y = f(x)
+    if any(key not in y.keys for key in x.keys):
+        return y.keys, x.keys
     properties = dict(zip(f.recipe.in_keys, f.properties, strict=True))
     return [y.block(key).properties for key in x.keys], [properties[key] for key in x.keys]
 
@@ -73,14 +85,25 @@ def gradients_keep_their_labels(f: ModuleSession, x: Any, draw: Any) -> Any:
         return y
     if not any(block.has_any_gradient() for block in y):
         return Nothing("it leaves out explicit gradients")  # which is another law's
-    found = [
-        {name: [g.samples, g.components, g.properties] for name, g in _sorted(block)} for block in y
-    ]
+    names = f.look(_PARAMETERS)
+    components = f.look(_COMPONENTS)
+    found = [[[g.samples, g.properties] for _, g in _sorted(block)] for block in y]
     expected = [
-        {name: [g.samples, g.components, out.properties] for name, g in _sorted(block)}
-        for block, out in zip(x, y, strict=True)
+        [[g.samples, out.properties] for _, g in _sorted(block)] for block, out in zip(x, y, strict=True)
     ]
-    return found, expected
+    return [names, components, found], [
+        [[name for name, _ in _sorted(block)] for block in x],
+        [[g.components for _, g in _sorted(block)] for block in x],
+        expected,
+    ]
+
+
+#: By which parameters there are gradients, and their components.
+_PARAMETERS = "[sorted(block.gradients_list()) for block in y.blocks()]"
+_COMPONENTS = (
+    "[[block.gradient(name).components for name in sorted(block.gradients_list())] "
+    "for block in y.blocks()]"
+)
 
 
 def _sorted(block: TensorBlock) -> list[tuple[str, TensorBlock]]:
@@ -138,6 +161,7 @@ def names_of_keys_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     order = draw(st.permutations(x.keys.names), label="order")
     new = Relabelling({n: f"new_{n}" for n in order if n not in f.recipe.row.o3_names}, tuple(order))
     y = f(x)
+    require_labels(y, x)
     f.make("other", relabelled(f.written, new))
     return f.run("z = other(x)", x=with_keys(x, new(x.keys))), with_keys(y, new(y.keys))
 
@@ -156,6 +180,7 @@ def names_of_samples_components_and_properties_mean_nothing(f: ModuleSession, x:
         Relabelling({name: f"new_{name}" for name in order}, tuple(order)) for order in orders
     )
     y = f(x)
+    require_labels(y, x, "samples", "components")
     of_mu = f.recipe.row.o3_names[-1]
     given = TensorMap(x.keys, [_renamed(block, of_mu, of_samples, of_properties) for block in x])
     z = f.run("z = module(x)", x=given)

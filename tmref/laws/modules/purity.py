@@ -53,9 +53,9 @@ def what_is_no_number_stays(f: ModuleSession, x: Any, draw: Any) -> Any:
 def further_inputs_stay(f: ModuleSession, x: Any, draw: Any) -> Any:
     """A forward leaves what it is given besides the map as it was: maps, labels, tensors and plain
     values in it. [torch] without in_place, a forward never changes its input."""
-    before = kept(_data(f.run("given = module.given")))
+    before = kept(f, _data(f.look("module.given")))
     f(x)
-    return _data(f.run("given = module.given")), before
+    return _data(f.look("module.given")), before
 
 
 def _data(value: Any) -> Any:
@@ -101,7 +101,7 @@ def the_module_stays(f: ModuleSession, x: Any, draw: Any) -> Any:
 def the_same_input_gives_the_same_output(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Called twice, a module returns the same labels and values, each time. [torch] Linear and
     activations have no state that a forward changes."""
-    first = kept(f(x))
+    first = kept(f, f(x))
     return f(x), first
 
 
@@ -113,7 +113,7 @@ def what_came_before_makes_no_difference(f: ModuleSession, x: Any, draw: Any) ->
     other = draw(f.like(x), label="other")
     f.make("fresh", f.recipe)
     expected = f.run("y = fresh(x)", x=x)
-    before = kept(f.run("first = module(x)", x=other))
+    before = kept(f, f.run("first = module(x)", x=other))
     return [f(x), f.run("first")], [expected, before]
 
 
@@ -123,7 +123,7 @@ def a_call_in_another_dtype_leaves_no_trace(f: ModuleSession, x: Any, draw: Any)
     before, to the last digit. [torch] a forward never changes parameters or buffers of a module without
     state."""
     other = torch.float64 if x.dtype == torch.float32 else torch.float32
-    before = kept(f(x))
+    before = kept(f, f(x))
     f.attempt_to_run("z = module(x)", x=x.to(dtype=other))
     return f(x), before
 
@@ -172,6 +172,7 @@ def what_is_set_for_the_whole_process_stays(f: ModuleSession, x: Any, draw: Any)
         code = f"before = {changed}\ny = module(x)\nassert {changed} == before"
         f.steps[-1] = Step(code, {"x": x}, "", None)
         return _changed(changed, before, after)
+    f.steps.pop()  # it showed nothing
     f.run(_TWICE, x=x, seed=process.seed, numbers=process.numbers)
     for seed, numbers in process.RANDOM.items():
         if f["first"][numbers] == f["second"][numbers]:
@@ -193,12 +194,11 @@ y = module(x)
 second = numbers()
 done = True"""
 #: Random numbers go on from another seed elsewhere, unless a call sets its own.
-_SEEDED = """{seed}(1)
-y = module(x)
-first = {numbers}
-{seed}(2)
-y = module(x)
-assert {numbers} != first"""
+_SEEDED = """def numbers_after(number):
+    {seed}(number)
+    module(x)
+    return {numbers}
+assert numbers_after(2) != numbers_after(1)"""
 
 
 def _changed(code: str, before: Any, after: Any) -> tuple[Any, Any]:
@@ -214,6 +214,7 @@ def _changed(code: str, before: Any, after: Any) -> tuple[Any, Any]:
 
 
 _IN_THREADS = """import concurrent.futures
+sys.setswitchinterval(1e-6)
 barrier = threading.Barrier(4)
 def call(i):
     barrier.wait()
@@ -227,8 +228,7 @@ def the_same_in_several_threads(f: ModuleSession, x: Any, draw: Any) -> Any:
     them alone. [torch] a forward keeps nothing in the module that another could overwrite."""
     other = draw(f.like(x), label="other")
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)  # threads take turns as often as they can
-    try:
+    try:  # threads take turns as often as they can
         together = f.run(_IN_THREADS, x=x, other=other)
     finally:
         sys.setswitchinterval(interval)
@@ -257,7 +257,7 @@ def writing_to_the_input_leaves_the_output(f: ModuleSession, x: Any, draw: Any) 
     """Where plain torch returns values of their own, writing to those of the input leaves the output
     as it was. [torch] what Linear and activations return shares no memory with their input."""
     shared, y = f.twin.returns_the_input(x), f(x)
-    before = [values.detach().clone() for values in _values(y)]
+    before = _values(kept(f, y))
     f.run(_OVERWRITE.format(name="x"))
     after = f.run("y")
     values = [a if s else b for a, b, s in zip(_values(after), before, shared, strict=True)]

@@ -17,6 +17,7 @@ from ..edits import (
     blocks_in,
     by_key,
     map_values,
+    require_labels,
     take_samples,
     with_an_unknown_entry,
     with_keys,
@@ -24,7 +25,7 @@ from ..edits import (
     zeros_like,
 )
 from ..law import law
-from ..outcomes import NOT_A_MAP, Nothing
+from ..outcomes import NOT_A_MAP, Nothing, Unlike
 from ..session import ModuleSession
 
 
@@ -46,6 +47,8 @@ def blocks_are_found_by_their_keys(f: ModuleSession, x: Any, draw: Any) -> Any:
     y = f(x)
     if not blocks_in(y):
         return NOT_A_MAP
+    if "keeps_keys" in f.recipe.row.traits:
+        require_labels(y, x)
     return _maps_by_key(f(blocks_at(x, order))), _maps_by_key(y)
 
 
@@ -100,10 +103,16 @@ def every_value_stands_for_itself(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where a value grows, the output changes there at most. [maths] an activation is a function of
     one number."""
     other = map_values(torch.maximum, x, draw(f.like(x), label="other"))  # about half of the values stay
-    y, z = f(x), f(other)
+    y, z = f(x), f.run("z = module(x)", x=other)
+    require_labels(y, x)
+    require_labels(z, x)
     same = [a.values == b.values for a, b in zip(x, other, strict=True)]
-    shared = [torch.where(s, b.values, a.values) for s, a, b in zip(same, y, z, strict=True)]
-    return y, with_values(y, shared)
+    return y, with_values(y, f.run(_SHARED, same=same))
+
+
+_SHARED = (
+    "expected = [torch.where(s, b.values, a.values) for s, a, b in zip(same, y.blocks(), z.blocks())]"
+)
 
 
 @law("deterministic", "linear")
@@ -116,7 +125,13 @@ def linear_up_to_its_bias(f: ModuleSession, x: Any, draw: Any) -> Any:
         return NOT_A_MAP
     of_x, of_y = f.run("of_x = module(x)", x=x), f.run("of_y = module(x)", x=y)
     of_sum = f.run("of_sum = module(x)", x=map_values(lambda p, q: a * p + q, x, y))
-    return of_sum, map_values(lambda p, q, o: a * (p - o) + q, of_x, of_y, of_zero)
+    if not len(of_sum) == len(of_x) == len(of_y) == len(of_zero):
+        raise Unlike(of_sum.keys, of_x.keys)
+    return of_sum, with_values(of_sum, f.run(_COMBINED, a=a))
+
+
+_COMBINED = """triples = zip(of_x.blocks(), of_y.blocks(), of_zero.blocks())
+expected = [a * (p.values - o.values) + q.values for p, q, o in triples]"""
 
 
 @law("keeps_keys", "keyed")

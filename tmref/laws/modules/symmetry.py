@@ -20,7 +20,9 @@ from ..edits import (
     LABEL_FREE,
     Relabelling,
     accepted,
+    permuted_by,
     relabelled,
+    require_labels,
     with_keys,
     with_properties,
     with_values,
@@ -59,7 +61,9 @@ def blocks_and_samples_have_no_order(f: ModuleSession, x: Any, draw: Any) -> Any
     samples, or are refused. [doc] blocks and samples are what their labels say, wherever they stand."""
     permuted = Permutation(*draw(permutations(x).map(lambda p: (p.keys, p.samples)), label="orders"))
     x, y = accepted(f, x)
-    return f(permuted(x)), permuted(y)
+    require_labels(y, x, "samples", "gradients")
+    expected = permuted_by(f, permuted, y)
+    return f(permuted(x)), expected
 
 
 @law("deterministic", "equivariant", maps=_SPHERICAL)
@@ -87,7 +91,7 @@ def turns_by_right_angles_change_nothing(f: ModuleSession, x: Any, draw: Any) ->
     invariant: f(Rx) = f(x) for every R in O(3)."""
     quaternion = draw(st.sampled_from(_RIGHT_ANGLES), label="quaternion")
     inversion = draw(st.booleans(), label="inversion")
-    return f(Rotation(quaternion, inversion, f.recipe.row.o3_names)(x)), f(x)
+    return _rotated(f, x, Rotation(quaternion, inversion, f.recipe.row.o3_names)), f(x)
 
 
 @law("deterministic", "invariant", maps=_SPHERICAL, rounded=True)
@@ -97,17 +101,38 @@ def rotations_change_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     any_of_them = rotations(inversions=True)
     drawn = any_of_them.map(lambda r: (r.quaternion, r.inversion))
     quaternion, inversion = draw(drawn, label="rotation")
-    return f(Rotation(quaternion, inversion, f.recipe.row.o3_names)(x)), f(x)
+    return _rotated(f, x, Rotation(quaternion, inversion, f.recipe.row.o3_names)), f(x)
+
+
+def _rotated(f: ModuleSession, x: TensorMap, rotation: Rotation) -> Any:
+    """What it makes of the map, rotated; scripts print the matrix that multiplies vectors (x, y, z)."""
+    f.show("rotation", rotation.matrix())
+    return f(rotation(x))
 
 
 def _both_ways(
     f: ModuleSession, x: TensorMap, quaternion: Quaternion, inversion: bool
 ) -> tuple[TensorMap, TensorMap] | Nothing:
     rotation = Rotation(quaternion, inversion, f.recipe.row.o3_names)
-    y = f(x)
+    y = f.run("first = module(x)", x=x)
     if not isinstance(y, TensorMap):
         return NOT_A_MAP
-    return f(rotation(x)), rotation(y)
+    expected = rotation(y)  # raises where it is none that can be rotated
+    z = _rotated(f, x, rotation)
+    matrices = [rotation._matrix_of(key) for key in y.keys]
+    axes = [_axis_of_mu(block, rotation.names[-1]) for block in y]
+    return z, with_values(expected, f.run(_TURNED, matrices=matrices, axes=axes))
+
+
+def _axis_of_mu(block: TensorBlock, name: str) -> int:
+    return [axis.names for axis in block.components].index([name]) - len(block.components) - 1
+
+
+#: What becomes of the first output: its axes μ are multiplied by the matrix of their λ.
+_TURNED = """def turned(block, matrix, axis):
+    values = block.values
+    return (matrix.to(values.dtype) @ values.flatten(axis + 1)).reshape(values.shape)
+expected = list(map(turned, first.blocks(), matrices, axes))"""
 
 
 def _may_be_inverted(recipe: Recipe) -> bool:
@@ -219,6 +244,7 @@ def integers_of_keys_mean_nothing(f: ModuleSession, x: Any, draw: Any) -> Any:
     moved = {name: amount for name in x.keys.names if name not in f.recipe.row.o3_names}
     new = Relabelling(shift=moved)
     y = f(x)
+    require_labels(y, x)
     f.make("other", relabelled(f.written, new))
     return f.run("z = other(x)", x=with_keys(x, new(x.keys))), with_keys(y, new(y.keys))
 
@@ -232,6 +258,7 @@ def integers_of_samples_components_and_properties_mean_nothing(
     a module to the values of every block."""
     amounts = draw(st.tuples(label_values(), label_values(), label_values()), label="amounts")
     y = f(x)
+    require_labels(y, x, "samples", "components")
     spherical = f.recipe.row.o3_names
     given = TensorMap(x.keys, [_moved(block, spherical, *amounts) for block in x])
     z = f.run("z = module(x)", x=given)

@@ -51,14 +51,15 @@ def transforms_of_functions_go_through_modules(f: ModuleSession, x: Any, draw: A
     f.run("given = {name: p.detach() for name, p in module.named_parameters()}")
     f.run("stacked = {name: torch.stack([p, 2 * p]) for name, p in given.items()}")
     stacks = f.run("result = torch.vmap(values)(stacked)")
-    found = f.run("result = torch.func.grad(lambda p: sum(v.sum() for v in values(p)))(given)")
+    f.run("total = lambda parameters: sum(v.sum() for v in values(parameters))")
+    found = f.run("found = list(torch.func.grad(total)(given).values())")
     once = f.twin(x)
     total = sum((value.sum() for value in once), torch.zeros(()))
     expected = torch.autograd.grad(total, list(f.twin.parameters().values()), materialize_grads=True)
     _double(f)
     twice = f.twin(x)
     both = [torch.stack(values) for values in zip(once, twice, strict=True)]
-    return [stacks, list(found.values())], [both, list(expected)]
+    return [stacks, found], [both, list(expected)]
 
 
 def _double(f: ModuleSession) -> None:

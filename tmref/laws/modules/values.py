@@ -83,14 +83,17 @@ def the_largest_and_smallest_numbers_are_as_exact_as_those_of_plain_torch(
 ) -> Any:
     """For numbers of all magnitudes, the output relative to torch's is 1, up to rounding. [torch] as
     the activations themselves: none overflows, or loses its digits, where its result has them."""
-    y = f(x)
-    ratios, ones = [], []
-    for value, expected in zip((block.values for block in y), f.twin(x), strict=True):
-        tiny = torch.finfo(value.dtype).smallest_normal / torch.finfo(value.dtype).eps
-        is_lost = (value.abs() <= tiny) & (expected.abs() <= tiny) & expected.isfinite()
-        ratios.append(torch.where(is_lost | (value == expected), 1, value / expected))
-        ones.append(torch.ones_like(expected))
-    return ratios, ones
+    f(x)
+    expected = f.twin(x)
+    return f.run(_RATIOS, expected=expected), [torch.ones_like(values) for values in expected]
+
+
+#: Numbers so small that dividing them loses digits count as equal.
+_RATIOS = """def ratio(found, right):
+    tiny = torch.finfo(right.dtype).smallest_normal / torch.finfo(right.dtype).eps
+    is_lost = (found.abs() <= tiny) & (right.abs() <= tiny) & right.isfinite()
+    return torch.where(is_lost | (found == right), 1, found / right)
+ratios = [ratio(block.values, right) for block, right in zip(y.blocks(), expected)]"""
 
 
 @law(
@@ -180,8 +183,10 @@ def training_and_evaluation_are_the_same_without_state(f: ModuleSession, x: Any,
     certain modules only, as Dropout and BatchNorm."""
     y = f(x)
     evaluated = f.run("y = module.eval()(x)")
-    flags = f.run("[part.training for part in module.modules()]")
+    none = f.look(_MODES)
     trained = f.run("y = module.train()(x)")
-    flags += f.run("[part.training for part in module.modules()]")
-    expected = [False] * (len(flags) // 2) + [True] * (len(flags) // 2)
-    return [evaluated, trained, flags], [y, y, expected]
+    every = f.look(_MODES)
+    return [evaluated, none, trained, every], [y, [False] * len(none), y, [True] * len(every)]
+
+
+_MODES = "[part.training for part in module.modules()]"

@@ -1,0 +1,66 @@
+"""Every script of a planted defect, alone: it fails with the defect, and not without it."""
+
+import ast
+import re
+from collections import Counter
+
+import pytest
+
+from tmref.implementations.reference import Reference
+from tmref.laws.runner import check
+from tmref.verdicts import ERROR
+
+#: What is no promise, and stands in a script as it came: the scripts can't be run without the defect.
+AS_IT_CAME = {
+    (
+        "keys_to_samples_puts_blocks_below_each_other",
+        "gradients_of_the_first_sample",
+    ): "the order of rows",
+    ("keys_to_properties_puts_blocks_beside_each_other", "gradients_of_the_first_sample"): "their order",
+    (
+        "explicit_gradients_are_derivatives_of_the_output",
+        "gradients_of_norms_summed",
+    ): "that there are any",
+}
+#: What has to be repeated: each time something else was done before.
+REPEATED = ("whatever_is_done_plain_torch_does_the_same",)
+#: So many times a script is run that shows what threads do to each other.
+_TIMES = 20
+
+
+@pytest.fixture
+def script(scripted, script_of, laws, rows):
+    law = laws[scripted.law]
+    options = {"examples": law.examples, "hypothesis_seed": 0, "shrink": False}
+    found = script_of(scripted, law, rows[scripted.row], **options)
+    if not found.text:
+        pytest.skip("no example of this seed shows the defect")
+    return found
+
+
+def test_the_script_of_a_defect_fails_with_it_alone(script, scripted, laws, rows):
+    wrong = script.raises(scripted.implementation)
+    if scripted.law == "the_same_in_several_threads":
+        again = (script.raises(scripted.implementation) for _ in range(_TIMES))
+        wrong = wrong or next(filter(None, again), None)
+    assert isinstance(wrong, Exception), script.text
+    assert not isinstance(wrong, (NameError, SyntaxError, NotImplementedError)), script.text
+    law, row = laws[scripted.law], rows[scripted.row]
+    is_possible = scripted.implementation.name not in AS_IT_CAME
+    if is_possible and check(law, row, scripted.right, examples=1).offered:
+        assert script.raises(scripted.right) is None, script.text
+
+
+def test_a_script_ends_in_what_fails_imports_nothing_else_and_repeats_nothing(script, scripted):
+    *_, last = filter(None, script.text.splitlines())
+    asserts = last.strip().startswith(("assert ", "torch.testing.assert_close(", "raise Assert"))
+    assert asserts or script.verdict.verdict == ERROR or "can't be compared" in script.verdict.message
+    imports = [line for line in script.text.splitlines() if re.match(r"(from|import) ", line)]
+    of_others = [line for line in imports if re.search(r"\b(tmref|hypothesis)\b", line)]
+    allowed = {*Reference.imports, *scripted.implementation.imports}
+    if scripted.implementation.name == "loads_a_profile_of_hypothesis":  # which is the defect
+        allowed.add("import hypothesis")
+    assert set(of_others) <= allowed
+    if scripted.law not in REPEATED:
+        times = Counter(map(ast.unparse, ast.parse(script.text).body))
+        assert [code for code, number in times.items() if number > 1] == []

@@ -1,0 +1,140 @@
+"""An issue to file on the tracker of a library: what is wrong, and all that shows it. In Markdown."""
+
+from __future__ import annotations
+
+import platform
+import re
+import textwrap
+from collections.abc import Iterator
+
+from .. import __version__
+from ..laws import LAWS, smoke
+from ..laws.own import it_can_be_made_and_called
+from ..verdicts import ERROR, FAIL, Results, Verdict, alike, versions
+from .pages import as_prose
+
+#: Whose demand a marker says that it is.
+_SOURCES = {
+    "[doc]": "metatensor's documentation",
+    "[torch]": "torch's convention",
+    "[maths]": "mathematics",
+}
+_WIDTH = 100
+#: The versions that say nothing of a script, which imports none of them.
+_OF_TMREF = ("tmref", "hypothesis", "pytest", "python")
+
+
+def issue(verdict: Verdict, results: Results, output: str) -> str:
+    """The issue of a verdict of these results, whose script prints the ``output``. Whatever a library, a
+    message or the report says stands in it as text, never as markup.
+
+    Raises ValueError where the law is none of this version: nobody can say whose demand it is.
+    """
+    return "\n".join(_parts(verdict, results, output))
+
+
+def _parts(verdict: Verdict, results: Results, output: str) -> Iterator[str]:
+    demand = _demand(verdict.law)
+    yield f"# {code(verdict.row)}: {_what(verdict)}\n"
+    yield f"With {_versions(verdict)} this script fails:\n"
+    yield fenced(verdict.reproducer or "", "python")
+    yield "It prints\n"
+    yield fenced(output, "text")
+    yield "## What is expected\n"
+    yield _filled(as_prose(demand), "> ")
+    sources = [words for marker, words in _SOURCES.items() if marker in demand]
+    yield _filled(f"This is the demand of {' and of '.join(sources)}.")
+    yield "## Where it is so, too\n"
+    yield from _shared(verdict, results)
+    yield f"\nFound by the law {code(verdict.law)} of tmref {__version__}."
+    yield ""
+
+
+def _demand(law: str) -> str:
+    known = {of.name: of.demand for of in (*LAWS, it_can_be_made_and_called)}
+    known[smoke.NAME] = smoke.DEMAND
+    if law not in known:
+        raise ValueError(
+            f"the law {law!r} is none of tmref {__version__}, which can't say whose demand it is: use "
+            "the version that the report was made with"
+        )
+    return known[law]
+
+
+def _what(verdict: Verdict) -> str:
+    """What is wrong, in a line: the kind of the known failure, or what differs."""
+    if verdict.known:
+        return text(verdict.known.partition(": ")[0])
+    first, *_ = (verdict.message or "").splitlines() or [verdict.law]
+    return code(textwrap.shorten(first, _WIDTH, placeholder=" …"))
+
+
+def _versions(verdict: Verdict) -> str:
+    found = versions()
+    whose = f"{text(verdict.implementation)} {text(verdict.version)}"
+    named = [
+        f"{name} {version}"
+        for name, version in found.items()
+        if name not in (*_OF_TMREF, verdict.implementation)
+    ]
+    on = f"Python {found['python']} ({platform.system()}, {platform.machine()})"
+    return f"{', '.join([whose, *named])} and {on}"
+
+
+def _shared(verdict: Verdict, results: Results) -> Iterator[str]:
+    """A line for each implementation with the rows on which it is the same, and one for the other laws
+    that say so."""
+    failed = [v for v in results.verdicts if v.verdict in (FAIL, ERROR) and v.known == verdict.known]
+    if verdict.known:  # what is known is one by its reason
+        found = failed
+    else:
+        (found,) = (group for group in alike(failed) if verdict in group)
+    for whose in dict.fromkeys((v.implementation, v.version) for v in found):
+        rows = dict.fromkeys(v.row for v in found if (v.implementation, v.version) == whose)
+        yield _filled(f"- {' '.join(map(text, whose))}: {', '.join(map(code, rows))}", "", "  ")
+    laws = dict.fromkeys(v.law for v in found if v.law != verdict.law)
+    if laws:
+        yield ""
+        yield _filled(f"By other laws, too: {', '.join(map(code, laws))}", "", "")
+
+
+def _filled(words: str, indent: str = "", further: str | None = None) -> str:
+    return textwrap.fill(
+        words,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent if further is None else further,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) + "\n" * (further is None)
+
+
+# --- what others say, as text
+
+
+def fenced(words: str, language: str) -> str:
+    """A block of code that nothing in it can end."""
+    longest = max(map(len, re.findall("`+", words)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{words.rstrip()}\n{fence}\n"
+
+
+def code(words: str) -> str:
+    """The words as code within a line, which nothing in them can end."""
+    words = " ".join(words.split()) or " "
+    longest = max(map(len, re.findall("`+", words)), default=0)
+    fence = "`" * (longest + 1)
+    space = " " if words.startswith("`") or words.endswith("`") else ""
+    return f"{fence}{space}{words}{space}{fence}"
+
+
+#: Joins two characters, and is not seen.
+_JOINER = "\N{WORD JOINER}"
+
+
+def text(words: str) -> str:
+    """The words as plain text within a line: no markup, no link, nobody's name and no issue's number."""
+    words = " ".join(words.split())
+    words = re.sub(r"[\\`*\[\]<>|~&!]|(?<!\w)_|_(?!\w)", r"\\\g<0>", words)
+    words = re.sub(r"@|#(?=\d)|\bGH-(?=\d)", rf"\g<0>{_JOINER}", words)
+    return re.sub(r"://|\bwww\.", lambda found: found[0][0] + _JOINER + found[0][1:], words)

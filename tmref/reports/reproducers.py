@@ -1,0 +1,214 @@
+"""The scripts of a report: which there are, what becomes of them when they are run, files of them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..printing import meant
+from ..verdicts import LONGEST_SCRIPT, Results, Verdict, readable, versions
+
+#: So many seconds what a script imports may take, beside what an example may.
+_TO_IMPORT = 60.0
+#: No example takes longer.
+_MOST_SECONDS = 86_400.0
+#: What ends a script that can't say anything here, unless it is what the verdict is about.
+_WITHOUT_SENSE = ("ImportError", "ModuleNotFoundError", "NotImplementedError")
+#: The last line of a file that was saved.
+_MARK = "# saved by tmref reproduce, "
+
+
+def scripts_of(results: Results, implementation: str | None) -> list[Verdict]:
+    """The verdicts that have a script, on one implementation or on all. Raises ValueError where none
+    has."""
+    there = list(dict.fromkeys(v.implementation for v in results.verdicts))
+    if implementation is not None and implementation not in there:
+        remedy = meant(implementation, there, f"there are {', '.join(there) or 'none'}")
+        raise ValueError(f"--of: there is no verdict on {implementation!r}; {remedy}")
+    found = [v for v in results.verdicts if implementation in (None, v.implementation) and v.reproducer]
+    if not found:
+        of = "" if implementation is None else f" of {implementation}"
+        raise ValueError(f"no verdict{of} has a script: nothing failed that could be shown by one")
+    return sorted(found, key=lambda v: (v.implementation, v.law, v.row))
+
+
+#: What says which laws and rows have scripts.
+_REMEDY = "without LAW[ROW] it lists those that have a script"
+
+
+def find(results: Results, name: str, implementation: str | None) -> Verdict:
+    """The one verdict with a script that is called LAW or LAW[ROW]. Raises ValueError where there is
+    none, or more than one, with the remedy."""
+    law, _, rest = name.partition("[")
+    row = rest.removesuffix("]") if rest else None
+    scripts = scripts_of(results, implementation)
+    of_law = [v for v in results.verdicts if v.law == law]
+    if not of_law:
+        remedy = meant(law, {v.law for v in scripts}, _REMEDY)
+        raise ValueError(f"there is no verdict on a law {law!r}; {remedy}")
+    rows = list(dict.fromkeys(v.row for v in of_law))
+    if row is not None and row not in rows:
+        remedy = meant(row, rows, f"there are {', '.join(rows)}")
+        raise ValueError(f"there is no verdict on {law} on a row {row!r}; {remedy}")
+    found = [v for v in scripts if v.law == law and row in (None, v.row)]
+    if not found:
+        statuses = {
+            v.status
+            for v in of_law
+            if row in (None, v.row) and implementation in (None, v.implementation)
+        }
+        is_what = f"is {' or '.join(sorted(statuses))}" if statuses else "is not there"
+        raise ValueError(f"{name} has no script, since its verdict {is_what}; {_REMEDY}")
+    if len(found) > 1:
+        rows = list(dict.fromkeys(v.row for v in found))
+        whose = list(dict.fromkeys(v.implementation for v in found))
+        ways = [f"--of {' or '.join(whose)}"] if len(whose) > 1 else []
+        if len(rows) > 1:
+            ways.append(f"{law}[ROW], of the rows {', '.join(rows)}")
+        raise ValueError(f"there are {len(found)} scripts of {name}: say {', and '.join(ways)}")
+    return found[0]
+
+
+# --- run
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What became of a script: its exit ``status``, None where it took too long, and what it wrote to
+    each of the standard streams."""
+
+    status: int | None
+    printed: str
+    raised: str
+
+    @property
+    def failed(self) -> bool:
+        return self.status != 0
+
+    def require_sense(self, verdict: Verdict) -> None:
+        """Raise ValueError, with the remedy, where it failed by what has nothing to do with the verdict:
+        something that it imports is not here, or was not written as code."""
+        errors = re.findall(r"^(\w+Error): (.*)", self.raised, re.M)
+        kind, words = errors[-1] if errors else ("", "")
+        if kind not in _WITHOUT_SENSE or kind in (verdict.message or ""):
+            return
+        raise ValueError(
+            f"the script can't be run here: {words}; "
+            + (
+                "write that into it, and run it by itself"
+                if kind == "NotImplementedError"
+                else "install that, or go to the folder that has it"
+            )
+        )
+
+
+def changes(results: Results) -> str:
+    """Which versions are others here than in the report, in brackets."""
+    there = results.header["versions"]
+    found = [
+        f"{name} is {version} here, and {there[name]} in the report"
+        for name, version in versions().items()
+        if there.get(name, version) != version
+    ]
+    return readable(f" ({'; '.join(found)})") if found else ""
+
+
+def run(script: str, timeout: float) -> Ran:
+    """Run a script in a process of its own, which is ended, with all that it started, where it takes
+    longer than an example may, after its imports. It finds what lies in this folder, as an adapter
+    does."""
+    seconds = _TO_IMPORT + (timeout if 0 < timeout < _MOST_SECONDS else _MOST_SECONDS)
+    folders = [os.environ.get("PYTHONPATH"), os.getcwd()]
+    path = os.pathsep.join(filter(None, folders))
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "script.py").write_text(script, encoding="utf-8")
+        process = subprocess.Popen(
+            [sys.executable, "script.py"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
+            encoding="utf-8",
+            errors="backslashreplace",
+            start_new_session=True,
+        )
+        try:
+            printed, raised = process.communicate(timeout=seconds)
+            status: int | None = process.returncode
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            printed, raised = process.communicate()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            status, raised = None, f"{raised}it took longer than {seconds:g} s\n"
+        places = (f"{os.path.realpath(folder)}{os.sep}", f"{folder}{os.sep}")
+    if status is not None and status < 0:
+        raised += f"it ended by {signal.Signals(-status).name}\n"
+    for place in places:
+        raised = raised.replace(place, "")
+    for place in dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib", "stdlib")):
+        raised = raised.replace(f"{place}{os.sep}", "")
+    return Ran(status, *(readable(text, LONGEST_SCRIPT) for text in (printed, raised)))
+
+
+# --- save
+
+
+def file_name(verdict: Verdict) -> str:
+    """What the file of a script is called: of letters that every file system takes, and no longer than
+    all of them allow; other names are told apart by their digest."""
+    words = (verdict.implementation, verdict.law, verdict.row)
+    parts = [re.sub(r"[^a-z0-9_-]+", "-", word.lower()) for word in words]
+    name = ".".join(parts)
+    if parts != list(words) or len(name) > 200:
+        name = f"{name[:200]}.{_digest(repr(words))[:8]}"
+    return f"{name}.py"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _marked(script: str) -> str:
+    """The content of a file: with a last line that says that nobody has changed it since."""
+    text = f"{script.rstrip()}\n"
+    return f"{text}{_MARK}{_digest(text)[:16]}\n"
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether it is a file that was saved here before, and is as it was then."""
+    try:
+        text, mark, _ = path.read_text(encoding="utf-8").rpartition(_MARK)
+    except (OSError, ValueError):
+        return False
+    return bool(mark) and path.read_text(encoding="utf-8") == _marked(text)
+
+
+def save(verdicts: Sequence[Verdict], folder: Path) -> None:
+    """Write a file for each script. Raises ValueError, before anything is written, where one of another
+    would be overwritten, or the folder can't have them."""
+    files = {folder / file_name(v): _marked(v.reproducer or "") for v in verdicts}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in files:
+            if (path.exists() or path.is_symlink()) and not _is_ours(path):
+                raise ValueError(
+                    f"--save: {path} is there, and is no script as it was saved: it is left as it is; "
+                    "name another folder, or move it away"
+                )
+        for path, text in files.items():
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"--save: {folder} can't be written: {error.strerror}") from error
