@@ -46,7 +46,9 @@ class Known:
     """A failure that is known: ``law`` is broken for ``rows`` on the inputs that ``when`` is true for;
     where there is ``draws``, on those where it is true for what the law drew and noted, by label.
 
-    ``example(row)`` must still break it; the law is searched for other failures everywhere else.
+    ``example(row)`` must still break it; the law is searched for other failures everywhere else. In a
+    version that is not among ``versions``, those that it was seen in, it may be mended; where none are
+    named it is in all of them.
     ``reason`` says what is wrong with the implementation: what kind of failure it is, in at most 70
     characters, then after a colon the rest, and the source that says so.
     """
@@ -57,6 +59,17 @@ class Known:
     example: Callable[[str], Example]
     reason: str
     draws: Callable[[dict[str, Any]], bool] | None = None
+    versions: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.versions, str):
+            raise TypeError(
+                f"versions must be a list of versions, got {self.versions!r}: write ({self.versions!r},)"
+            )
+
+    def was_seen_in(self, version: str) -> bool:
+        """Whether the entry says that the failure is in this version."""
+        return not self.versions or version in self.versions
 
     def covers(self, recipe: Recipe | None, x: Any, drawn: dict[str, Any] | None = None) -> bool:
         """Whether the failure is to be expected: of all draws where ``drawn`` is None, else of these."""

@@ -45,6 +45,7 @@ def show(results: Results, console: Console | None = None) -> None:
         console.print(_LEGEND)
         _show_tables(verdicts, letters, results.header, console)
         _show_failures(verdicts, console)
+    _show_mended(results, console)
     _show_warnings(results, console)
     _show_counts(results, console)
 
@@ -59,6 +60,7 @@ def show_brief(results: Results, console: Console | None = None) -> None:
         for found in alike([v for v in verdicts if not v.expected]):
             _show_alike(found, what, console)
     _show_kinds_of_known(results, console)
+    _show_mended(results, console)
     _show_warnings(results, console)
     _show_counts(results, console)
 
@@ -293,6 +295,21 @@ def _show_kinds_of_known(results: Results, console: Console) -> None:
         numbers = "".join(f"{of_kind[what] or '-':>4}" for what in found)
         line = textwrap.shorten(kind, _WIDTH - len(numbers) - 2, placeholder=" …")
         console.print(f"{numbers}  {line}", markup=False)
+
+
+def _show_mended(results: Results, console: Console) -> None:
+    """A line for each kind of known failure that isn't there in the version that was tried, with how
+    many verdicts it was on."""
+    for verdicts in _by_implementation(results):
+        kinds = Counter(v.mended.partition(": ")[2].partition(": ")[0] for v in verdicts if v.mended)
+        words = {v.mended.partition(": ")[0] for v in verdicts if v.mended}
+        if not kinds:
+            continue
+        console.print()
+        said = f"known failures of {verdicts[0].implementation} that are {' or '.join(sorted(words))}:"
+        _say(said, console)
+        for kind, number in kinds.items():
+            console.print(Text(f"{number:>4}  " + textwrap.shorten(kind, _WIDTH - 6, placeholder=" …")))
 
 
 def _show_warnings(results: Results, console: Console) -> None:
