@@ -31,6 +31,12 @@ _OWN = {
     "metatensor-torch": ("tmref.implementations.metatensor_torch", "tmref[metatensor]"),
 }
 
+#: Of those that have releases: the package whose they are, and what is installed beside.
+PACKAGES = {
+    "metatensor-learn": ("metatensor-learn",),
+    "metatensor-torch": ("metatensor-torch", "metatensor-learn", "metatensor-operations"),
+}
+
 
 @dataclass(frozen=True)
 class Example:
@@ -342,11 +348,14 @@ def load(name: str) -> Implementation:
     """
     if name in _OWN:
         module, package = _OWN[name]
+        remedy = f"install it with: pip install '{package}'"
         try:
             return importlib.import_module(module).implementation
         except ImportError as error:
+            raise UnknownImplementation(f"{name} is not installed ({error}); {remedy}") from error
+        except Exception as error:  # another version lacks what the adapter needs
             raise UnknownImplementation(
-                f"{name} is not installed ({error}); install it with: pip install '{package}'"
+                f"{name} can't be used as it is installed ({type(error).__name__}: {error}); {remedy}"
             ) from error
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
         if point.name == name:

@@ -317,7 +317,9 @@ def check(
     return verdict
 
 
-def replay(law: Law, row: Row, implementation: Implementation, entry: Known) -> Verdict:
+def replay(
+    law: Law, row: Row, implementation: Implementation, entry: Known, timeout: float | None = None
+) -> Verdict:
     """The verdict on the example of a known failure alone: the failure, with its script; a failure that
     says that it is mended, or a pass that does, in a version that the entry doesn't name; untested where
     what the law is about is not offered."""
@@ -327,7 +329,10 @@ def replay(law: Law, row: Row, implementation: Implementation, entry: Known) -> 
         recipes = functools.partial(_recipes, implementation)
         try:
             _require(law, implementation, row, None)
-            _replay(verdict, law, row, implementation, [entry], recipes, _Clock(law, None, None, fresh))
+            clock = _Clock(law, timeout, None, fresh)
+            _replay(verdict, law, row, implementation, [entry], recipes, clock)
+        except TookTooLong as late:
+            verdict.verdict, verdict.message = ERROR, str(late)
         except NotOffered as reason:
             verdict.verdict, verdict.message, verdict.offered = UNTESTED, str(reason), False
     return verdict

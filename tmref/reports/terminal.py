@@ -14,10 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..verdicts import ERROR, FAIL, NOT_OFFERED, PASS, UNTESTED, Results, Verdict, alike
+from ..verdicts import ERROR, FAIL, NOT_OFFERED, PASS, UNTESTED, Results, Verdict, alike, readable
 from .changes import BROKEN, GONE, KINDS, MENDED, NEW, OTHERWISE, SAME, Change, Changes
 
 if TYPE_CHECKING:
+    from ..aging import Aged
+    from ..implementations import Implementation
     from ..strategies.reach import Corner
 
 _SIGNS = {
@@ -310,6 +312,52 @@ def _show_mended(results: Results, console: Console) -> None:
         _say(said, console)
         for kind, number in kinds.items():
             console.print(Text(f"{number:>4}  " + textwrap.shorten(kind, _WIDTH - 6, placeholder=" …")))
+
+
+def show_known(implementation: Implementation, found: Sequence[Aged]) -> None:
+    """Print the known failures of an implementation by their reasons: a line for each law, with the
+    versions that it was seen in and what became of it, and the rows."""
+    console = Console(highlight=False, soft_wrap=True, width=_WIDTH)
+    what = f"{implementation.name} {implementation.version}"
+    if not found:
+        _say(f"{what} has no known failures", console)
+        return
+    _say(f"known failures of {what}, each tried again:", console)
+    reasons: dict[str, dict[tuple[str, tuple[str, ...], str, bool], list[str]]] = {}
+    for one in found:
+        kind = one.entry.law, tuple(one.entry.versions), readable(one.now), one.as_said
+        reasons.setdefault(one.entry.reason, {}).setdefault(kind, []).append(one.row)
+    _show_columns(console, "  law and rows, by reasons", "seen in", "now")
+    for reason, of_reason in reasons.items():
+        console.print()
+        _say(readable(reason), console)
+        for (law, versions, now, as_said), rows in of_reason.items():
+            name = f"{_name(readable(law), _KNOWN[0])}\n{_rows(rows, _KNOWN[0])}"
+            seen = readable(", ".join(map(str, versions))) or "all"
+            _show_columns(console, name, seen, Text(now, "" if as_said else "bold red"))
+    wrong = sum(not one.as_said for one in found)
+    end = f"{wrong} of them are not what they say" if wrong else "all are what they say"
+    console.print()
+    _say(f"{len(found)} known failures, counted by laws and rows: {end}", console)
+
+
+#: The widths of the columns of known failures.
+_KNOWN = 50, 10, 16
+
+
+def _show_columns(console: Console, *columns: str | Text) -> None:
+    """Print a line of the table of known failures."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for width in _KNOWN:
+        table.add_column(width=width, overflow="fold")
+    table.add_row(*(Text(one) if isinstance(one, str) else one for one in columns))
+    console.print(table, soft_wrap=False)
+
+
+def _rows(rows: Sequence[str], width: int) -> str:
+    """The names of rows, indented below that of a law, on as many lines as they take."""
+    words = ", ".join(map(readable, dict.fromkeys(rows)))
+    return textwrap.fill(words, width, initial_indent="    ", subsequent_indent="    ")
 
 
 def _show_warnings(results: Results, console: Console) -> None:
