@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..checking import MADE_WITH
+from ..checking import MADE_WITH, wrong_about_cases
 from ..resuming import of_each
 from ..statuses import BAD, GOOD, INTERRUPTED, UNUSABLE
 from ..verdicts import Results, read, readable
@@ -27,8 +27,8 @@ def history(options: argparse.Namespace) -> int:
 
     try:
         found = _History(options).checked()
-    except (UnusablePackage, Misfit) as error:
-        print(f"tmref history: {error}", file=sys.stderr)
+    except ValueError as error:
+        print(f"tmref history: {readable(str(error))}", file=sys.stderr)
         return UNUSABLE
     show_history(found)
     for path, text in ((options.json, written), (options.markdown, history_page)):
@@ -76,7 +76,11 @@ class _History:
         return found
 
     def checked(self) -> History:
-        """Check what is not checked yet. Raises UnusablePackage and Misfit before anything is tried."""
+        """Check what is not checked yet. Raises ValueError, UnusablePackage and Misfit where that can't
+        be, before anything is tried."""
+        wrong = wrong_about_cases(self.made_with["selection"], self.options.workers)
+        if wrong:
+            raise ValueError(wrong)
         versions = self.versions()
         reports = {version: self._report(version) for version in versions}
         problems: dict[str, str] = {}

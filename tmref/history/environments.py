@@ -85,7 +85,7 @@ class Environment:
             install = [uv, "pip", "install", "--python", python] if uv else None
             install = install or [python, "-m", "pip", "install", "--no-compile"]
             here = log.with_name("constraints.txt")
-            here.write_text("".join(f"{line}\n" for line in _installed_here()), encoding="utf-8")
+            here.write_text("".join(f"{line}\n" for line in installed_here()), encoding="utf-8")
             try:
                 self._run([*install, "--constraint", str(here), *requirements], said)
             except NotInstalled:  # an older release may need an older torch
@@ -123,7 +123,7 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _installed_here() -> Iterator[str]:
+def installed_here() -> Iterator[str]:
     """The versions of all that tmref needs to check, without what is said of a build: an index needn't
     have the very same."""
     left = ["tmref"]
@@ -155,8 +155,7 @@ def reason_of(said: str) -> str:
     """Of what a program said that failed, the line with the reason."""
     lines = [line.strip() for line in readable(said, len(said)).splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error: ")]
-    reason = (errors or lines[-1:] or ["no reason given"])[0]
-    solved = re.search(r"╰─▶ (.*)", " ".join(lines))  # uv says it in a paragraph
-    reason = solved[1] if solved else reason
-    reason = re.sub(r"^error: ", "", reason, flags=re.IGNORECASE)
+    causes = [line for line in lines if line.startswith(("╰─▶ ", "cause: "))]  # of what uv says
+    reason = (causes or errors or lines[-1:] or ["no reason given"])[0]
+    reason = re.sub(r"^(╰─▶|error:|cause:) ", "", reason, flags=re.IGNORECASE)
     return readable(reason, 300)

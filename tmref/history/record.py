@@ -123,7 +123,7 @@ def written(history: History) -> str:
         for of in history.checked:
             if of.signs.get(law, "") != last:
                 last = found[of.version] = of.signs.get(law, "")
-        laws[law] = found
+        laws[law] = {"family": history.families[law], "signs": found}
     releases = []
     for of in history.releases:
         more = {"versions": of.versions} if of.problem is None else {"problem": of.problem}
@@ -133,7 +133,6 @@ def written(history: History) -> str:
         "package": history.package,
         "made_with": history.made_with,
         "rows": list(history.rows),
-        "families": history.families,
     }
     return "".join(
         (
@@ -151,15 +150,16 @@ def read_history(path: Path) -> History:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         head, laws = found["history"], found["laws"]
+        families = {law: of["family"] for law, of in laws.items()}
         releases, last = [], dict.fromkeys(laws, "")
         for of in found["releases"]:
             if of.get("problem") is None:
-                last = {law: signs.get(of["version"], last[law]) for law, signs in laws.items()}
+                last = {n: law["signs"].get(of["version"], last[n]) for n, law in laws.items()}
                 signs = {law: text for law, text in last.items() if text}
                 releases.append(Release(of["version"], None, of["versions"], signs))
             else:
                 releases.append(Release(of["version"], readable(of["problem"])))
-        return History(**head, releases=releases)
+        return History(**head, families=families, releases=releases)
     except OSError as error:
         raise ValueError(f"{path} can't be read: {error.strerror}") from error
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:

@@ -12,8 +12,8 @@ from rich.text import Text
 
 from ..history.record import ABSENT, BROKEN, HOLDS, OPEN, History, Release, Turn
 from ..verdicts import readable
+from .terminal import _WIDTH, _name
 
-_WIDTH = 80
 _COLORS = {HOLDS: "green", BROKEN: "bold red", OPEN: "bold magenta"}
 _LEGEND = f"{HOLDS} holds  {BROKEN} broken  {ABSENT} not offered  {OPEN} untested"
 
@@ -110,7 +110,7 @@ def show_history(history: History, console: Console | None = None) -> None:
     letters = dict(zip((of.version for of in history.checked), _letters(), strict=False))
     _show_releases(history, letters, console)
     for of, turns in history.turns():
-        console.print(Text(f"\n{of.version}: " + ("" if turns else "no law broke, and none was mended")))
+        console.print(Text(f"\n{of.version}:" + ("" if turns else " no law broke, and none was mended")))
         for what in dict.fromkeys(turn.what for turn in turns):
             console.print(Text(f"  {what}"))
             for turn in turns:
@@ -143,11 +143,10 @@ def _show_releases(history: History, letters: dict[str, str], console: Console) 
 
 
 def _show_turn(turn: Turn, console: Console) -> None:
-    lines = textwrap.wrap(turn.law.replace("_", " "), _WIDTH - 6)
-    console.print(Text("\n".join(f"    {line.replace(' ', '_')}" for line in lines)))
+    console.print(Text(textwrap.indent(_name(turn.law, _WIDTH - 2), "  ")))
     rows = textwrap.shorten(", ".join(turn.rows), _WIDTH - 18, placeholder=" …")
     number = f"{len(turn.rows)} rows: " if len(turn.rows) > 1 else ""
-    console.print(Text(f"        {number}{rows}"))
+    console.print(Text(f"      {number}{rows}"))
 
 
 def _show_laws(history: History, letters: dict[str, str], console: Console) -> None:
@@ -155,11 +154,12 @@ def _show_laws(history: History, letters: dict[str, str], console: Console) -> N
     console.print(Text(_LEGEND))
     wide = _WIDTH - len(history.checked) - 1
     table = Table(box=None, padding=(0, 0, 0, 1), pad_edge=False, header_style="")
-    table.add_column("", no_wrap=True, min_width=min(wide, 40))
+    table.add_column("", no_wrap=True)
     table.add_column(Text("".join(letters[of.version] for of in history.checked), "dim"), no_wrap=True)
     for law in history.broken_laws():
-        lines = textwrap.wrap(law.replace("_", " "), max(wide - 2, 20))
-        name = "_\n".join(f"  {line.replace(' ', '_')}" for line in lines)
         signs = (_sign(of, law) or " " for of in history.checked)
-        table.add_row(name, Text.assemble(*((sign, _COLORS.get(sign, "dim")) for sign in signs)))
+        table.add_row(
+            Text(_name(law, max(wide, 30))),
+            Text.assemble(*((sign, _COLORS.get(sign, "dim")) for sign in signs)),
+        )
     console.print(table)
