@@ -74,6 +74,56 @@ def test_laws_break_come_broken_are_mended_or_leave():
     assert HISTORY.broken_laws() == ["keys_stay", "values_stay", LONG]
 
 
+def test_rows_that_can_not_be_used_are_told_once_with_the_reason():
+    laws = [f"law_{i}" for i in range(6)]
+
+    def of(version, verdicts):
+        found = [Verdict(law, "linear", "mine", version, **verdicts(law)) for law in laws]
+        return release(version, Results({"versions": {}}, found, {}), ROWS)
+
+    def passes(law):
+        return {"verdict": "pass"}
+
+    def raises(words, but=()):
+        error = {"verdict": "error", "message": f"the module can't be made: {words}\n more"}
+        return lambda law: {"verdict": "fail"} if law in but else error
+
+    releases = [
+        of("1.0", passes),
+        of("1.1", raises("one")),
+        of("1.2", raises("another", but=laws[:1])),
+        of("1.3", lambda law: {"verdict": "fail"} if law == laws[1] else {"verdict": "pass"}),
+        of("1.4", lambda law: {"verdict": "untested", "offered": False}),
+        of("1.5", raises("one")),
+    ]
+    assert [release.signs[laws[0]] for release in releases] == [".", "!", "x", ".", "-", "!"]
+    history = History("mine", "mine", MADE, ROWS, dict.fromkeys(laws, ""), releases)
+    found = [
+        (of.version, turn.what, turn.law, turn.why) for of, turns in history.turns() for turn in turns
+    ]
+    one, another = (f"the module can't be made: {words}" for words in ("one", "another"))
+    assert found == [
+        ("1.1", "broken", "", one),
+        ("1.2", "new, and broken", laws[0], ""),
+        ("1.2", "broken otherwise", "", another),
+        ("1.3", "new, and broken", laws[1], ""),
+        ("1.3", "mended", "", another),
+        ("1.3", "mended", laws[0], ""),
+        ("1.4", "broken before, not there any more", laws[1], ""),
+        ("1.5", "new, and broken", "", one),
+    ]
+    assert f"Broken:\n\n- all laws of `linear`: {one}\n" in history_page(history)
+    file = io.StringIO()
+    show_history(history, Console(file=file, highlight=False, soft_wrap=True))
+    assert f"1.1:\n  broken\n    all laws: {one}\n      linear\n" in file.getvalue()
+
+
+def test_an_error_of_few_laws_makes_no_row_unusable():
+    error = {"verdict": "error", "message": "why"}
+    found = [Verdict(f"law_{i}", "tanh", "mine", "1", **error) for i in range(3)]
+    assert release("1", Results({"versions": {}}, found, {}), ROWS).unusable == {}
+
+
 def test_what_is_kept_comes_back(tmp_path):
     path = tmp_path / "kept.json"
     path.write_text(written(HISTORY))
@@ -102,8 +152,8 @@ def test_what_is_no_history_is_said(text, words, tmp_path):
 def test_the_page_has_the_releases_what_changed_and_the_laws():
     page = history_page(HISTORY)
     assert "by tmref 0.1.0, with effort 0.1 and seed 0.\n" in page
-    assert "| 0.9 | not checked: \\[no\\] \\*such\\* \\| package | | |\n" in page
-    assert "| 1.1 | torch 2.0 | 1 | 1 |\n" in page
+    assert "| 0.9 | not checked: \\[no\\] \\*such\\* \\| package | | | |\n" in page
+    assert "| 1.1 | torch 2.0 | 1 | 1 | 0 |\n" in page
     assert (
         "### 1.1\n\nBroken:\n\n- `keys_stay`: `linear`\n\nMended:\n\n- `values_stay`: `tanh`\n" in page
     )
@@ -120,7 +170,7 @@ def test_the_terminal_has_the_same_in_80_columns():
     assert max(map(len, lines)) <= 80
     words = [line.split() for line in lines]
     assert ["0.9", "not", "checked:", "[no]", "*such*", "|", "package"] in words
-    assert ["b", "1.1", "1", "1", "torch", "2.0"] in words
+    assert ["b", "1.1", "1", "1", "0", "torch", "2.0"] in words
     at = lines.index("1.1:")
     assert lines[at + 1 : at + 7] == [
         "  broken",
@@ -142,4 +192,4 @@ def test_where_nothing_was_checked_the_reasons_are_told():
     file = io.StringIO()
     show_history(history, Console(file=file, highlight=False))
     assert "not checked: no such package" in " ".join(file.getvalue().split())
-    assert "| 0.9 | not checked: no such package | | |" in history_page(history)
+    assert "| 0.9 | not checked: no such package | | | |" in history_page(history)

@@ -47,13 +47,14 @@ class _History:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.name: str = options.name
-        self.package, beside = requirements(options.name)
-        self.package = options.package or self.package
-        self.beside: Sequence[str] = [*beside, *options.beside]
-        if not self.package:
+        known, beside = requirements(options.name)
+        package: str | None = options.package or known
+        if not package:
             raise UnusablePackage(
                 f"nothing says which package has releases of {self.name!r}: name it by --package"
             )
+        self.package = package
+        self.beside: Sequence[str] = [*beside, *options.beside]
         self.options = options
         self.folder: Path = options.folder / re.sub(r"[^\w.-]+", "-", self.name)
         self.made_with: dict[str, Any] = {

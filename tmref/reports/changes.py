@@ -51,6 +51,12 @@ class Change:
         return found
 
     @property
+    def failure(self) -> Verdict:
+        """The verdict that is no pass, where one of them is: the new one, or the old one of what is
+        mended."""
+        return self.old if self.kind == MENDED and self.old is not None else self.of
+
+    @property
     def words(self) -> str:
         """How the verdict was, and is."""
         was, is_now = (v and v.status for v in (self.old, self.new))

@@ -10,12 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..history.record import ABSENT, BROKEN, HOLDS, OPEN, History, Release, Turn
+from ..history.record import ABSENT, BROKEN, HOLDS, OPEN, UNUSABLE, History, Release, Turn
 from ..verdicts import readable
 from .terminal import _WIDTH, _name
 
 _COLORS = {HOLDS: "green", BROKEN: "bold red", OPEN: "bold magenta"}
-_LEGEND = f"{HOLDS} holds  {BROKEN} broken  {ABSENT} not offered  {OPEN} untested"
+_LEGEND = (
+    f"{HOLDS} holds  {BROKEN} broken  {UNUSABLE} can't be used  {ABSENT} not offered  {OPEN} untested"
+)
 
 
 def history_page(history: History) -> str:
@@ -29,14 +31,14 @@ def _page(history: History) -> Iterator[str]:
     yield f"Each release of `{history.package}`, checked in an environment of its own, {_how(history)}."
     yield "A law that is broken is counted, whether that is a known failure today or not.\n"
     yield "## Releases\n"
-    yield "| release | with | laws that are broken | verdicts that are |"
-    yield "| --- | --- | --- | --- |"
+    yield "| release | with | laws that are broken | verdicts that are | rows that can't be used |"
+    yield "| --- | --- | --- | --- | --- |"
     for of in history.releases:
         if of.problem is not None:
-            yield f"| {_plain(of.version)} | not checked: {_plain(of.problem)} | | |"
+            yield f"| {_plain(of.version)} | not checked: {_plain(of.problem)} | | | |"
         else:
-            laws, verdicts = _broken(of)
-            yield f"| {_plain(of.version)} | {_plain(_with(of))} | {laws} | {verdicts} |"
+            numbers = " | ".join(map(str, _broken(of)))
+            yield f"| {_plain(of.version)} | {_plain(_with(of))} | {numbers} |"
     yield "\n## What changed\n"
     for of, turns in history.turns():
         yield f"### {_plain(of.version)}\n"
@@ -45,20 +47,21 @@ def _page(history: History) -> Iterator[str]:
             continue
         for what in dict.fromkeys(turn.what for turn in turns):
             yield f"{what.capitalize()}:\n"
-            yield from (
-                f"- `{t.law}`: {', '.join(f'`{row}`' for row in t.rows)}"
-                for t in turns
-                if t.what == what
-            )
+            yield from (f"- {_turn(turn)}" for turn in turns if turn.what == what)
             yield ""
-    laws = history.broken_laws()
     yield "## Laws by releases\n"
     yield "A number is that of the rows on which the law is broken.\n"
     yield f"| law | {' | '.join(_plain(of.version) for of in history.checked)} |"
     yield "| --- |" + " --- |" * len(history.checked)
-    for law in laws:
+    for law in history.broken_laws():
         yield f"| `{law}` | {' | '.join(_cell(of, law) for of in history.checked)} |"
     yield f"\n{_others(history)}"
+
+
+def _turn(turn: Turn) -> str:
+    """What became of a law, or of all on some rows, in Markdown."""
+    rows = ", ".join(f"`{row}`" for row in turn.rows)
+    return f"`{turn.law}`: {rows}" if turn.law else f"all laws of {rows}: {_plain(turn.why)}"
 
 
 def _plain(words: str) -> str:
@@ -78,10 +81,10 @@ def _with(of: Release) -> str:
     return ", ".join(f"{name} {version}" for name, version in of.versions.items())
 
 
-def _broken(of: Release) -> tuple[int, int]:
-    """How many laws are broken, and on how many rows."""
+def _broken(of: Release) -> tuple[int, int, int]:
+    """How many laws are broken, how many verdicts say so, and how many rows can't be used at all."""
     counts = [of.broken(law) for law in of.signs]
-    return sum(map(bool, counts)), sum(counts)
+    return sum(map(bool, counts)), sum(counts), len(of.unusable)
 
 
 def _cell(of: Release, law: str) -> str:
@@ -92,7 +95,7 @@ def _cell(of: Release, law: str) -> str:
 def _sign(of: Release, law: str) -> str:
     """The sign of a law in a release, the worst of its rows."""
     signs = of.signs.get(law, "")
-    return next((sign for sign in (BROKEN, OPEN, HOLDS, ABSENT) if sign in signs), "")
+    return next((sign for sign in (BROKEN, OPEN, HOLDS, UNUSABLE, ABSENT) if sign in signs), "")
 
 
 def _others(history: History) -> str:
@@ -129,21 +132,25 @@ def _letters() -> Iterator[str]:
 
 
 def _show_releases(history: History, letters: dict[str, str], console: Console) -> None:
-    table = Table(box=None, pad_edge=False)
-    for name in ("", "release", "broken laws", "verdicts"):
+    table: Table = Table(box=None, pad_edge=False)
+    console.print(
+        Text("broken: laws, verdicts; rows that can't be used at all; and what is installed\n")
+    )
+    for name in ("", "release", "laws", "verdicts", "rows"):
         table.add_column(Text(name), justify="left" if name in ("", "release") else "right")
     table.add_column(Text("with"), overflow="fold")
     for of in history.releases:
         if of.problem is not None:
-            table.add_row("", Text(of.version), "", "", Text(f"not checked: {of.problem}"))
+            table.add_row("", Text(of.version), "", "", "", Text(f"not checked: {of.problem}"))
         else:
-            laws, verdicts = map(str, _broken(of))
-            table.add_row(letters[of.version], Text(of.version), laws, verdicts, Text(_with(of)))
+            numbers = map(str, _broken(of))
+            table.add_row(letters[of.version], Text(of.version), *numbers, Text(_with(of)))
     console.print(table, soft_wrap=False)
 
 
 def _show_turn(turn: Turn, console: Console) -> None:
-    console.print(Text(textwrap.indent(_name(turn.law, _WIDTH - 2), "  ")))
+    name = _name(turn.law, _WIDTH - 2) if turn.law else f"  all laws: {turn.why}"
+    console.print(Text(textwrap.indent(name if turn.law else textwrap.fill(name, _WIDTH - 2), "  ")))
     rows = textwrap.shorten(", ".join(turn.rows), _WIDTH - 18, placeholder=" …")
     number = f"{len(turn.rows)} rows: " if len(turn.rows) > 1 else ""
     console.print(Text(f"      {number}{rows}"))

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..verdicts import ERROR, FAIL, NOT_OFFERED, PASS, UNTESTED, Results, Verdict, alike, readable
-from .changes import BROKEN, GONE, KINDS, MENDED, NEW, OTHERWISE, SAME, Change, Changes
+from .changes import BROKEN, KINDS, LISTED, MENDED, OTHERWISE, SAME, Change, Changes
 
 if TYPE_CHECKING:
     from ..aging import Aged
@@ -107,12 +107,10 @@ def _show_changes_of(title: str, name: str, changes: Changes, console: Console) 
         if not found:
             continue
         console.print(Text(f"  {len(found)} {kind}", _COLORS.get(kind, "")))
-        alike: dict[tuple[str, str], list[Change]] = {}
-        for change in found if kind not in (NEW, GONE) else ():
-            alike.setdefault((change.of.law, change.words), []).append(change)
-        for (law, words), of_law in alike.items():
-            _show_change(law, words, of_law, console)
-        if kind in (NEW, GONE):
+        if kind in (BROKEN, OTHERWISE, LISTED, MENDED):
+            for of_one_cause in _by_causes(found):
+                _show_change(of_one_cause, console)
+        else:
             _show_counts_of(found, console)
     for of in examples:
         more = "more" if of.new > of.old else "fewer"
@@ -121,22 +119,27 @@ def _show_changes_of(title: str, name: str, changes: Changes, console: Console) 
     console.print(Text(f"  {same} the same"))
 
 
-def _show_change(law: str, words: str, found: Sequence[Change], console: Console) -> None:
-    """A law with the rows on which one thing became of it, and what the first says."""
-    console.print(Text("  " + _name(law, _WIDTH - 2).replace("\n", "\n  ")))
-    rows = [change.of.row for change in found]
-    counted = f"{len(rows)} rows ({{}})" if len(rows) > 1 else "{}"
-    counted = counted.format(_shortened(rows, _WIDTH - len(words) - len(counted) - 12))
-    console.print(Text(f"        {words}: {counted}"))
-    message = found[0].of.message
-    if message and not found[0].of.expected:
-        console.print(Text(textwrap.indent(_first(message), "        ")), soft_wrap=False)
+def _by_causes(found: Sequence[Change]) -> list[list[Change]]:
+    """The changes that have one cause, as far as can be seen: the failures that came, or went, are
+    alike."""
+    of_failures = {id(change.failure): change for change in found}
+    return [[of_failures[id(v)] for v in verdicts] for verdicts in alike([c.failure for c in found])]
 
 
-def _first(message: str) -> str:
-    """The first line of a message, at most two lines long on the terminal."""
-    line = message.splitlines()[0]
-    return textwrap.fill(textwrap.shorten(line, 140, placeholder=" …"), _WIDTH - 8)
+def _show_change(found: Sequence[Change], console: Console) -> None:
+    """What became of verdicts of one cause: the first law, how many more there are, the rows, and what
+    the first failure says."""
+    laws = list(dict.fromkeys(change.of.law for change in found))
+    rows = list(dict.fromkeys(change.of.row for change in found))
+    words = ", ".join(dict.fromkeys(change.words for change in found))
+    console.print(Text(textwrap.indent(_name(laws[0], _WIDTH - 2), "  ")))
+    more = f"and {len(laws) - 1} more laws, {len(found)} verdicts, " if len(laws) > 1 else ""
+    console.print(Text(f"      {more}{words}"))
+    console.print(Text(f"      {_counted(rows, _WIDTH - 20)}"))
+    lines = (found[0].failure.message or "").splitlines()
+    said = textwrap.shorten(lines[0], 140, placeholder=" …") if lines else ""
+    if said:
+        console.print(Text(textwrap.indent(textwrap.fill(said, _WIDTH - 6), "      ")))
 
 
 def _show_counts_of(found: Sequence[Change], console: Console) -> None:
