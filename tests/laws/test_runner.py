@@ -189,6 +189,17 @@ def test_one_known_failure_that_is_mended_says_nothing_of_another(check_relu, ro
     assert (verdict.verdict, verdict.known) == (FAIL, "larger values are lost")
 
 
+def test_what_breaks_before_the_law_draws_is_no_known_failure_of_what_it_draws(check_relu, rows):
+    """Such as a module that can't be called in another version."""
+    entry = known(rows, when=lambda recipe, x: True, draws=lambda drawn: drawn["order"] > 0)
+    verdict = check_relu(raising, entry)
+    assert (verdict.verdict, verdict.known) == (ERROR, None)
+    assert verdict.message == "the module can't be called: ValueError: not today"
+    wrong = known(rows, when=lambda recipe, x: {}["no such key"])
+    with pytest.raises(KeyError, match="no such key"):
+        check_relu(raising, wrong)
+
+
 def test_versions_are_a_list(rows):
     words = r"versions must be a list of versions, got '0\.7': write \('0\.7',\)"
     with pytest.raises(TypeError, match=words):

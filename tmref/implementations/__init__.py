@@ -78,10 +78,16 @@ class Known:
         return not self.versions or version in self.versions
 
     def covers(self, recipe: Recipe | None, x: Any, drawn: dict[str, Any] | None = None) -> bool:
-        """Whether the failure is to be expected: of all draws where ``drawn`` is None, else of these."""
+        """Whether the failure is to be expected: of all draws where ``drawn`` is None, else of these.
+        Where a law broke before it drew what ``draws`` asks for, it is another failure."""
         if self.draws is None:
             return self.when(recipe, x)
-        return drawn is not None and self.when(recipe, x) and self.draws(drawn)
+        try:
+            return drawn is not None and self.when(recipe, x) and self.draws(drawn)
+        except KeyError as error:
+            if drawn is not None and error.args[:1] and error.args[0] not in drawn:
+                return False
+            raise
 
 
 class Implementation:
