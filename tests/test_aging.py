@@ -72,7 +72,7 @@ def now(implementation, **changes):
         (None, {}, "mended: delete the entry", False),
         (None, {"versions": ("0.7", "0.6")}, "mended: delete the entry", False),
         (None, {"versions": ("0.6",)}, "mended in 0.7", True),
-        (None, {"versions": ("0.8",)}, "not yet in 0.7", True),
+        (None, {"versions": ("0.8",)}, "not there in 0.7", True),
         (same, {"law": "no_such_law"}, "there is no such law", False),
         (same, {"rows": ("no_such_row",)}, "there is no such row", False),
         (same, {"rows": ("tensor_map",)}, "the law is not tried on this row", False),
@@ -100,6 +100,11 @@ def test_a_class_that_is_not_there_has_no_known_failure():
         nn = type("nn", (), {"Linear": Reference.nn.Linear})
 
     assert now(Less()) == ("not offered", True)
+
+
+def test_known_failures_of_classes_that_its_modules_are_made_of_are_left_out():
+    of_tanh = dataclasses.replace(ENTRY, rows=("sequential_tanh",))
+    assert list(aged(Mine(None, of_tanh))) == []
 
 
 def test_known_failures_are_a_table_by_reasons(capsys):

@@ -392,6 +392,9 @@ def test_the_example_of_a_known_failure_is_known(tmp_path):
     found = python("-m", "tmref", *arguments, cwd=tmp_path)
     assert found.returncode == 0, found.stdout
     assert re.search(r"my-library 0\.1\.0 +0 +1 +0 +0 ", found.stdout)
+    found = python("-m", "tmref", "known", "my_adapter:implementation", cwd=tmp_path)
+    assert found.returncode == 0, found.stdout
+    assert len(re.findall(r" 0\.1\.0 +still broken", found.stdout)) == 2
     assert "expected_failed_laws=" in of_module
     assert "expected_failed_laws" in check_module.__kwdefaults__
 

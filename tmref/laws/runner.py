@@ -719,12 +719,12 @@ def _aged(
 
 
 def _mended(entry: Known, version: str) -> str:
-    """That a known failure isn't there in a version that the entry doesn't name: in an older one than it
-    was seen in, it isn't there yet."""
+    """That a known failure isn't there in a version that the entry doesn't name: it is mended there, but
+    in an older one than it was seen in."""
     word = "mended in"
     with contextlib.suppress(InvalidVersion):
         if Version(version) < min(map(Version, entry.versions)):
-            word = "not yet in"
+            word = "not there in"
     return f"{word} {version}: {entry.reason}"
 
 
