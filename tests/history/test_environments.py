@@ -14,6 +14,7 @@ from tmref.history.environments import (
     reason_of,
     released,
 )
+from tmref.history.wheel import write_wheel
 
 
 @pytest.mark.parametrize(
@@ -81,3 +82,20 @@ def test_where_there_is_uv_alone_it_runs_pip_to_find_the_releases(monkeypatch):
     assert released("x") == ["1.0", "1.9", "1.10"]
     command = ["uv", "tool", "run", "--quiet", "pip", "index", "versions"]
     assert said == [[*command, "--ignore-requires-python", "x"]]
+
+
+def test_an_environment_is_whole_when_all_was_installed_and_of_the_same_tmref(tmp_path):
+    environment = environments.Environment(tmp_path / "environment")
+    assert not environment.has("mine 1.0")
+    environment.folder.mkdir()
+    assert not environment.has("mine 1.0")
+    (environment.folder / ".ready").write_text("mine 1.0")
+    assert environment.has("mine 1.0")
+    assert not environment.has("mine 1.0 of another tmref")
+    environment.remove()
+    assert not environment.folder.exists()
+
+
+def test_the_same_sources_make_the_same_wheel(tmp_path):
+    first, again = (write_wheel(tmp_path / name).read_bytes() for name in ("first", "again"))
+    assert first == again

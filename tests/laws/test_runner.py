@@ -200,6 +200,18 @@ def test_what_breaks_before_the_law_draws_is_no_known_failure_of_what_it_draws(c
         check_relu(raising, wrong)
 
 
+def test_what_is_not_offered_is_no_pass_although_all_its_inputs_are_known_to_fail(laws, rows):
+    class WithoutReLU(Reference):
+        nn = SimpleNamespace(Linear=nn.Linear)
+
+    subject = WithoutReLU()
+    for versions in ((), ("0.0.9",), ("0.1.0",)):
+        subject.known = (known(rows, when=lambda recipe, x: True, versions=versions),)
+        verdict = check(laws[LAW], rows["relu"], subject)
+        assert (verdict.verdict, verdict.examples) == (UNTESTED, 0)
+        assert (verdict.offered, verdict.message) == (False, "not offered: nn has no ReLU")
+
+
 def test_versions_are_a_list(rows):
     words = r"versions must be a list of versions, got '0\.7': write \('0\.7',\)"
     with pytest.raises(TypeError, match=words):

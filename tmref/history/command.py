@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import importlib.metadata
 import re
 import subprocess
@@ -131,13 +132,15 @@ class _History:
         place = self._place(version)
         place.mkdir(parents=True, exist_ok=True)
         environment = Environment(place / "environment")
-        if not environment.is_ready:
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        what = " ".join((self.package, version, *self.beside, digest))
+        if not environment.has(what):
             required = [
                 f"{self.package}=={version}",
                 *self.beside,
                 f"tmref[check] @ {wheel.resolve().as_uri()}",
             ]
-            environment.make(required, place / "install.txt")
+            environment.make(required, what, place / "install.txt")
         path = place / "report.jsonl"
         status, said = _run(self._command(environment, path))
         (place / "check.txt").write_text(said, encoding="utf-8")

@@ -64,18 +64,18 @@ class Environment:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether all was installed that it is for."""
-        return (self.folder / _READY).exists()
+    def has(self, what: str) -> bool:
+        """Whether all was installed that it is for, of this very tmref."""
+        ready = self.folder / _READY
+        return ready.exists() and ready.read_text(encoding="utf-8") == what
 
     def command(self, name: str) -> str:
         """The path of a command that is installed there."""
         return str(self.folder / "bin" / name)
 
-    def make(self, requirements: Sequence[str], log: Path) -> None:
-        """Install what is required, in the versions that tmref has here where they fit. What installers
-        say is written to the ``log``. Raises NotInstalled."""
+    def make(self, requirements: Sequence[str], what: str, log: Path) -> None:
+        """Install what is required, in the versions that tmref has here where they fit; ``what`` is what
+        it :meth:`has` then. What installers say is written to the ``log``. Raises NotInstalled."""
         self.remove()
         uv = shutil.which("uv")
         with log.open("w", encoding="utf-8") as said:
@@ -90,7 +90,7 @@ class Environment:
                 self._run([*install, "--constraint", str(here), *requirements], said)
             except NotInstalled:  # an older release may need an older torch
                 self._run([*install, *requirements], said)
-        (self.folder / _READY).touch()
+        (self.folder / _READY).write_text(what, encoding="utf-8")
 
     def remove(self) -> None:
         """Delete it."""

@@ -14,6 +14,8 @@ import tmref.strategies
 
 #: What a distribution says of itself that a wheel needs, too.
 _DESCRIPTION = ("METADATA", "entry_points.txt")
+#: Of all files in it: the same sources make the same wheel.
+_DATE = 2020, 1, 1, 0, 0, 0
 _WHEEL = "Wheel-Version: 1.0\nGenerator: tmref\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 
@@ -32,9 +34,9 @@ def write_wheel(folder: Path) -> Path:
     record = f"{described}/RECORD"
     contents[record] = "\n".join([*lines, f"{record},,", ""]).encode()
     folder.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         for name, content in contents.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name, _DATE), content, zipfile.ZIP_DEFLATED)
     return path
 
 

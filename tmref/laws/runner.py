@@ -304,8 +304,12 @@ def check(
                 *(database is not None and may_have_some(database), number, hypothesis_seed, clock),
             )
             if verdict.verdict in (PASS, UNTESTED):
-                with contextlib.suppress(NotOffered):  # as the verdict says
+                try:
                     _replay(verdict, law, row, implementation, known, recipes, clock)
+                except NotOffered as reason:
+                    if verdict.verdict == PASS and not verdict.examples:
+                        verdict.verdict, verdict.message = UNTESTED, str(reason)
+                        verdict.offered = False
             if verdict.verdict == PASS and mended:
                 verdict.mended = "; ".join(_mended(entry, verdict.version) for entry in mended)
         except TookTooLong as late:
