@@ -2,6 +2,9 @@
 
 import dataclasses
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -138,3 +141,24 @@ def test_what_can_not_be_loaded_is_said_in_a_line(capsys):
     assert main(["known", "nosuch"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("tmref known: there is no implementation 'nosuch'")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("versions", "status"), [(("0.6",), 0), (("0.6", "0.7"), 1)])
+def test_a_check_says_what_is_mended_and_fails_where_the_entry_names_the_version(
+    versions, status, tmp_path
+):
+    adapter = tmp_path / "my_adapter.py"
+    adapter.write_text(
+        "import dataclasses\n"
+        f"{Path(__file__).read_text().partition('broken = ')[0]}\n"
+        f"implementation = Mine(None, dataclasses.replace(ENTRY, versions={versions}))\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-m", "tmref", "check", "my_adapter:implementation"]
+    command += ["-k", "tanh and values_are_those and not invariant", "-n0"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert found.returncode == status, found.stdout
+    kind = REASON.partition(":")[0]
+    said = f"known failures of mine that are mended in 0.7:\n   1  {kind}\n"
+    delete = f"mended: delete the entry of the known failure: {REASON}"
+    assert (said in found.stdout, delete in found.stdout) == (status == 0, status == 1)

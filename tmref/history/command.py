@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ..checking import MADE_WITH, wrong_about_cases
-from ..resuming import of_each
+from ..resuming import begun, of_each
 from ..statuses import BAD, GOOD, INTERRUPTED, UNUSABLE
-from ..verdicts import Results, read, readable
+from ..verdicts import Results, part_of, read, readable
 from .environments import Environment, NotInstalled, UnusablePackage, alone, by_age, reason_of, released
 from .record import History, Release, release, written
 from .wheel import write_wheel
@@ -104,15 +104,15 @@ class _History:
         return self._history(reports, problems)
 
     def _report(self, version: str) -> Results | None:
-        """The whole report of a release; None where there is none yet. Raises Misfit where it was made
-        otherwise."""
+        """The whole report of a release; None where there is none yet. Raises Misfit where what is there
+        was made otherwise."""
         path = self._place(version) / "report.jsonl"
-        if not path.exists():
-            return None
         try:
-            results = read(path)
+            results = begun(path)
         except ValueError as error:
             raise Misfit(f"{readable(str(error))}: delete it, then it is made anew") from error
+        if results is None:
+            return None
         header = results.header
         was = {**header["settings"], "seed": header["seed"], "tmref": header["versions"].get("tmref")}
         differences = list(of_each({name: was.get(name) for name in self.made_with}, self.made_with))
@@ -132,6 +132,7 @@ class _History:
         place = self._place(version)
         place.mkdir(parents=True, exist_ok=True)
         environment = Environment(place / "environment")
+        path = place / "report.jsonl"
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
         what = " ".join((self.package, version, *self.beside, digest))
         if not environment.has(what):
@@ -141,7 +142,8 @@ class _History:
                 f"tmref[check] @ {wheel.resolve().as_uri()}",
             ]
             environment.make(required, what, place / "install.txt")
-        path = place / "report.jsonl"
+            for begun_there in (path, part_of(path)):  # perhaps by another tmref
+                begun_there.unlink(missing_ok=True)
         status, said = _run(self._command(environment, path))
         (place / "check.txt").write_text(said, encoding="utf-8")
         if status not in (GOOD, BAD) or not path.exists():
