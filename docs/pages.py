@@ -1,4 +1,4 @@
-"""The pages that are made of the code before the site is: laws, rows, commands, known failures.
+"""The pages that are made of the code before the site is: laws, rows, commands, what is broken.
 
 They are written to ``docs/made``, which is in no commit: what the code says is said once.
 """
@@ -13,12 +13,16 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 from tmref.__main__ import main
+from tmref.history.record import read_history
+from tmref.reports.history import history_page
 from tmref.reports.known import known_page
 from tmref.reports.pages import laws_page, rows_page
 
 FOLDER = Path(__file__).parent / "made"
+#: Made by ``tmref history metatensor-learn --quick --json``.
+KEPT = Path(__file__).parent / "explanation" / "metatensor-learn.json"
 
-COMMANDS = "check", "report", "reproduce", "list", "bench", "reach"
+COMMANDS = "check", "report", "diff", "reproduce", "known", "history", "list", "bench", "reach"
 
 _COMMANDS = """# The command line
 
@@ -38,11 +42,17 @@ def commands_page() -> str:
     return "\n".join(parts)
 
 
+def releases_page() -> str:
+    """The history of metatensor-learn, as it is kept."""
+    return history_page(read_history(KEPT))
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "specification": laws_page,
     "rows": rows_page,
     "commands": commands_page,
     "known": known_page,
+    "releases": releases_page,
 }
 
 

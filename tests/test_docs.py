@@ -393,6 +393,9 @@ def test_the_example_of_a_known_failure_is_known(tmp_path):
     (tmp_path / "test_gate.py").write_text(of_suite)
     found = python("-m", "pytest", "-p", "no:cacheprovider", "test_gate.py", cwd=tmp_path)
     assert "3 passed" in found.stdout, found.stdout
+    found = python("-m", "tmref", "known", "my_adapter:implementation", cwd=tmp_path)
+    assert found.returncode == 0, found.stdout
+    assert len(re.findall(r" 0\.1\.0 +still broken", found.stdout)) == 2
     assert "expected_failed_laws=" in of_module
     assert "expected_failed_laws" in check_module.__kwdefaults__
 

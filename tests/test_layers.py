@@ -47,9 +47,10 @@ LAYERS = (
     "laws.own",
     "laws.checks",
     "laws",
+    "history.record history.environments history.wheel",
     "reports bench watch",
     "cluster",
-    "statuses adapters reporting comparing reproducing checking plugin __main__",
+    "statuses adapters aging reporting comparing reproducing checking history plugin __main__",
 )
 _PLACES = {name: i for i, names in enumerate(LAYERS) for name in names.split()}
 

@@ -1,4 +1,4 @@
-"""The command line: ``tmref check``, ``report``, ``diff``, ``reproduce``, ``bench``, ``list`` and ``reach``."""
+"""The command line: ``tmref check`` and the other commands."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from pathlib import Path
 
 from . import __version__
 from .adapters import chosen, usable
+from .aging import known
 from .checking import MADE_WITH, check
-from .comparing import diff
+from .comparing import diff, history
 from .reporting import report
 from .reproducing import reproduce
 from .statuses import BAD, GOOD, INTERRUPTED, UNUSABLE
@@ -71,6 +72,10 @@ def _write_no_more() -> None:
 #: The rows that are timed unless others are named.
 BENCH_ROWS = ("linear", "layer_norm", "sequential_mlp", "equivariant_mlp")
 _DEFAULT = "default: %(default)s"
+_EFFORTS = (
+    ("--quick", 0.1, "a tenth of the examples"),
+    ("--thorough", 10, "ten times the examples"),
+)
 
 
 def _default(name: str) -> str:
@@ -108,10 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--device", help="where maps and modules are, as torch names it (default: cpu)")
     amount = command.add_mutually_exclusive_group()
-    for option, effort, words in (
-        ("--quick", 0.1, "a tenth of the examples"),
-        ("--thorough", 10, "ten times the examples"),
-    ):
+    for option, effort, words in _EFFORTS:
         amount.add_argument(option, action="store_const", const=effort, dest="effort", help=words)
     command.add_argument("--hypothesis-seed", type=int, dest="seed", metavar="N", help=_default("seed"))
     command.add_argument("--on", metavar="dask://HOST:PORT", help="have a Dask cluster try the laws")
@@ -209,6 +211,59 @@ def _parser() -> argparse.ArgumentParser:
         help="write every script, as a file; no file of others is overwritten",
     )
     command.set_defaults(command=reproduce)
+
+    command = commands.add_parser(
+        "known",
+        help="show the known failures of an implementation, each tried again",
+        description="Show the known failures of an implementation, with the versions that they were "
+        "seen in. The example of each is tried again: the exit status is 1 where one is not what it says"
+        " any more.",
+    )
+    command.add_argument("name", metavar="NAME", help="a name, or a path")
+    command.set_defaults(command=known)
+
+    command = commands.add_parser(
+        "history",
+        help="check the releases of a package: in which one laws broke, or were mended",
+        description="Check the releases of a package, each in an environment of its own, made by uv or "
+        "pip, and show in which one laws broke or were mended. What is checked stays checked: called "
+        "again, it goes on.",
+    )
+    command.add_argument("name", metavar="NAME", help="an implementation: a name, or a path")
+    command.add_argument(
+        "--package", metavar="NAME", help="the package that has the releases, where it isn't known"
+    )
+    command.add_argument(
+        "--with",
+        dest="beside",
+        nargs="+",
+        default=(),
+        metavar="PACKAGE",
+        help="what else is installed: names, versions or files, as pip takes them",
+    )
+    which = command.add_mutually_exclusive_group()
+    which.add_argument("--versions", nargs="+", metavar="V", help="these (default: all)")
+    which.add_argument("--since", metavar="V", help="this one, and those after it")
+    command.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("tmref-history"),
+        metavar="FOLDER",
+        help="where reports are, and environments until they are not needed any more (default: "
+        "%(default)s)",
+    )
+    command.add_argument(
+        "--keep-environments", action="store_true", help="don't delete those of what is checked"
+    )
+    command.add_argument("-k", dest="selection", metavar="EXPR", help="only rows and laws of such names")
+    command.add_argument("-n", dest="workers", metavar="N", help="workers (default: 1)")
+    amount = command.add_mutually_exclusive_group()
+    for option, effort, words in _EFFORTS:
+        amount.add_argument(option, action="store_const", const=effort, dest="effort", help=words)
+    command.add_argument("--hypothesis-seed", type=int, dest="seed", metavar="N", help=_default("seed"))
+    command.add_argument("--json", type=Path, metavar="FILE", help="keep what was found")
+    command.add_argument("--markdown", type=Path, metavar="FILE", help="write it as a page of Markdown")
+    command.set_defaults(command=history)
 
     command = commands.add_parser(
         "bench",

@@ -84,8 +84,6 @@ _AMOUNTS = {"budget": "minutes", "timeout": "seconds", "memory": "GiB"}
 
 def _wrong_about(options: argparse.Namespace) -> str | None:
     """What of the options can't be, or does not go together."""
-    from _pytest.mark.expression import Expression
-
     if options.budget is not None and options.on is None:
         return "--budget is for a cluster: give its address, too, --on dask://HOST:PORT"
     if options.on is not None and options.workers is not None:
@@ -94,15 +92,22 @@ def _wrong_about(options: argparse.Namespace) -> str | None:
         amount = getattr(options, name)
         if amount is not None and not 0 < amount < inf:
             return f"--{name} must be a number of {unit} above 0, got {amount:g}"
-    workers = options.workers or "1"
+    return wrong_about_cases(options.selection, options.workers)
+
+
+def wrong_about_cases(selection: str, workers: str | None) -> str | None:
+    """What of the names that are selected, and of the number of workers, can't be."""
+    from _pytest.mark.expression import Expression
+
+    workers = workers or "1"
     if not (workers.isdecimal() or workers in ("auto", "logical")):
         return f"-n must be a number of workers, auto or logical, got {workers!r}"
     try:
-        Expression.compile(options.selection)
+        Expression.compile(selection)
     except SyntaxError as error:
         return (
             f"-k must be names of rows and laws, joined by and, or, not and brackets, got "
-            f"{options.selection!r}: {error.msg}"
+            f"{selection!r}: {error.msg}"
         )
     return None
 

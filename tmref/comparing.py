@@ -1,4 +1,4 @@
-"""``tmref diff``: what changed between two files of verdicts."""
+"""``tmref diff`` and ``history``: what changed between two files of verdicts, and between releases."""
 
 from __future__ import annotations
 
@@ -21,3 +21,10 @@ def diff(options: argparse.Namespace) -> int:
         return UNUSABLE
     show_changes(found)
     return GOOD if found.good else BAD
+
+
+def history(options: argparse.Namespace) -> int:
+    """Check the releases of a package, and show in which one laws broke or were mended."""
+    from .history.command import history
+
+    return history(options)

@@ -64,6 +64,7 @@ class Verdict:
     how many inputs exercised the law; ``offered`` is false where the implementation does not have what
     the law is about. ``message`` is the difference in words, ``counterexample`` and
     ``reproducer`` the smallest input and a script that shows it. ``warning`` is what no law is about.
+    ``mended`` says of a known failure that it isn't there in this version, which no entry names.
     """
 
     law: str
@@ -79,6 +80,7 @@ class Verdict:
     seconds: float = 0.0
     offered: bool = True
     warning: str | None = None
+    mended: str | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         # whatever a library under test said: it must neither be lost nor spoil a terminal or a file
@@ -369,7 +371,9 @@ def _where_it_is(path: Path) -> str:
 #: The types of what a verdict has.
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("law", "row", "implementation", "version", "verdict"), str),
-    **dict.fromkeys(("known", "message", "counterexample", "reproducer", "warning"), (str, type(None))),
+    **dict.fromkeys(
+        ("known", "message", "counterexample", "reproducer", "warning", "mended"), (str, type(None))
+    ),
     "examples": int,
     "seconds": (int, float),
     "offered": bool,

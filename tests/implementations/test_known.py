@@ -64,6 +64,11 @@ def test_laws_and_rows_of_known_failures_exist(peer):
         assert len(kind) <= 70, f"{kind!r} is more than a line of what tmref check prints"
 
 
+def test_known_failures_name_the_version_that_is_installed(peer):
+    """A newer one is looked at: what isn't there any more is deleted, or keeps to the older versions."""
+    assert {load(peer).version in entry.versions for entry in load(peer).known} == {True}
+
+
 def test_no_known_failure_stands_twice(peer):
     cases = [(entry.law, row, entry.reason) for entry, row in known_cases(peer)]
     assert len(cases) == len(set(cases))

@@ -18,7 +18,7 @@ from tmref.catalog import ArgumentStyle
 from tmref.compare import Refused
 from tmref.implementations import Example, Known
 from tmref.implementations.reference import Reference, implementation
-from tmref.laws import row_of_module, runner
+from tmref.laws import LAWS, row_of_module, runner
 from tmref.laws.checks import Case
 from tmref.laws.law import law
 from tmref.laws.runner import check
@@ -44,8 +44,9 @@ def large(recipe, x):
     return any(bool((block.values > 1).any()) for block in x)
 
 
-def known(rows, *, example=2.0, when=large, law=LAW):
-    return Known(law, ("relu",), when, lambda name: only(rows[name], example), "large values are lost")
+def known(rows, *, example=2.0, when=large, law=LAW, **more):
+    reason = "large values are lost"
+    return Known(law, ("relu",), when, lambda name: only(rows[name], example), reason, **more)
 
 
 @pytest.fixture
@@ -130,6 +131,91 @@ def test_a_known_failure_that_passes_is_mended(check_relu, rows):
     verdict = check_relu(lambda v: v, known(rows))
     assert (verdict.verdict, verdict.known, verdict.expected) == (FAIL, None, False)
     assert verdict.message == "mended: delete the entry of the known failure: large values are lost"
+
+
+@pytest.mark.parametrize(
+    ("versions", "change", "expected"),
+    [
+        # the version that is tried is 0.1.0
+        (("0.1.0",), "broken", (FAIL, "large values are lost", None)),
+        (("0.0.9",), "broken", (FAIL, "large values are lost", None)),
+        (("0.1.0", "0.0.9"), "mended", (FAIL, None, None)),
+        (("0.0.9",), "mended", (PASS, None, "mended in 0.1.0: large values are lost")),
+        (("0.0.8", "0.0.9"), "mended", (PASS, None, "mended in 0.1.0: large values are lost")),
+        (("0.2",), "mended", (PASS, None, "not there in 0.1.0: large values are lost")),
+        (("of May",), "mended", (PASS, None, "mended in 0.1.0: large values are lost")),
+    ],
+)
+def test_a_known_failure_may_be_mended_in_a_version_that_it_does_not_name(
+    versions, change, expected, check_relu, rows
+):
+    changes = {"broken": lambda v: v.clamp(max=1), "mended": lambda v: v}
+    entry = known(rows, versions=versions)
+    for verdict in (
+        check_relu(changes[change], entry),
+        runner.replay(entry_law(entry), rows["relu"], subject(changes[change]), entry),
+    ):
+        assert (verdict.verdict, verdict.known, verdict.mended) == expected
+        assert verdict.expected is (expected != (FAIL, None, None))
+
+
+def entry_law(entry):
+    return next(law for law in LAWS if law.name == entry.law)
+
+
+def subject(change):
+    return Changed(change)
+
+
+def test_where_a_known_failure_is_mended_the_law_is_searched_everywhere(check_relu, rows):
+    """Its inputs, which the search leaves out elsewhere, have another failure."""
+    entry = known(rows, when=lambda recipe, x: True, versions=("0.0.9",))
+    assert check_relu(lambda v: v, entry).examples > 1
+    assert check_relu(lambda v: v.clamp(max=1), dataclasses.replace(entry, versions=())).examples == 1
+
+
+def test_what_is_mended_for_its_example_alone_is_known(check_relu, rows):
+    entry = known(rows, versions=("0.0.9",))
+    verdict = check_relu(lambda v: v if v.numel() == 1 else v.clamp(max=1), entry)
+    assert (verdict.verdict, verdict.known, verdict.mended) == (FAIL, entry.reason, None)
+    other = check_relu(lambda v: v if v.numel() == 1 else v + 1, entry)
+    assert (other.verdict, other.known, other.expected) == (FAIL, None, False)
+
+
+def test_one_known_failure_that_is_mended_says_nothing_of_another(check_relu, rows):
+    mended = known(rows, example=1.5, versions=("0.0.9",))
+    there = dataclasses.replace(known(rows, example=3.0), reason="larger values are lost")
+    verdict = check_relu(lambda v: torch.where(v > 2, 0, v), mended, there)
+    assert (verdict.verdict, verdict.known) == (FAIL, "larger values are lost")
+
+
+def test_what_breaks_before_the_law_draws_is_no_known_failure_of_what_it_draws(check_relu, rows):
+    """Such as a module that can't be called in another version."""
+    entry = known(rows, when=lambda recipe, x: True, draws=lambda drawn: drawn["order"] > 0)
+    verdict = check_relu(raising, entry)
+    assert (verdict.verdict, verdict.known) == (ERROR, None)
+    assert verdict.message == "the module can't be called: ValueError: not today"
+    wrong = known(rows, when=lambda recipe, x: {}["no such key"])
+    with pytest.raises(KeyError, match="no such key"):
+        check_relu(raising, wrong)
+
+
+def test_what_is_not_offered_is_no_pass_although_all_its_inputs_are_known_to_fail(laws, rows):
+    class WithoutReLU(Reference):
+        nn = SimpleNamespace(Linear=nn.Linear)
+
+    subject = WithoutReLU()
+    for versions in ((), ("0.0.9",), ("0.1.0",)):
+        subject.known = (known(rows, when=lambda recipe, x: True, versions=versions),)
+        verdict = check(laws[LAW], rows["relu"], subject)
+        assert (verdict.verdict, verdict.examples) == (UNTESTED, 0)
+        assert (verdict.offered, verdict.message) == (False, "not offered: nn has no ReLU")
+
+
+def test_versions_are_a_list(rows):
+    words = r"versions must be a list of versions, got '0\.7': write \('0\.7',\)"
+    with pytest.raises(TypeError, match=words):
+        known(rows, versions="0.7")
 
 
 @law()

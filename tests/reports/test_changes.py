@@ -6,7 +6,6 @@ import pytest
 from rich.console import Console
 
 from tmref.laws.renamed import RENAMED
-from tmref.reports import changes as module
 from tmref.reports.changes import KINDS, changes
 from tmref.reports.terminal import show_changes
 from tmref.verdicts import Results, Verdict
@@ -111,7 +110,7 @@ def test_laws_that_were_renamed_are_the_same_and_told():
 
 def test_a_renamed_law_that_nobody_told_of_is_noticed(monkeypatch):
     (was, is_now), *_ = RENAMED.items()
-    monkeypatch.setattr(module, "RENAMED", {})
+    monkeypatch.delitem(RENAMED, was)
     found = changes(results((was, PASSES)), results((is_now, PASSES)))
     assert [len(found.of_kind("mine", kind)) for kind in ("gone", "new")] == [1, 1]
 
@@ -182,10 +181,26 @@ def test_what_changed_is_shown_by_kinds_with_laws_and_rows_in_80_columns():
     assert max(map(len, lines)) <= 80
     assert lines[:2] == ["mine 1", "  20 broken"]
     assert "".join(line.strip() for line in lines[2:4]) == law
-    assert lines[4].startswith("        pass → fail: 20 rows (row_0, row_1, ")
-    assert lines[5].strip().startswith("[bold]word word")
+    assert lines[4] == "      pass → fail"
+    assert lines[5].startswith("      20 rows (row_0, row_1, ")
+    assert lines[6].strip().startswith("[bold]word word")
     text = "\n".join(lines)
-    assert "  1 mended\n    mended\n        fail → pass: row\n" in text
+    assert "  1 mended\n    mended\n      fail → pass\n      row\n      1 is not 2\n" in text
     assert "  1 new\n        1 pass\n        1 law: fresh\n        1 row: row\n" in text
     assert "  fewer examples: 100 → 10\n  examples\n" in text
     assert lines[-1] == "  2 the same"
+
+
+def test_changes_of_one_cause_are_shown_once():
+    laws = [f"law_{i}" for i in range(5)]
+    old, new = (results(*((law, one) for law in laws)) for one in (PASSES, RAISES))
+    shown_in = {"broken": (old, new), "mended": (new, old)}
+    for kind, reports in shown_in.items():
+        arrow = " → ".join(("pass", "error") if kind == "broken" else ("error", "pass"))
+        assert shown(changes(*reports))[1:6] == [
+            f"  5 {kind}",
+            "    law_0",
+            f"      and 4 more laws, 5 verdicts, {arrow}",
+            "      row",
+            "      it raised",
+        ]

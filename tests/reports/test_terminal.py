@@ -197,3 +197,22 @@ def test_what_is_warned_of_is_a_line_for_each_row(form, shown):
     assert [line for line in lines if line.startswith("warning: ")] == [
         f"warning: mine, row: {grown}, by first and 1 more"
     ]
+
+
+@pytest.mark.parametrize("how", [show, show_brief])
+def test_known_failures_that_are_mended_in_a_version_are_a_line_a_kind(how, shown):
+    words = "mended in 1: [b]wrong[/b] biases: they are added to gradients [maths]"
+    lines = shown(
+        [verdict("first", row, "pass", mended=words) for row in ("row", "other")], {}, show=how
+    )
+    at = lines.index("known failures of mine that are mended in 1:")
+    assert lines[at - 1 : at + 2] == [
+        "",
+        "known failures of mine that are mended in 1:",
+        "   2  [b]wrong[/b] biases",
+    ]
+
+
+def test_a_known_failure_that_was_mended_twice_is_a_line_of_its_kind(shown):
+    words = "mended in 1: biases: why; mended in 1: more: why"
+    assert "   1  biases" in shown([verdict("first", "row", "pass", mended=words)], {}, show=show_brief)

@@ -31,6 +31,12 @@ _OWN = {
     "metatensor-torch": ("tmref.implementations.metatensor_torch", "tmref[metatensor]"),
 }
 
+#: Of those that have releases: the package whose they are, and what is installed beside.
+PACKAGES = {
+    "metatensor-learn": ("metatensor-learn",),
+    "metatensor-torch": ("metatensor-torch", "metatensor-learn", "metatensor-operations"),
+}
+
 
 @dataclass(frozen=True)
 class Example:
@@ -46,7 +52,9 @@ class Known:
     """A failure that is known: ``law`` is broken for ``rows`` on the inputs that ``when`` is true for;
     where there is ``draws``, on those where it is true for what the law drew and noted, by label.
 
-    ``example(row)`` must still break it; the law is searched for other failures everywhere else.
+    ``example(row)`` must still break it; the law is searched for other failures everywhere else. In a
+    version that is not among ``versions``, those that it was seen in, it may be mended; where none are
+    named it is in all of them.
     ``reason`` says what is wrong with the implementation: what kind of failure it is, in at most 70
     characters, then after a colon the rest, and the source that says so.
     """
@@ -57,12 +65,29 @@ class Known:
     example: Callable[[str], Example]
     reason: str
     draws: Callable[[dict[str, Any]], bool] | None = None
+    versions: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.versions, str):
+            raise TypeError(
+                f"versions must be a list of versions, got {self.versions!r}: write ({self.versions!r},)"
+            )
+
+    def was_seen_in(self, version: str) -> bool:
+        """Whether the entry says that the failure is in this version."""
+        return not self.versions or version in self.versions
 
     def covers(self, recipe: Recipe | None, x: Any, drawn: dict[str, Any] | None = None) -> bool:
-        """Whether the failure is to be expected: of all draws where ``drawn`` is None, else of these."""
+        """Whether the failure is to be expected: of all draws where ``drawn`` is None, else of these.
+        Where a law broke before it drew what ``draws`` asks for, it is another failure."""
         if self.draws is None:
             return self.when(recipe, x)
-        return drawn is not None and self.when(recipe, x) and self.draws(drawn)
+        try:
+            return drawn is not None and self.when(recipe, x) and self.draws(drawn)
+        except KeyError as error:
+            if drawn is not None and error.args[:1] and error.args[0] not in drawn:
+                return False
+            raise
 
 
 class Implementation:
@@ -329,11 +354,14 @@ def load(name: str) -> Implementation:
     """
     if name in _OWN:
         module, package = _OWN[name]
+        remedy = f"install it with: pip install '{package}'"
         try:
             return importlib.import_module(module).implementation
         except ImportError as error:
+            raise UnknownImplementation(f"{name} is not installed ({error}); {remedy}") from error
+        except Exception as error:  # another version lacks what the adapter needs
             raise UnknownImplementation(
-                f"{name} is not installed ({error}); install it with: pip install '{package}'"
+                f"{name} can't be used as it is installed ({type(error).__name__}: {error}); {remedy}"
             ) from error
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
         if point.name == name:

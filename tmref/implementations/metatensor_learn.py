@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 from typing import Any
 
 import metatensor.learn
@@ -23,7 +24,9 @@ class MetatensorLearn(Implementation):
     version = importlib.metadata.version("metatensor-learn")
     Labels, TensorBlock, TensorMap = metatensor.Labels, metatensor.TensorBlock, metatensor.TensorMap
     # By the name of the package: importing metatensor.torch makes metatensor.learn the other flavour.
-    nn = importlib.import_module("metatensor_learn.nn")
+    # Before 0.5 there was no such name.
+    _home = "metatensor_learn" if importlib.util.find_spec("metatensor_learn") else "metatensor.learn"
+    nn = importlib.import_module(f"{_home}.nn")
     imports = (
         "import numpy as np",
         "import torch",

@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky, HypothesisException, InvalidArgument, Unsatisfiable
+from packaging.version import InvalidVersion, Version
 
 from .. import strategies
 from ..catalog import Call, Recipe, Row
@@ -282,7 +283,8 @@ def check(
     process ended, the example by which it did is tried alone, ``until`` the call that did it.
 
     A module or function of one's own is made by its row's ``subject``. ``inherited`` are known failures
-    of classes that it may be made of: a failure that is one of these is known, too.
+    of classes that it may be made of: a failure that is one of these is known, too. A known failure that
+    isn't there in a version that it doesn't name is mended: the law is searched everywhere then.
     """
     verdict = Verdict(law.name, row.name, implementation.name, str(implementation.version), PASS)
     started = perf_counter()
@@ -290,20 +292,29 @@ def check(
         recipes = functools.partial(_recipes, implementation)
     device = implementation.device
     with noticing_the_user(), process.as_in_a_fresh_one() as fresh, random_numbers_kept(device):
-        known = [k for k in getattr(implementation, "known", ()) if _concerns(k, law, row)]
         how = functools.partial(_settings, database=database, shrink=shrink)
         if until is not None:
             how = functools.partial(how, verbosity=Verbosity.quiet)
         number = examples or law.examples_on(row)
         clock = _Clock(law, timeout, until, fresh)
         try:
+            known, mended = _aged(law, row, implementation, recipes, clock)
+            excuse = functools.partial(
+                _excuse, law=law, implementation=implementation, mended=mended, inherited=inherited
+            )
             _search(
-                *(verdict, law, row, implementation, known, inherited, recipes, how),
+                *(verdict, law, row, implementation, known, excuse, recipes, how),
                 *(database is not None and may_have_some(database), number, hypothesis_seed, clock),
             )
             if verdict.verdict in (PASS, UNTESTED):
-                with contextlib.suppress(NotOffered):  # as the verdict says
+                try:
                     _replay(verdict, law, row, implementation, known, recipes, clock)
+                except NotOffered as reason:
+                    if verdict.verdict == PASS and not verdict.examples:
+                        verdict.verdict, verdict.message = UNTESTED, str(reason)
+                        verdict.offered = False
+            if verdict.verdict == PASS and mended:
+                verdict.mended = "; ".join(_mended(entry, verdict.version) for entry in mended)
         except TookTooLong as late:
             verdict.verdict, verdict.message = ERROR, str(late)
             if clock.broken is not None:
@@ -313,14 +324,24 @@ def check(
     return verdict
 
 
-def replay(law: Law, row: Row, implementation: Implementation, entry: Known) -> Verdict:
-    """The verdict on the example of a known failure alone: the failure, with its script, or a failure
-    that says that it is mended."""
+def replay(
+    law: Law, row: Row, implementation: Implementation, entry: Known, timeout: float | None = None
+) -> Verdict:
+    """The verdict on the example of a known failure alone: the failure, with its script; a failure that
+    says that it is mended, or a pass that does, in a version that the entry doesn't name; untested where
+    what the law is about is not offered."""
     verdict = Verdict(law.name, row.name, implementation.name, str(implementation.version), PASS)
     device = implementation.device
     with noticing_the_user(), process.as_in_a_fresh_one() as fresh, random_numbers_kept(device):
         recipes = functools.partial(_recipes, implementation)
-        _replay(verdict, law, row, implementation, [entry], recipes, _Clock(law, None, None, fresh))
+        try:
+            _require(law, implementation, row, None)
+            clock = _Clock(law, timeout, None, fresh)
+            _replay(verdict, law, row, implementation, [entry], recipes, clock)
+        except TookTooLong as late:
+            verdict.verdict, verdict.message = ERROR, str(late)
+        except NotOffered as reason:
+            verdict.verdict, verdict.message, verdict.offered = UNTESTED, str(reason), False
     return verdict
 
 
@@ -406,7 +427,7 @@ def _search(
     row: Row,
     implementation: Implementation,
     known: Sequence[Known],
-    inherited: Sequence[Known],
+    excuse: Callable[[LawBroken], str | None],
     recipes: Recipes,
     how: Callable[..., settings],
     keeps_some: bool,
@@ -415,7 +436,7 @@ def _search(
     clock: _Clock,
 ) -> None:
     """Look for an example that breaks the law, where no known failure is to be expected: first among
-    those that are kept, where there are some."""
+    those that are kept, where there are some. One that there is an ``excuse`` for is known."""
     tally = _Tally()
     inputs = law.inputs(row)
     given_x: st.SearchStrategy[Any] = st.nothing()
@@ -442,7 +463,7 @@ def _search(
         if isinstance(broken, Nothing):
             tally.nothing(broken.reason)
         elif broken and not any(entry.covers(recipe, x, broken.example.draws) for entry in known):
-            if tally.to_be_excused(_known_of_parts(broken, law, implementation, inherited)):
+            if tally.to_be_excused(excuse(broken)):
                 return
             tally.broken()
             raise broken
@@ -483,7 +504,7 @@ def _search(
             search(number)
     except LawBroken as broken:
         _describe(verdict, broken, implementation)
-        verdict.known = _known_of_parts(broken, law, implementation, inherited)
+        verdict.known = excuse(broken)
     except Untested as reason:
         tally = _Tally()
         verdict.verdict, verdict.message = UNTESTED, str(reason)
@@ -643,32 +664,91 @@ def _replay(
     recipes: Recipes,
     clock: _Clock,
 ) -> None:
-    """See whether the known failures are still there. One is not mended where the module can't be called
-    at all: what nobody can call breaks few laws."""
+    """See whether the known failures are still there."""
     for entry in known:
         example = entry.example(row.name)
-        pinned = Draw(functools.partial(_pinned, example))
         verdict.known = None  # the entries before it excuse nothing
         if not entry.covers(example.recipe, example.x, example.draws):
             verdict.verdict = FAIL
             verdict.message = f"the example of a known failure is none by its own `when`: {entry.reason}"
             return
         with clock.an_example():
-            broken = try_example(law, implementation, example.recipe, example.x, pinned)
-            if not isinstance(broken, LawBroken) and not law.of_data and not law.inputs(row).empty:
-                plain = _plain(law, row, recipes)
-                draw = Draw(functools.partial(_pinned, plain))
-                broken = try_example(_CALLED, implementation, plain.recipe, plain.x, draw)
-                if isinstance(broken, LawBroken):
-                    _describe(verdict, broken, implementation)
-                    return
+            broken, is_it = _what_breaks(example, law, row, implementation, recipes)
+            if broken is not None and not is_it:
+                _describe(verdict, broken, implementation)
+                return
         verdict.examples += 1
-        if not isinstance(broken, LawBroken):
+        if broken is not None:
+            _describe(verdict, broken, implementation)
+            verdict.known = entry.reason
+        elif entry.was_seen_in(verdict.version):
             verdict.verdict = FAIL
             verdict.message = f"mended: delete the entry of the known failure: {entry.reason}"
             return
-        _describe(verdict, broken, implementation)
-        verdict.known = entry.reason
+        else:
+            verdict.mended = _mended(entry, verdict.version)
+
+
+def _what_breaks(
+    example: Example, law: Law, row: Row, implementation: Implementation, recipes: Recipes
+) -> tuple[LawBroken | None, bool]:
+    """What breaks the law on the example of a known failure, and whether it is that; where nothing does,
+    that the module can't be called at all: what nobody can call breaks few laws, and mends nothing."""
+    pinned = Draw(functools.partial(_pinned, example))
+    broken = try_example(law, implementation, example.recipe, example.x, pinned)
+    if isinstance(broken, LawBroken):
+        return broken, True
+    if not law.of_data and not law.inputs(row).empty:
+        plain = _plain(law, row, recipes)
+        draw = Draw(functools.partial(_pinned, plain))
+        broken = try_example(_CALLED, implementation, plain.recipe, plain.x, draw)
+    return (broken, False) if isinstance(broken, LawBroken) else (None, False)
+
+
+def _aged(
+    law: Law, row: Row, implementation: Implementation, recipes: Recipes, clock: _Clock
+) -> tuple[list[Known], list[Known]]:
+    """The known failures of the law and the row, and apart from them those that are mended in this
+    version, which they don't name."""
+    known: list[Known] = []
+    mended: list[Known] = []
+    for entry in getattr(implementation, "known", ()):
+        if not _concerns(entry, law, row):
+            continue
+        found = known
+        if not entry.was_seen_in(str(implementation.version)):
+            with contextlib.suppress(NotOffered), clock.an_example():
+                example = entry.example(row.name)
+                broken, _ = _what_breaks(example, law, row, implementation, recipes)
+                found = known if broken is not None else mended
+        found.append(entry)
+    return known, mended
+
+
+def _mended(entry: Known, version: str) -> str:
+    """That a known failure isn't there in a version that the entry doesn't name: it is mended there, but
+    in an older one than it was seen in."""
+    word = "mended in"
+    with contextlib.suppress(InvalidVersion):
+        if Version(version) < min(map(Version, entry.versions)):
+            word = "not there in"
+    return f"{word} {version}: {entry.reason}"
+
+
+def _excuse(
+    broken: LawBroken,
+    law: Law,
+    implementation: Implementation,
+    mended: Sequence[Known],
+    inherited: Sequence[Known],
+) -> str | None:
+    """The reason of a failure that is known, although it was not to be expected: its entry seemed to be
+    mended, or is that of a part. None where there is none."""
+    example = broken.example
+    for entry in mended:
+        if entry.covers(example.recipe, example.x, example.draws):
+            return entry.reason
+    return _known_of_parts(broken, law, implementation, inherited)
 
 
 def _is_called(f: ModuleSession, x: Any, draw: Any) -> Any:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..laws.renamed import RENAMED
 from ..resuming import made_otherwise
 from ..verdicts import ERROR, FAIL, PASS, Results, Verdict, readable
 
@@ -49,6 +48,12 @@ class Change:
         found = self.new or self.old
         assert found is not None
         return found
+
+    @property
+    def failure(self) -> Verdict:
+        """The verdict that is no pass, where one of them is: the new one, or the old one of what is
+        mended."""
+        return self.old if self.kind == MENDED and self.old is not None else self.of
 
     @property
     def words(self) -> str:
@@ -156,7 +161,7 @@ def _listed(versions: Mapping[str, str]) -> str:
 
 def _by_case(results: Results) -> dict[tuple[str, str, str], Verdict]:
     """The verdicts by implementation, law and row."""
-    return {(v.implementation, RENAMED.get(v.law, v.law), v.row): v for v in results.verdicts}
+    return {(v.implementation, _now(v.law), v.row): v for v in results.verdicts}
 
 
 def _change(old: Verdict | None, new: Verdict | None) -> Change:
@@ -189,7 +194,7 @@ def _examples(found: list[Change]) -> Iterator[Examples]:
     are: Counter[str] = Counter()
     for change in found:
         if change.kind == SAME and change.old and change.new and change.new.status == PASS:
-            law = RENAMED.get(change.new.law, change.new.law)
+            law = _now(change.new.law)
             were[law] += change.old.examples
             are[law] += change.new.examples
     for law, is_now in are.items():
@@ -198,7 +203,14 @@ def _examples(found: list[Change]) -> Iterator[Examples]:
             yield Examples(law, were[law], is_now)
 
 
+def _now(law: str) -> str:
+    """The name that a law has now."""
+    from ..laws.renamed import RENAMED  # with all laws, which other reports do without
+
+    return RENAMED.get(law, law)
+
+
 def _renamed(old: Results, new: Results) -> dict[str, str]:
     """The laws that have a name in one of the reports that they don't have any more."""
-    found = {v.law for results in (old, new) for v in results.verdicts}
-    return {was: is_now for was, is_now in RENAMED.items() if was in found}
+    found = dict.fromkeys(v.law for results in (old, new) for v in results.verdicts)
+    return {law: _now(law) for law in found if _now(law) != law}

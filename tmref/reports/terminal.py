@@ -14,11 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..verdicts import ERROR, FAIL, NOT_OFFERED, PASS, UNTESTED, Results, Verdict, alike
-from .changes import BROKEN, GONE, KINDS, MENDED, NEW, OTHERWISE, SAME, Change, Changes
+from ..verdicts import ERROR, FAIL, NOT_OFFERED, PASS, UNTESTED, Results, Verdict, alike, readable
+from .changes import BROKEN, KINDS, LISTED, MENDED, OTHERWISE, SAME, Change, Changes
 from .columns import Column, columns, kinds_of_known
 
 if TYPE_CHECKING:
+    from ..aging import Aged
+    from ..implementations import Implementation
     from ..strategies.reach import Corner
 
 _SIGNS = {
@@ -47,6 +49,7 @@ def show(results: Results, console: Console | None = None) -> None:
         console.print(_LEGEND)
         _show_tables(column.verdicts, letters, results.header, console)
         _show_failures(column.verdicts, console)
+    _show_mended(found, console)
     _show_warnings(found, console)
     show_counts([results], console)
 
@@ -61,6 +64,7 @@ def show_brief(results: Results, console: Console | None = None) -> None:
         for one_cause in alike(column.unexpected):
             _show_alike(one_cause, column.what, console)
     _show_kinds_of_known(found, console)
+    _show_mended(found, console)
     _show_warnings(found, console)
     show_counts([results], console)
 
@@ -105,12 +109,10 @@ def _show_changes_of(title: str, name: str, changes: Changes, console: Console) 
         if not found:
             continue
         console.print(Text(f"  {len(found)} {kind}", _COLORS.get(kind, "")))
-        alike: dict[tuple[str, str], list[Change]] = {}
-        for change in found if kind not in (NEW, GONE) else ():
-            alike.setdefault((change.of.law, change.words), []).append(change)
-        for (law, words), of_law in alike.items():
-            _show_change(law, words, of_law, console)
-        if kind in (NEW, GONE):
+        if kind in (BROKEN, OTHERWISE, LISTED, MENDED):
+            for of_one_cause in _by_causes(found):
+                _show_change(of_one_cause, console)
+        else:
             _show_counts_of(found, console)
     for of in examples:
         more = "more" if of.new > of.old else "fewer"
@@ -119,22 +121,27 @@ def _show_changes_of(title: str, name: str, changes: Changes, console: Console) 
     console.print(Text(f"  {same} the same"))
 
 
-def _show_change(law: str, words: str, found: Sequence[Change], console: Console) -> None:
-    """A law with the rows on which one thing became of it, and what the first says."""
-    console.print(Text("  " + _name(law, _WIDTH - 2).replace("\n", "\n  ")))
-    rows = [change.of.row for change in found]
-    counted = f"{len(rows)} rows ({{}})" if len(rows) > 1 else "{}"
-    counted = counted.format(_shortened(rows, _WIDTH - len(words) - len(counted) - 12))
-    console.print(Text(f"        {words}: {counted}"))
-    message = found[0].of.message
-    if message and not found[0].of.expected:
-        console.print(Text(textwrap.indent(_first(message), "        ")), soft_wrap=False)
+def _by_causes(found: Sequence[Change]) -> list[list[Change]]:
+    """The changes that have one cause, as far as can be seen: the failures that came, or went, are
+    alike."""
+    of_failures = {id(change.failure): change for change in found}
+    return [[of_failures[id(v)] for v in verdicts] for verdicts in alike([c.failure for c in found])]
 
 
-def _first(message: str) -> str:
-    """The first line of a message, at most two lines long on the terminal."""
-    line = message.splitlines()[0]
-    return textwrap.fill(textwrap.shorten(line, 140, placeholder=" …"), _WIDTH - 8)
+def _show_change(found: Sequence[Change], console: Console) -> None:
+    """What became of verdicts of one cause: the first law, how many more there are, the rows, and what
+    the first failure says."""
+    laws = list(dict.fromkeys(change.of.law for change in found))
+    rows = list(dict.fromkeys(change.of.row for change in found))
+    words = ", ".join(dict.fromkeys(change.words for change in found))
+    console.print(Text(textwrap.indent(_name(laws[0], _WIDTH - 2), "  ")))
+    more = f"and {len(laws) - 1} more laws, {len(found)} verdicts, " if len(laws) > 1 else ""
+    console.print(Text(f"      {more}{words}"))
+    console.print(Text(f"      {_counted(rows, _WIDTH - 20)}"))
+    lines = (found[0].failure.message or "").splitlines()
+    said = textwrap.shorten(lines[0], 140, placeholder=" …") if lines else ""
+    if said:
+        console.print(Text(textwrap.indent(textwrap.fill(said, _WIDTH - 6), "      ")))
 
 
 def _show_counts_of(found: Sequence[Change], console: Console) -> None:
@@ -268,6 +275,68 @@ def _show_kinds_of_known(of: Sequence[Column], console: Console) -> None:
         numbers = "".join(f"{len(found) or '-':>4}" for found in in_each)
         line = textwrap.shorten(kind, _WIDTH - len(numbers) - 2, placeholder=" …")
         console.print(f"{numbers}  {line}", markup=False)
+
+
+def _show_mended(of: Sequence[Column], console: Console) -> None:
+    """A line for each kind of known failure that isn't there in the version that was tried, with how
+    many verdicts it was on."""
+    for column in of:
+        mended = [v.mended for v in column.verdicts if v.mended]
+        kinds = Counter(words.partition(": ")[2].partition(": ")[0] for words in mended)
+        words = {text.partition(": ")[0] for text in mended}
+        if not kinds:
+            continue
+        console.print()
+        said = f"known failures of {column.name} that are {' or '.join(sorted(words))}:"
+        _say(said, console)
+        for kind, number in kinds.items():
+            console.print(Text(f"{number:>4}  " + textwrap.shorten(kind, _WIDTH - 6, placeholder=" …")))
+
+
+def show_known(implementation: Implementation, found: Sequence[Aged]) -> None:
+    """Print the known failures of an implementation by their reasons: a line for each law, with the
+    versions that it was seen in and what became of it, and the rows."""
+    console = Console(highlight=False, soft_wrap=True, width=_WIDTH)
+    what = f"{implementation.name} {implementation.version}"
+    if not found:
+        _say(f"{what} has no known failures", console)
+        return
+    _say(f"known failures of {what}, each tried again:", console)
+    reasons: dict[str, dict[tuple[str, tuple[str, ...], str, bool], list[str]]] = {}
+    for one in found:
+        kind = one.entry.law, tuple(one.entry.versions), readable(one.now), one.as_said
+        reasons.setdefault(one.entry.reason, {}).setdefault(kind, []).append(one.row)
+    _show_columns(console, "  law and rows, by reasons", "seen in", "now")
+    for reason, of_reason in reasons.items():
+        console.print()
+        _say(readable(reason), console)
+        for (law, versions, now, as_said), rows in of_reason.items():
+            name = f"{_name(readable(law), _KNOWN[0])}\n{_rows(rows, _KNOWN[0])}"
+            seen = readable(", ".join(map(str, versions))) or "all"
+            _show_columns(console, name, seen, Text(now, "" if as_said else "bold red"))
+    wrong = sum(not one.as_said for one in found)
+    end = f"{wrong} of them are not what they say" if wrong else "all are what they say"
+    console.print()
+    _say(f"{len(found)} known failures, counted by laws and rows: {end}", console)
+
+
+#: The widths of the columns of known failures.
+_KNOWN = 50, 10, 16
+
+
+def _show_columns(console: Console, *columns: str | Text) -> None:
+    """Print a line of the table of known failures."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for width in _KNOWN:
+        table.add_column(width=width, overflow="fold")
+    table.add_row(*(Text(one) if isinstance(one, str) else one for one in columns))
+    console.print(table, soft_wrap=False)
+
+
+def _rows(rows: Sequence[str], width: int) -> str:
+    """The names of rows, indented below that of a law, on as many lines as they take."""
+    words = ", ".join(map(readable, dict.fromkeys(rows)))
+    return textwrap.fill(words, width, initial_indent="    ", subsequent_indent="    ")
 
 
 def _show_warnings(of: Sequence[Column], console: Console) -> None:

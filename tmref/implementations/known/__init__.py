@@ -5,6 +5,8 @@ Each entry was reproduced with metatensor alone, by the script that a report pri
 
 from __future__ import annotations
 
+import dataclasses
+
 from .. import Known
 from . import abilities, data, forward, purity, refusals, state, structure, torch_equivalence
 
@@ -17,13 +19,12 @@ _BOTH: tuple[Known, ...] = (
     *structure.METATENSOR,
     *torch_equivalence.METATENSOR,
 )
-#: and in each of them.
-LEARN: tuple[Known, ...] = (
-    *_BOTH,
-    *data.LEARN,
-)
-TORCH: tuple[Known, ...] = (
-    *_BOTH,
-    *data.TORCH,
-    *abilities.TORCH,
-)
+
+
+def _seen_in(*versions: str, entries: tuple[Known, ...]) -> tuple[Known, ...]:
+    return tuple(dataclasses.replace(entry, versions=versions) for entry in entries)
+
+
+#: and in each of them, with the versions that all entries were seen in.
+LEARN: tuple[Known, ...] = _seen_in("0.6.2", entries=(*_BOTH, *data.LEARN))
+TORCH: tuple[Known, ...] = _seen_in("0.10.8", entries=(*_BOTH, *data.TORCH, *abilities.TORCH))
