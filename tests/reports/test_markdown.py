@@ -4,6 +4,8 @@ import html
 import re
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from tmref.reports.changes import changes
@@ -21,6 +23,12 @@ HOSTILE = (
     "@everyone #1 GH-1 org/name#2 :tada: www.example.com",
     "&lt;b&gt; &amp; $x$ \\(y\\)",
     "`` ` ```` `",
+    "- item",
+    "+ item",
+    "1. item",
+    "12) item",
+    "---",
+    "===",
     "a\u2028b\u202ec\x00\ud800",
 )
 
@@ -83,6 +91,16 @@ def test_whatever_is_said_is_text(text, results, verdict):
     text_alone = re.sub(r"<pre>.*?</pre>|<[^>]*>", "", HTML.render(hostile), flags=re.S)
     outside = " ".join(html.unescape(text_alone).split())
     assert outside.count(" ".join(shown.split())) > 10
+
+
+MARKS = st.text(st.sampled_from("`*_[]()<>!#&|~$@:/.-+=1)x \n\\\"'{}"), min_size=1, max_size=12)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=MARKS.filter(str.strip))
+def test_no_marks_are_markup(text, results, verdict):
+    plain = of_text("plain", results, verdict)
+    assert structure(of_text(text, results, verdict)) == structure(plain)
 
 
 def test_nobody_is_mentioned_and_nothing_is_linked(results, verdict):

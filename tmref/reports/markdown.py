@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
-from ..verdicts import NOT_OFFERED, PASS, Results, Verdict, alike, readable
+from ..verdicts import NOT_OFFERED, PASS, Results, Verdict, alike
 from .changes import BROKEN, KINDS, SAME, Change, Changes
 from .columns import columns, kinds_of_known, titles
 from .demands import demands
+from .escaping import code, escaped, fenced, folded
 from .notes import notes
 
 #: The longest comment that GitHub takes, in characters; counted in bytes, which are no fewer.
 LONGEST = 65_536
 #: What is kept free for the lines that say what was left out.
 _RESERVE = 1_000
-#: The longest name or sentence that stands in a line, and the longest message and script.
-_IN_A_LINE, _MESSAGE, _SCRIPT = 120, 2_000, 10_000
+#: The longest message, and the longest script.
+_MESSAGE, _SCRIPT = 2_000, 10_000
 #: So many notes, and lines of the table, are written: there may be any number of them.
 _MOST_LINES = 20
 #: So many laws that changed alike are listed, and so much of the names of their rows.
 _MOST_CHANGES, _ROWS = 50, 400
-#: What could be markup, or be made a link; underscores within words can't.
-_MARKUP = re.compile(r"[#$&*<>@\[\\\]^`{|}~]|:(?=\S)|(?<![^\W_])_|_(?![^\W_])|(?<=www)\.", re.IGNORECASE)
 
 
 def markdown(reports: Sequence[Results], names: Sequence[str], changed: Sequence[Changes] = ()) -> str:
@@ -52,29 +50,6 @@ def markdown(reports: Sequence[Results], names: Sequence[str], changed: Sequence
 
 def _fits(text: str, block: str) -> bool:
     return len((text + block).encode()) <= LONGEST - _RESERVE
-
-
-def escaped(text: str, longest: int = _IN_A_LINE) -> str:
-    """The text on one line, without markup, cut at the ``longest``."""
-    line = " ".join(readable(text, longest).split())
-    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", line)
-
-
-def code(text: str) -> str:
-    """A name or a message as code, in which GitHub looks for no mention either."""
-    return f"<code>{escaped(text)}</code>"
-
-
-def fenced(text: str, language: str, longest: int) -> str:
-    """Lines as a block of code, which nothing in them ends."""
-    lines = readable(text, longest).rstrip("\n")
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", lines)), default=0))
-    return f"{fence}{language}\n{lines}\n{fence}\n"
-
-
-def folded(summary: str, body: str) -> str:
-    """A block that is opened by its summary."""
-    return f"\n<details><summary>{summary}</summary>\n\n{body}\n</details>\n"
 
 
 def _head(reports: Sequence[Results], names: Sequence[str]) -> Iterator[str]:
