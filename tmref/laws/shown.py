@@ -162,8 +162,8 @@ def _origins(values: torch.Tensor, rest: str) -> Iterator[_Part]:
     origin, rows = values, None
     if taken is not None:
         origin, rows = taken.values, tuple(taken.rows)
-    if rows == tuple(range(len(origin))):
-        rows = None  # all of them
+        if rows == tuple(range(len(origin))):
+            rows = None  # all of them
     kept = getattr(origin, KEPT, None)
     if kept is not None and not rest:
         yield kept.values, rest, rows, kept.steps
