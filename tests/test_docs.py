@@ -365,6 +365,20 @@ def test_the_script_of_a_bug_prints_what_its_page_says(tmp_path):
     assert "It prints 5" in text_of("docs/tutorials/filing_a_bug.md")
 
 
+@pytest.mark.slow
+def test_the_commands_of_the_page_of_a_bug_print_what_it_says(tmp_path):
+    page = text_of("docs/tutorials/filing_a_bug.md")
+    (block,) = re.findall(r"^    \$ tmref check[\s\S]*?(?=\n\n\S)", page, re.M)
+    commands = [part.splitlines() for part in f"\n{block}".split("\n    $ tmref ")[1:]]
+    for command, *lines in commands:
+        found = python("-m", "tmref", *command.split(), cwd=tmp_path)
+        shown = (found.stdout + found.stderr).splitlines()
+        wanted = [line.strip() for line in lines if line.strip() != "..."]
+        assert [line for line in wanted if line not in shown] == []
+        assert found.returncode == ("--run" in command)
+    assert len(commands) == 3
+
+
 GATE = """
 import torch
 from metatensor.torch import TensorBlock, TensorMap

@@ -126,6 +126,7 @@ def test_scripts_show_the_failures_without_tmref(peer, verdicts, tmp_path):
 #: Scripts that show nothing where a failure is mended as the reference has it, and why.
 ANOTHER_WAY = {
     "a_scripted_module_does_what_the_module_does": "the reference has no TorchScript",
+    "dimensions_change_as_columns_of_a_table": "its labels have no append",
     "loading_goes_by_key": "what the peer refuses in part, and the reference loads, is to be another",
 }
 
@@ -136,13 +137,13 @@ def test_the_same_scripts_show_no_failure_of_the_reference(peer, verdicts, tmp_p
     scripts = {}
     for case, verdict in verdicts.items():
         lines = [line for line in verdict.reproducer.splitlines() if line not in implementation.imports]
-        code = "\n".join([*right.imports, *lines]).replace("np.array(", "torch.tensor(")
-        scripts[" ".join(case)] = code
+        code = "\n".join([*right.imports, *lines])
+        scripts[" ".join(case)] = code.replace("np.array(", "torch.tensor(").replace("np.", "torch.")
     found, imported = run_all(scripts, tmp_path)
     assert "tmref" in imported
     failed = {case.split()[0]: raised for case, raised in found.items() if raised is not None}
     assert {law: raised for law, raised in failed.items() if law not in ANOTHER_WAY} == {}
-    assert sum(raised is None for raised in found.values()) > 190
+    assert sum(raised is None for raised in found.values()) > 0.9 * len(found)
 
 
 def test_every_known_failure_has_a_short_script(peer, verdicts):

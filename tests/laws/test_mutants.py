@@ -156,7 +156,7 @@ def test_a_counterexample_is_the_smallest_and_its_code_makes_it(
     compile(verdict.reproducer, "<reproducer>", "exec")
     name, law, row = planted.implementation.name, planted.law, planted.row
     assert verdict.reproducer.startswith(f"# {name} 0.1.0, {row}: {law}\n# {message}\n")
-    assert re.search(r"^y\d? = module\(x\d?\)$", verdict.reproducer, re.MULTILINE)
+    assert re.search(r"^ *y\d? = module\(x\d?\)$", verdict.reproducer, re.MULTILINE)
 
 
 def test_the_counterexample_is_this_text(mutants, laws, rows):

@@ -34,6 +34,13 @@ def with_values(x: TensorMap, values: Sequence[torch.Tensor]) -> TensorMap:
     )
 
 
+def require_shapes(y: TensorMap, x: TensorMap) -> None:
+    """Raise Unlike where values have other shapes than those of the same blocks."""
+    for block, expected in zip(y, x, strict=True):
+        if block.shape != expected.shape:
+            raise Unlike(block.values, expected.values)
+
+
 def require_labels(y: TensorMap, x: TensorMap, *of_block: str) -> None:
     """Raise Unlike where the output has other keys than the input, or blocks of it others of these
     labels: what is made of such an output for comparison is as wrong as it is."""

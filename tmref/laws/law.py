@@ -37,7 +37,8 @@ class Law:
     rounding is that of the sides, whatever the input is. What is known of classes by the law
     ``known_as`` is known by this one, too. A law of data is about no module of the catalog: its ``x`` is
     drawn from ``given``, where there is one. ``examples`` is how many it is tried on, divided over the
-    rows that share their code.
+    rows that share their code. Where the order of what comes back is nobody's promise, scripts expect it
+    ``as_it_came``: they can't say without tmref what is the same in another.
     """
 
     sides: Callable[..., Any]
@@ -55,6 +56,7 @@ class Law:
     relative: bool = False
     given: st.SearchStrategy[Any] | None = None
     known_as: str = ""
+    as_it_came: bool = False
 
     @property
     def name(self) -> str:
@@ -139,6 +141,7 @@ def data_law(
     *,
     maps: Mapping[str, Any] | None = None,
     ways: Sequence[str] = (),
+    as_it_came: bool = False,
     examples: int | None = None,
 ) -> Callable[[Callable[..., Any]], Law]:
     """Make a function a law on a kind of data, one of :data:`tmref.catalog.DATA`: no module of the
@@ -148,6 +151,7 @@ def data_law(
     if kind not in kinds:
         raise ValueError(f"no kind of data {kind!r}, there are {kinds}")
     how: dict[str, Any] = {"ways": tuple(ways), "copied": True, "given": given, "of_data": True}
+    how["as_it_came"] = as_it_came
     return lambda sides: Law(
         sides, frozenset({kind}), maps or {}, **how, examples=_number(examples, sides)
     )

@@ -261,15 +261,26 @@ class ScriptWriter:
         self, title: str, example: Example, steps: Sequence[Step], shown: Shown | None = None
     ) -> str:
         """A script that builds the module, does what the law did, and asserts what must be."""
-        places = [p for p in (shown and shown.place, shown and shown.other) if p is not None]
-        if places:
-            steps = steps[: max(place.step for place in places) + 1]
-        codes = [f"{place.name}{place.path}" for place in places]
-        done: list[Statement] = []
-        bound: dict[str, list[str]] = {}
+        lines = written(each_once(self._done(example, steps, shown)))
+        text = "\n".join(lines)
+        homes = [f"import {home}" for home in sorted(self._homes)]
+        named = [f"import {name}" for name in IMPORTS]
+        imports = dict.fromkeys([*named, *homes, _NUMPY, *self._imports])
+        definitions = [line for line in self._imports if not line.startswith(("import ", "from "))]
+        used = [line for line in imports if _is_used(line, "\n".join([*definitions, text]))]
+        head = [*(f"# {line}" for line in title.splitlines()), *used, ""]
+        return "\n".join(head) + "\n" + text + "\n"
 
+    def _done(self, example: Example, steps: Sequence[Step], shown: Shown | None) -> list[Statement]:
+        """The statements that make the module, do what the law did, and assert what must be."""
+        places = shown.places if shown else []
+        codes = [f"{place.name}{place.path}" for place in places]
+        if shown is not None:
+            steps = shown.steps(steps)
         recipe = example.recipe
         overwrites = recipe is not None and bool(recipe.call.kwargs.get("in_place"))
+        done: list[Statement] = []
+        bound: dict[str, list[str]] = {}
 
         def bind(name: str, value: Any) -> None:
             code = self.bound(name, value)
@@ -277,8 +288,7 @@ class ScriptWriter:
                 bound[name] = code
                 done.extend(Statement(lines, is_data=True) for lines in _statements(code))
 
-        takes_x = recipe is not None and _takes_a_map(recipe.call)
-        if takes_x or not steps:
+        if not steps or (recipe is not None and _takes_a_map(recipe.call)):
             bind("x", example.x)
         uses_module = not steps or any(re.search(r"\bmodule\b", step.code) for step in steps)
         if recipe is not None and uses_module:
@@ -294,24 +304,19 @@ class ScriptWriter:
             later = {of.name for of in steps[i + 1 :] if of.ran}
             later.update(*(of.given for of in steps[i + 1 :]))
             for j, place in enumerate(places):
-                if place.step == i and (place.kept or place.name in later):
-                    kept = f"{codes[j]}.clone()" if place.kept else codes[j]
-                    codes[j] = ("found", "expected")[j]
-                    done.append(Statement(f"{codes[j]} = {kept}"))
+                name = ("found", "expected")[j]
+                if place.step == i and place.kept:
+                    done.append(Statement(f"{name} = {codes[j]}.clone()"))
+                    codes[j] = name
+                elif place.step == i and place.name in later:
+                    done.append(Statement(f"{name} = {place.name}"))
+                    codes[j] = f"{name}{place.path}"
         if shown is not None and isinstance(shown.expected, Refused):
             done[-1] = dataclasses.replace(done[-1], may_be_refused=True)
             done.append(Statement('raise AssertionError("this must be refused")'))
         elif shown is not None:
             done += map(Statement, self._assertion(shown, *codes))
-        lines = written(each_once(done))
-        text = "\n".join(lines)
-        homes = [f"import {home}" for home in sorted(self._homes)]
-        named = [f"import {name}" for name in IMPORTS]
-        imports = dict.fromkeys([*named, *homes, _NUMPY, *self._imports])
-        definitions = [line for line in self._imports if not line.startswith(("import ", "from "))]
-        used = [line for line in imports if _is_used(line, "\n".join([*definitions, text]))]
-        head = [*(f"# {line}" for line in title.splitlines()), *used, ""]
-        return "\n".join(head) + "\n" + text + "\n"
+        return done
 
     def _ran(self, step: Step, *, goes_on: bool, overwrites: bool) -> list[Statement]:
         """The statements that a step ran: whether the script ``goes_on`` where it is refused, and the

@@ -39,6 +39,17 @@ class Shown:
     tolerance: float
     other: Place | None = None
 
+    @property
+    def places(self) -> list[Place]:
+        """Both places, or the one that there is."""
+        return [self.place] if self.other is None else [self.place, self.other]
+
+    def steps(self, steps: Sequence[Step]) -> Sequence[Step]:
+        """The steps up to what is shown; all of them, where later ones have changed it."""
+        if any(steps[place.step].has_changed and not place.kept for place in self.places):
+            return steps
+        return steps[: max(place.step for place in self.places) + 1]
+
 
 def shown(
     steps: Sequence[Step], given: Any, sides: tuple[Any, Any], difference: Difference, tolerance: float
@@ -148,9 +159,11 @@ class _Beside:
 def _origins(values: torch.Tensor, rest: str) -> Iterator[_Part]:
     """What values were made of by taking rows of others, or by keeping them."""
     taken = getattr(values, TAKEN, None)
-    origin = values if taken is None else taken.values
-    is_whole = taken is None or list(taken.rows) == list(range(len(origin)))
-    rows = None if is_whole else tuple(taken.rows)
+    origin, rows = values, None
+    if taken is not None:
+        origin, rows = taken.values, tuple(taken.rows)
+        if rows == tuple(range(len(origin))):
+            rows = None  # all of them
     kept = getattr(origin, KEPT, None)
     if kept is not None and not rest:
         yield kept.values, rest, rows, kept.steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 import textwrap
 from collections.abc import Sequence
@@ -59,13 +60,13 @@ def each_once(statements: Sequence[Statement]) -> list[Statement]:
             between = [statement.code for statement in found[i + 1 : later]]
             other = next((k for k, c in enumerate(between) if c.startswith(f"{name} = ")), None)
             if other is not None and found[i].is_data:
-                before = _free(f"{name}_before", found)
+                before = _free(name, found)
                 found[later] = dataclasses.replace(found[later], code=f"{name} = {before}")
                 found.insert(i + 1 + other, Statement(f"{before} = {name}"))
             elif not any(re.search(rf"\b{name}\b", c) for c in (*between, value)):
                 found[i] = dataclasses.replace(found[i], code=value)
             elif not re.search(rf"\b{name}\b", value):
-                new = _free(f"first_{name}", found)
+                new = _free(name, found)
                 for k in range(i, later):
                     renamed = re.sub(rf"(?<![\w.]){name}\b", new, found[k].code)
                     found[k] = dataclasses.replace(found[k], code=renamed)
@@ -73,10 +74,9 @@ def each_once(statements: Sequence[Statement]) -> list[Statement]:
 
 
 def _free(name: str, statements: Sequence[Statement]) -> str:
-    """The name, or a longer one that stands nowhere yet."""
-    while any(re.search(rf"\b{name}\b", statement.code) for statement in statements):
-        name += "_"
-    return name
+    """The name with the first number that it stands nowhere with yet."""
+    code = "\n".join(statement.code for statement in statements)
+    return next(new for i in itertools.count(1) if not re.search(rf"\b{(new := f'{name}_{i}')}\b", code))
 
 
 def _numbered(statements: Sequence[Statement]) -> list[Statement]:

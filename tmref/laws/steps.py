@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
@@ -42,11 +42,28 @@ class Step:
     cotangents: TensorMap | None = None
     may_be_refused: bool = False
     looks: bool = False
+    #: What the values of the result were then.
+    then: Any = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "then", _tensors(self.result))
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether something that was done later has changed the result."""
+        return bool(self.then != _tensors(self.result))
 
     @property
     def ran(self) -> bool:
         """Whether it is a line, and not what only has a name: a module that was made, or parameters."""
         return self.code != self.name
+
+
+def _tensors(result: Any) -> list[tuple[int, int]]:
+    """Which tensors are the values of a map, and how often each was written to."""
+    blocks = list(result) if isinstance(result, TensorMap) else []
+    values = [part.values for b in blocks for part in (b, *(g for _, g in b.gradients()))]
+    return [(id(v), 0 if v.is_inference() else v._version) for v in values]
 
 
 #: The calls that make what is called in another way than with a map alone.

@@ -22,7 +22,9 @@ What a library of modules on `TensorMap` has to do, law by law. Each demands wha
 convention or mathematics demands, and says which: [doc], [torch], [maths]. A sentence is that of the
 modules that have the traits below it (`tmref list rows` has them all); how many examples are tried
 follows from what it takes to find its planted defects. Who isn't said to break a law obeys it, or hasn't
-what it is about.
+what it is about. Scripts that show a failure import neither tmref nor Hypothesis: both sides of the law
+are in them, as numbers or by their own lines. Of some laws it is said that scripts keep the order that
+came back: no document says which it must be.
 """
 
 _TRAITS = """# Rows and traits
@@ -88,6 +90,7 @@ def _laws() -> Iterator[str]:
         about += ", ".join(sorted(law.traits)) or "every module"
         needs = ", ".join(premise.words for premise in law.needs)
         words = f"{about}; {f'it needs {needs}; ' if needs else ''}{law.examples} examples"
+        words += "; its scripts keep the order that came back" if law.as_it_came else ""
         yield from _law(f"{number}.{of_family}", law.name, law.demand, words)
         for who, rows in broken.get(law.name, {}).items():
             yield _fill(f"Known to be broken by {who}: {', '.join(rows)}.")

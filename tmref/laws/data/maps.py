@@ -204,7 +204,7 @@ def what_a_map_says_of_itself_stays(f: Session, x: Any, draw: Any) -> Any:
     return found, [[dict(sorted(info.items())), None]] * 2
 
 
-@data_law("tensor_map", _MERGED)
+@data_law("tensor_map", _MERGED, as_it_came=True)
 def keys_to_samples_puts_blocks_below_each_other(f: Session, x: Any, draw: Any) -> Any:
     """Every value stands under its key without the moved dimensions, and its sample with them; what no
     block has is the fill value, and gradients are merged alike; the map itself stays. [doc]
@@ -214,7 +214,7 @@ def keys_to_samples_puts_blocks_below_each_other(f: Session, x: Any, draw: Any) 
     return _moved(f, x, draw, "samples", moved)
 
 
-@data_law("tensor_map", _MERGED)
+@data_law("tensor_map", _MERGED, as_it_came=True)
 def keys_to_properties_puts_blocks_beside_each_other(f: Session, x: Any, draw: Any) -> Any:
     """Every value stands under its key without the moved dimensions, and its property with them; what no
     block has is the fill value, and gradients are merged alike; the map itself stays. [doc]
@@ -224,7 +224,7 @@ def keys_to_properties_puts_blocks_beside_each_other(f: Session, x: Any, draw: A
     return _moved(f, x, draw, "properties", moved)
 
 
-@data_law("tensor_map", _MERGED.map(lambda x: _of_the_same_properties(x)))
+@data_law("tensor_map", _MERGED.map(lambda x: _of_the_same_properties(x)), as_it_came=True)
 def keys_to_properties_has_the_entries_of_labels(f: Session, x: Any, draw: Any) -> Any:
     """With Labels that have entries, properties are those of every entry, whether it is the key of a
     block or not; the map itself stays. [doc] TensorMap.keys_to_properties: "contain all of the entries
@@ -233,7 +233,7 @@ def keys_to_properties_has_the_entries_of_labels(f: Session, x: Any, draw: Any) 
     return _moved(f, x, draw, "properties", moved)
 
 
-@data_law("tensor_map", _MAPS)
+@data_law("tensor_map", _MAPS, as_it_came=True)
 def components_to_properties_moves_every_value(f: Session, x: Any, draw: Any) -> Any:
     """Every value stands under its property with the moved components; the map itself stays. [doc]
     TensorMap.components_to_properties: "from the component labels to the property labels"."""

@@ -18,6 +18,7 @@ from ..edits import (
     by_key,
     map_values,
     require_labels,
+    require_shapes,
     take_samples,
     with_an_unknown_entry,
     with_keys,
@@ -25,7 +26,7 @@ from ..edits import (
     zeros_like,
 )
 from ..law import law
-from ..outcomes import NOT_A_MAP, Nothing, Unlike
+from ..outcomes import NOT_A_MAP, Nothing
 from ..session import ModuleSession
 
 
@@ -104,8 +105,9 @@ def every_value_stands_for_itself(f: ModuleSession, x: Any, draw: Any) -> Any:
     one number."""
     other = map_values(torch.maximum, x, draw(f.like(x), label="other"))  # about half of the values stay
     y, z = f(x), f.run("z = module(x)", x=other)
-    require_labels(y, x)
-    require_labels(z, x)
+    for of_either in (y, z):
+        require_labels(of_either, x)
+        require_shapes(of_either, x)
     same = [a.values == b.values for a, b in zip(x, other, strict=True)]
     return y, with_values(y, f.run(_SHARED, same=same))
 
@@ -125,8 +127,9 @@ def linear_up_to_its_bias(f: ModuleSession, x: Any, draw: Any) -> Any:
         return NOT_A_MAP
     of_x, of_y = f.run("of_x = module(x)", x=x), f.run("of_y = module(x)", x=y)
     of_sum = f.run("of_sum = module(x)", x=map_values(lambda p, q: a * p + q, x, y))
-    if not len(of_sum) == len(of_x) == len(of_y) == len(of_zero):
-        raise Unlike(of_sum.keys, of_x.keys)
+    for other in (of_x, of_y, of_zero):
+        require_labels(of_sum, other)
+        require_shapes(of_sum, other)
     return of_sum, with_values(of_sum, f.run(_COMBINED, a=a))
 
 
