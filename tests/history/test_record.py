@@ -193,3 +193,13 @@ def test_where_nothing_was_checked_the_reasons_are_told():
     show_history(history, Console(file=file, highlight=False))
     assert "not checked: no such package" in " ".join(file.getvalue().split())
     assert "| 0.9 | not checked: no such package | | | |" in history_page(history)
+
+
+def test_the_kept_history_of_metatensor_learn_is_whole(repository):
+    kept = read_history(repository / "docs" / "explanation" / "metatensor-learn.json")
+    assert [of.version for of in kept.checked][-3:] == ["0.6.0", "0.6.1", "0.6.2"]
+    found = {of.version: turns for of, turns in kept.turns()}
+    assert [(turn.what, turn.law) for turn in found["0.6.1"]] == [
+        ("broken", "converted_buffers_are_saved_and_loaded")
+    ]
+    assert {turn.law for turn in found["0.3.1"] if turn.what == "mended"} == {""}

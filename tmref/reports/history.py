@@ -149,8 +149,10 @@ def _show_releases(history: History, letters: dict[str, str], console: Console) 
 
 
 def _show_turn(turn: Turn, console: Console) -> None:
-    name = _name(turn.law, _WIDTH - 2) if turn.law else f"  all laws: {turn.why}"
-    console.print(Text(textwrap.indent(name if turn.law else textwrap.fill(name, _WIDTH - 2), "  ")))
+    words = textwrap.fill(
+        f"all laws: {turn.why}", _WIDTH - 2, initial_indent="  ", subsequent_indent="    "
+    )
+    console.print(Text(textwrap.indent(_name(turn.law, _WIDTH - 2) if turn.law else words, "  ")))
     rows = textwrap.shorten(", ".join(turn.rows), _WIDTH - 18, placeholder=" …")
     number = f"{len(turn.rows)} rows: " if len(turn.rows) > 1 else ""
     console.print(Text(f"      {number}{rows}"))
