@@ -356,7 +356,7 @@ def test_an_issue_has_what_a_tracker_asks_for(several, said):
     (law,) = (law for law in LAWS if law.name == LAW)
     quoted = " ".join(line.removeprefix("> ") for line in out.splitlines() if line.startswith("> "))
     assert quoted == law.demand
-    assert "This is the demand of metatensor's documentation." in out
+    assert "This is a demand of metatensor's documentation." in out
     assert out.partition("## Where it is so, too\n")[2].strip().splitlines()[:2] == [
         "- mine 1: `linear`, `tanh`",
         "- yours 1: `tanh`",

@@ -9,6 +9,7 @@ LAWS = {
     "samples_survive": "metadata",
     "a_law_of_old": "former",
 }
+MENDED = "mended in 2: an old kind: of two blocks [doc]"
 WRONG = "it is 1, expected 2"
 ROWS = ["linear", "tanh", "relu"]
 SCRIPT = '# mine 1\nimport torch\n\nx = torch.tensor([[1.0]])\nassert x < 0, "as it is"\n'
@@ -53,6 +54,6 @@ def mixed(results, verdict):
         verdict("linear", "pass", law="a_law_of_old", examples=3),
         verdict("linear", "pass", of="theirs", version="2", examples=5),
         verdict("tanh", "pass", of="theirs", version="2", examples=5, warning="memory grows"),
-        verdict("relu", "pass", of="theirs", version="2", examples=5),
+        verdict("relu", "pass", of="theirs", version="2", examples=5, mended=MENDED),
         verdict("linear", "fail", "samples_survive", "theirs", "2", known=reason, message="m"),
     )

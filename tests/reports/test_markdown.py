@@ -124,7 +124,14 @@ def test_what_is_unexpected_comes_with_its_script(mixed):
     )
     assert "```text\ncrashed (SIGSEGV)\n```" in text
     assert "| a kind | 1 | 1 |" in rest
-    assert text.count("<details>") == text.count("\n</details>\n") == 5
+    assert text.count("<details>") == text.count("\n</details>\n") == 6
+
+
+def test_known_failures_that_are_mended_are_told(mixed):
+    text = markdown([mixed], ["a.jsonl"])
+    assert "- <code>theirs 2</code>: an old kind, mended in 2, 1\n" in text
+    mixed.verdicts[9].mended = None
+    assert "mended" not in markdown([mixed], ["a.jsonl"])
 
 
 def test_those_alike_are_named_once(results, verdict):

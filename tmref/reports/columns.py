@@ -63,6 +63,17 @@ class Column:
                 found.setdefault(v.row, []).append(v)
         return found
 
+    @property
+    def mended(self) -> dict[tuple[str, str], list[Verdict]]:
+        """What says that known failures aren't there any more: by where that is, as "mended in 0.7", and
+        by the kind of failure."""
+        found: dict[tuple[str, str], list[Verdict]] = {}
+        for v in self.verdicts:
+            if v.mended:
+                where, _, reason = v.mended.partition(": ")
+                found.setdefault((where, reason.partition(": ")[0]), []).append(v)
+        return found
+
 
 def columns(reports: Sequence[Results]) -> list[Column]:
     """A column for each implementation of each report that there are verdicts on."""

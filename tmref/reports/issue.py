@@ -8,17 +8,11 @@ import textwrap
 from collections.abc import Iterator
 
 from .. import __version__
-from ..laws import LAWS, smoke
-from ..laws.own import it_can_be_made_and_called
-from ..verdicts import ERROR, FAIL, Results, Verdict, alike, versions
+from ..verdicts import ERROR, FAIL, LONGEST_SCRIPT, Results, Verdict, alike, versions
+from .demands import Demand, demands
+from .escaping import fenced
 from .pages import as_prose
 
-#: Whose demand a marker says that it is.
-_SOURCES = {
-    "[doc]": "metatensor's documentation",
-    "[torch]": "torch's convention",
-    "[maths]": "mathematics",
-}
 _WIDTH = 100
 #: The versions that say nothing of a script, which imports none of them.
 _OF_TMREF = ("tmref", "hypothesis", "pytest", "python")
@@ -37,28 +31,26 @@ def _parts(verdict: Verdict, results: Results, output: str) -> Iterator[str]:
     demand = _demand(verdict.law)
     yield f"# {code(verdict.row)}: {_what(verdict)}\n"
     yield f"With {_versions(verdict)} this script fails:\n"
-    yield fenced(verdict.reproducer or "", "python")
+    yield fenced(verdict.reproducer or "", "python", LONGEST_SCRIPT)
     yield "It prints\n"
-    yield fenced(output, "text")
+    yield fenced(output, "text", LONGEST_SCRIPT)
     yield "## What is expected\n"
-    yield _filled(as_prose(demand), "> ")
-    sources = [words for marker, words in _SOURCES.items() if marker in demand]
-    yield _filled(f"This is the demand of {' and of '.join(sources)}.")
+    yield _filled(as_prose(demand.words), "> ")
+    yield _filled(f"This is a demand of {demand.whose}.")
     yield "## Where it is so, too\n"
     yield from _shared(verdict, results)
     yield f"\nFound by the law {code(verdict.law)} of tmref {__version__}."
     yield ""
 
 
-def _demand(law: str) -> str:
-    known = {of.name: of.demand for of in (*LAWS, it_can_be_made_and_called)}
-    known[smoke.NAME] = smoke.DEMAND
-    if law not in known:
+def _demand(law: str) -> Demand:
+    demand = demands().get(law)
+    if demand is None:
         raise ValueError(
             f"the law {law!r} is none of tmref {__version__}, which can't say whose demand it is: use "
             "the version that the report was made with"
         )
-    return known[law]
+    return demand
 
 
 def _what(verdict: Verdict) -> str:
@@ -109,14 +101,7 @@ def _filled(words: str, indent: str = "", further: str | None = None) -> str:
     ) + "\n" * (further is None)
 
 
-# --- what others say, as text
-
-
-def fenced(words: str, language: str) -> str:
-    """A block of code that nothing in it can end."""
-    longest = max(map(len, re.findall("`+", words)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{words.rstrip()}\n{fence}\n"
+# --- what others say, as text that is read where it is written, too
 
 
 def code(words: str) -> str:

@@ -42,7 +42,7 @@ def markdown(reports: Sequence[Results], names: Sequence[str], changed: Sequence
             left_out += 1
     if left_out:
         text += f"\n{left_out} more causes are left out here: `tmref report` shows them.\n"
-    for block in (_known(reports), _made_with(reports, names)):
+    for block in (_known(reports), _mended(reports), _made_with(reports, names)):
         if _fits(text, block):
             text += block
     return text
@@ -162,6 +162,17 @@ def _known(reports: Sequence[Results]) -> str:
     for kind, in_each in kinds.items():
         lines.append(f"| {escaped(kind)} | {' | '.join(str(len(of)) for of in in_each)} |")
     return folded(f"{len(kinds)} kinds of known failures", "\n".join(lines) + "\n")
+
+
+def _mended(reports: Sequence[Results]) -> str:
+    """The kinds of known failures that aren't there any more, with how many verdicts say so."""
+    found = columns(reports)
+    lines = [
+        f"- {code(title)}: {escaped(kind)}, {escaped(where)}, {len(of)}"
+        for column, title in zip(found, titles(found), strict=True)
+        for (where, kind), of in column.mended.items()
+    ]
+    return folded("Known failures that are mended", _listed(lines)) if lines else ""
 
 
 def _made_with(reports: Sequence[Results], names: Sequence[str]) -> str:

@@ -281,16 +281,14 @@ def _show_mended(of: Sequence[Column], console: Console) -> None:
     """A line for each kind of known failure that isn't there in the version that was tried, with how
     many verdicts it was on."""
     for column in of:
-        mended = [v.mended for v in column.verdicts if v.mended]
-        kinds = Counter(words.partition(": ")[2].partition(": ")[0] for words in mended)
-        words = {text.partition(": ")[0] for text in mended}
-        if not kinds:
+        if not column.mended:
             continue
         console.print()
-        said = f"known failures of {column.name} that are {' or '.join(sorted(words))}:"
-        _say(said, console)
-        for kind, number in kinds.items():
-            console.print(Text(f"{number:>4}  " + textwrap.shorten(kind, _WIDTH - 6, placeholder=" …")))
+        places = " or ".join(sorted({where for where, _ in column.mended}))
+        _say(f"known failures of {column.name} that are {places}:", console)
+        for (_, kind), found in column.mended.items():
+            line = textwrap.shorten(kind, _WIDTH - 6, placeholder=" …")
+            console.print(Text(f"{len(found):>4}  {line}"))
 
 
 def show_known(implementation: Implementation, found: Sequence[Aged]) -> None:

@@ -78,7 +78,7 @@ def test_every_link_leads_somewhere_and_every_place_is_one(mixed, results, verdi
 
 def of_texts(text, results, verdict):
     """A page on which whatever can be said is the text."""
-    said = dict.fromkeys(("counterexample", "reproducer", "warning"), text)
+    said = dict.fromkeys(("counterexample", "reproducer", "warning", "mended"), text)
     said["message"] = f"more than a line\n{text}"
     found = results(
         verdict(text, "fail", law=text, of=text, version=text, **said),
@@ -127,6 +127,7 @@ def test_the_top_says_what_is_missing_and_what_is_unexpected(mixed, results, ver
     assert "error Keys survive in order on relu of mine 1 crashed (SIGSEGV)" in top
     assert "theirs 2, tanh: memory grows, by Keys survive in order" in top
     assert "a kind 1 1 0" in top
+    assert "theirs 2: an old kind, mended in 2, by Keys survive in order" in top
     assert "Every verdict that is there is as expected" not in top
     assert "Every verdict that is there is as expected" in Read(page([cut], ["b.jsonl"])).words
     assert "Keys survive in order 1 fail 1 error 1 pass 3 pass 1 pass" in table
@@ -149,6 +150,7 @@ def test_a_law_says_what_it_demands_and_what_breaks_it(mixed):
     )
     assert "Script that shows it # mine 1 import torch x = torch.tensor([[1.0]])" in of_law
     assert "Counterexample x = 1" in of_law
+    assert "Known failure , relu: mended in 2: an old kind: of two blocks [doc]" in of_law
     assert "linear pass 7 pass 5 tanh fail pass 5 relu error pass 5" in of_law
     assert "Source of the law, tmref/laws/modules/metadata.py" in of_law
     assert "def keys_survive_in_order(f: ModuleSession" in of_law

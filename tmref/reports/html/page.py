@@ -83,9 +83,14 @@ class Cell:
         return [v for v in self.of_rows.values() if v.warning]
 
     @property
+    def mended(self) -> list[Verdict]:
+        """The verdicts that say that a known failure isn't there any more."""
+        return [v for v in self.of_rows.values() if v.mended]
+
+    @property
     def says_more(self) -> bool:
         """Whether there is more to be said than how many passed."""
-        return bool(self.warned or any(self.groups))
+        return bool(self.warned or self.mended or any(self.groups))
 
     @property
     def is_unexpected(self) -> bool:
@@ -137,6 +142,7 @@ def page(reports: Sequence[Results], names: Sequence[str]) -> str:
         most_causes=_CAUSES,
         warned=[(head, row, found) for head in heads for row, found in head.column.warned.items()],
         known=kinds_of_known([head.column for head in heads]),
+        mended=[(head, *what, found) for head in heads for what, found in head.column.mended.items()],
     )
 
 
