@@ -38,6 +38,16 @@ mine = Mine()
 """
 
 
+@pytest.fixture(scope="session")
+def built(repository, tmp_path_factory):
+    """The folder with the wheel and the sdist; tests that share it are in the group ``packaging``."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--outdir", folder, repository]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
 @pytest.fixture
 def labels():
     """labels("a b", [[0, 1], [2, 3]])"""

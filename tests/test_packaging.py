@@ -32,14 +32,6 @@ TRIED = {
 }
 
 
-@pytest.fixture(scope="module")
-def built(repository, tmp_path_factory):
-    """The folder with the wheel and the sdist."""
-    folder = tmp_path_factory.mktemp("dist")
-    run([sys.executable, "-m", "build", "--outdir", folder, repository])
-    return folder
-
-
 def run(command, **options):
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     assert done.returncode == 0, done.stdout + done.stderr
