@@ -26,7 +26,7 @@ def write_wheel(folder: Path) -> Path:
     stem = f"tmref-{distribution.version}"
     described = f"{stem}.dist-info"
     path = folder / f"{stem}-py3-none-any.whl"
-    contents = dict(_sources())
+    contents = dict(sorted(_sources()))  # wherever the strategies lie
     for name in _DESCRIPTION:
         contents[f"{described}/{name}"] = (distribution.read_text(name) or "").encode()
     contents[f"{described}/WHEEL"] = _WHEEL.encode()

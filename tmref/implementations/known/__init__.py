@@ -26,5 +26,5 @@ def _seen_in(*versions: str, entries: tuple[Known, ...]) -> tuple[Known, ...]:
 
 
 #: and in each of them, with the versions that all entries were seen in.
-LEARN: tuple[Known, ...] = _seen_in("0.6.2", entries=(*_BOTH, *data.LEARN))
+LEARN: tuple[Known, ...] = _seen_in("0.6.1", "0.6.2", entries=(*_BOTH, *data.LEARN))
 TORCH: tuple[Known, ...] = _seen_in("0.10.8", entries=(*_BOTH, *data.TORCH, *abilities.TORCH))
