@@ -64,13 +64,15 @@ def test_what_was_kept_is_where_it_was_then(one):
     assert (found.other.step, found.other.kept) == (0, True)
 
 
-def test_what_is_part_of_what_was_given_is_no_result(one):
-    x = one()
-    y = tmref.TensorMap(
-        x.keys, [tmref.TensorBlock(b.values + 1, b.samples, [], b.properties) for b in x]
+def test_what_is_part_of_what_was_given_is_no_result(one, labels):
+    x, others = one(), labels("system", [[7], [8], [9]])
+    y, z = (
+        tmref.TensorMap(x.keys, [tmref.TensorBlock(b.values + 1, samples, [], b.properties) for b in x])
+        for samples in (x.block(0).samples, others)
     )
-    left, right = [y.block(0).samples], [x.block(1).properties]
-    assert places([gives("y", y)], left, right, given=[x])[1] is None
+    sides = [z.block(0).samples], [x.block(0).samples]
+    assert places([gives("y", y), gives("z", z)], *sides)[1] == (0, "y.block(0).samples", None)
+    assert places([gives("y", y), gives("z", z)], *sides, given=[x])[1] is None
 
 
 def test_of_blocks_that_share_what_differs_the_one_in_its_place_is_shown(one, labels):
