@@ -200,6 +200,13 @@ def test_the_specification_and_the_rows_have_every_law_row_and_trait():
     assert all(f"`{name}`" in rows_page() for name in (*TRAITS, *(row.name for row in (*DATA, *ROWS))))
 
 
+def test_the_specification_says_of_which_laws_scripts_keep_an_order():
+    marked = [law for law in LAWS if law.as_it_came]
+    assert {law.family for law in marked} == {"maps"}
+    told = " ".join(laws_page().split())
+    assert told.count("; its scripts keep the order that came back.") == len(marked) == 4
+
+
 def test_the_specification_says_who_breaks_a_law():
     told = laws_page().partition("`keys_are_matched_by_the_names_of_their_dimensions`, of")[2]
     assert re.search(r"Known to be broken by metatensor-torch [\d.]+: linear,", told.partition("###")[0])

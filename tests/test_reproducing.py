@@ -357,7 +357,7 @@ def test_an_issue_has_what_a_tracker_asks_for(several, said):
     quoted = " ".join(line.removeprefix("> ") for line in out.splitlines() if line.startswith("> "))
     assert quoted == law.demand
     assert "This is a demand of metatensor's documentation." in out
-    assert out.partition("## Where it is so, too\n")[2].strip().splitlines()[:2] == [
+    assert out.partition("## Where it is so\n")[2].strip().splitlines()[:2] == [
         "- mine 1: `linear`, `tanh`",
         "- yours 1: `tanh`",
     ]
@@ -373,7 +373,8 @@ def test_what_is_known_is_one_by_its_reason(report, said):
         (OTHER, "relu", "yours", FAILS, reason),
     )
     _, out, _ = said(path, f"{LAW}[linear]", "--issue")
-    assert out.startswith("# `linear`: a \\[bias\\] is @\u2060added to #\u20601\n")
+    words = "a \\[bias\\] is @\u2060added to #\u20601"
+    assert out.startswith(f"# `linear`: {words}\n\n{words}: see https:\u2060//example.org \\[doc\\]\n")
     assert (
         "\n- mine 1: `linear`\n- yours 1: `relu`\n\nBy other laws, too: `keys_survive_in_order`\n" in out
     )

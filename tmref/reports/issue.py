@@ -30,6 +30,8 @@ def issue(verdict: Verdict, results: Results, output: str) -> str:
 def _parts(verdict: Verdict, results: Results, output: str) -> Iterator[str]:
     demand = _demand(verdict.law)
     yield f"# {code(verdict.row)}: {_what(verdict)}\n"
+    if verdict.known:
+        yield _filled(text(verdict.known))
     yield f"With {_versions(verdict)} this script fails:\n"
     yield fenced(verdict.reproducer or "", "python", LONGEST_SCRIPT)
     yield "It prints\n"
@@ -37,7 +39,7 @@ def _parts(verdict: Verdict, results: Results, output: str) -> Iterator[str]:
     yield "## What is expected\n"
     yield _filled(as_prose(demand.words), "> ")
     yield _filled(f"This is a demand of {demand.whose}.")
-    yield "## Where it is so, too\n"
+    yield "## Where it is so\n"
     yield from _shared(verdict, results)
     yield f"\nFound by the law {code(verdict.law)} of tmref {__version__}."
     yield ""
@@ -81,7 +83,9 @@ def _shared(verdict: Verdict, results: Results) -> Iterator[str]:
         found = failed
     else:
         (found,) = (group for group in alike(failed) if verdict in group)
-    for whose in dict.fromkeys((v.implementation, v.version) for v in found):
+    order = results.header["rows"]
+    found = sorted(found, key=lambda v: order.index(v.row) if v.row in order else len(order))
+    for whose in dict.fromkeys((v.implementation, v.version) for v in failed if v in found):
         rows = dict.fromkeys(v.row for v in found if (v.implementation, v.version) == whose)
         yield _filled(f"- {' '.join(map(text, whose))}: {', '.join(map(code, rows))}", "", "  ")
     laws = dict.fromkeys(v.law for v in found if v.law != verdict.law)
