@@ -227,7 +227,7 @@ def test_a_wrong_source_of_drawn_values_is_noticed(right, wrong, monkeypatch):
 
     monkeypatch.setattr("tmref.printing.tensor_source", broken)
     with pytest.raises(AssertionError):
-        settings(SOME, max_examples=200, report_multiple_bugs=False)(
+        settings(SOME, max_examples=2000, report_multiple_bugs=False)(
             given(array_values(**EVERYTHING))(check_rebuilt)
         )()
 

@@ -36,10 +36,41 @@ def test_what_is_not_found_needs_more_than_was_tried(needs, monkeypatch):
     assert needs.needed(0, 10) == 7
 
 
-def test_the_file_that_is_written_says_what_was_measured(needs):
-    found = {law.name: [(10, 11, "a defect"), (1, 10, "another")] for law in LAWS}
+def test_a_law_asks_for_half_as_many_again_as_its_defects_need(needs):
+    law = LAWS[0]
+    assert needs.asked_for(law, [(20, 11, "a defect"), (1, 10, "another")]) == 30
+    assert needs.asked_for(law, [(1, 10, "another")]) == needs.LEAST
+
+
+class Here:
+    """A pool that has this process alone."""
+
+    def map(self, function, *arguments, chunksize):
+        return map(function, *arguments)
+
+
+def test_more_are_asked_for_where_a_defect_is_missed(needs, monkeypatch):
+    law, other = MUTANTS[0].law, next(one.law for one in MUTANTS if one.law != MUTANTS[0].law)
+    enough = {law: 13, other: 1}
+    monkeypatch.setattr(
+        needs, "is_missed", lambda place, seed, tried: tried < enough[MUTANTS[place].law]
+    )
+    examples = needs.confirmed({law: 10, other: 10, "a third": 7}, [law, other], Here())
+    assert examples == {law: 13, other: 10, "a third": 7}
+
+
+def test_what_is_not_found_in_so_many_is_missed(needs, monkeypatch):
+    right = MUTANTS[0]
+    assert not needs.is_missed(0, 0, 30)
+    monkeypatch.setattr(needs.planting(), "MUTANTS", [Planted(right.law, right.row, right.right)])
+    assert needs.is_missed(0, 0, 3)
+
+
+def test_the_file_that_is_written_says_what_is_asked_for(needs):
     names = {}
-    exec(needs.source(found, range(10)), names)
+    exec(needs.source({law.name: 15 for law in LAWS}, range(10)), names)
     assert set(names["EXAMPLES"].values()) == {15}
     assert list(names["EXAMPLES"]) == [law.name for law in LAWS]
     assert "1.5 times" in names["__doc__"]
+    assert "any of 10 seeds" in names["__doc__"]
+    assert "0, 1 and 2" in names["__doc__"]
