@@ -1,9 +1,9 @@
 """How many examples each law needs to find its planted defects: ``python tests/laws/needs.py``.
 
 Every planted defect is looked for with many seeds, and the most examples that one takes is what its law
-needs. Of one seed Hypothesis makes other examples where it is to make more of them, or fewer: with as many
-as a law asks for then, all are looked for again, and it asks for more where one is missed. Writes how many
-laws ask for to tmref/laws/examples.py.
+needs. Of one seed Hypothesis makes other examples where it is to make more of them, or fewer: with as
+many as a law asks for then, all are looked for again, and it asks for more where one is missed. Writes
+how many laws ask for to tmref/laws/examples.py.
 """
 
 from __future__ import annotations
@@ -36,9 +36,8 @@ LEAST_COMPILED = 5
 SURE, RAISED = (0, 1, 2), 1.25
 #: A defect is looked for in so many examples, then in more: a tenth of them are small ones.
 TRIED = (25, 100, 400)
-_HEAD = '''"""How many examples each law asks for, as tests/laws/needs.py has measured: {margin} times what
-it takes to find its planted defects with any of {seeds} seeds, and as many as find all of them with
-{sure}."""
+_HEAD = '''"""How many examples each law asks for, by tests/laws/needs.py: {margin} times what it takes to
+find its planted defects with any of {seeds} seeds, and as many as find all of them with {sure}."""
 
 EXAMPLES = {{
 {lines}

@@ -428,9 +428,9 @@ def test_what_laws_make_of_what_was_drawn_may_be_refused(only):
     verdicts = check_module(lambda x: InOrder(), inputs=ATOMS, traits=traits, effort=0.3)
     assert {v.verdict for v in verdicts} <= {PASS, UNTESTED}
     (said,) = {v.message for v in verdicts if v.law == "samples_do_not_influence_each_other"}
-    assert said == "maps that were not drawn are refused: the module can't be called: ValueError: " + (
-        "systems must be in order"
-    )
+    refused = r"maps (that were not drawn|without samples) are refused"
+    because = "the module can't be called: ValueError: systems must be in order"
+    assert re.fullmatch(f"{refused}: {because}", said)
 
 
 @pytest.mark.parametrize(
@@ -650,7 +650,7 @@ def test_rounding_is_no_failure_where_terms_are_larger_than_what_they_sum_to(see
     options = {"seed": seed, "on_fail": None}
     (verdict,) = check_function(shifted, traits=["linear"], **options)
     assert verdict.verdict == PASS, verdict.message
-    (verdict,) = check_function(shifted_and_bent, traits=["linear"], **options)
+    (verdict,) = check_function(shifted_and_bent, traits=["linear"], effort=3, **options)
     assert verdict.verdict == FAIL
     verdicts = check_function(
         determinants,
