@@ -36,8 +36,8 @@ LEAST_COMPILED = 5
 SURE, RAISED = (0, 1, 2), 1.25
 #: A defect is looked for in so many examples, then in more: a tenth of them are small ones.
 TRIED = (25, 100, 400)
-_HEAD = '''"""How many examples each law asks for, by tests/laws/needs.py: {margin} times what it takes to
-find its planted defects with any of {seeds} seeds, and as many as find all of them with {sure}."""
+_HEAD = '''"""How many examples each law asks for, by tests/laws/needs.py: {margin} times what it takes
+to find its planted defects with any of {seeds} seeds, and as many as find all of them with {sure}."""
 
 EXAMPLES = {{
 {lines}

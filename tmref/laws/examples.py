@@ -1,5 +1,5 @@
-"""How many examples each law asks for, by tests/laws/needs.py: 1.5 times what it takes to
-find its planted defects with any of 20 seeds, and as many as find all of them with 0, 1 and 2."""
+"""How many examples each law asks for, by tests/laws/needs.py: 1.5 times what it takes
+to find its planted defects with any of 20 seeds, and as many as find all of them with 0, 1 and 2."""
 
 EXAMPLES = {
     "a_position_is_where_the_entry_is": 10,
