@@ -79,8 +79,17 @@ def test_the_script_in_it_shows_the_defect_of_the_peer_alone(tmp_path):
 EFFORT = "        effort=0.1,\n"
 
 
-@pytest.mark.parametrize("effort", [EFFORT, pytest.param("", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("page", ["README.md", "docs/tutorials/my_module.md"])
+@pytest.mark.parametrize(
+    ("page", "effort"),
+    [
+        ("README.md", EFFORT),
+        pytest.param("README.md", "", marks=pytest.mark.slow),
+        *(
+            pytest.param("docs/tutorials/my_module.md", effort, marks=pytest.mark.slow)
+            for effort in (EFFORT, "")
+        ),
+    ],
+)
 def test_the_example_of_a_module_is_a_test_that_passes(page, effort, tmp_path):
     (example,) = (e for e in examples_of(page) if "check_module" in e)
     assert example.count(EFFORT) == 1
@@ -92,6 +101,7 @@ def test_the_example_of_a_module_is_a_test_that_passes(page, effort, tmp_path):
     assert f"held but not declared{few}: keeps_components" in found.stdout
 
 
+@pytest.mark.slow
 def test_the_example_of_a_test_for_every_law_passes(tmp_path):
     of_module, by_law = examples_of("docs/tutorials/my_module.md")
     of_module = of_module.partition("def test_my_module")[0]
@@ -101,6 +111,7 @@ def test_the_example_of_a_test_for_every_law_passes(tmp_path):
     assert re.search(r"^\d\d passed", found.stdout, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_the_example_of_rows_of_ones_own_is_checked(tmp_path):
     example = next(e for e in examples_of("docs/tutorials/my_library.md") if "row_of_module" in e)
     (tmp_path / "my_adapter.py").write_text(example)
@@ -124,11 +135,19 @@ __version__ = "0.1.0"
 """
 
 
+OF_TMREF = "from tmref import *\nfrom tmref import __version__\n"
+
+
 @pytest.mark.parametrize(
-    "library", ["from tmref import *\nfrom tmref import __version__\n", OF_METATENSOR]
-)
-@pytest.mark.parametrize(
-    "page", ["README.md", pytest.param("docs/tutorials/my_library.md", marks=pytest.mark.slow)]
+    ("page", "library"),
+    [
+        ("README.md", OF_METATENSOR),
+        pytest.param("README.md", OF_TMREF, marks=pytest.mark.slow),
+        *(
+            pytest.param("docs/tutorials/my_library.md", library, marks=pytest.mark.slow)
+            for library in (OF_TMREF, OF_METATENSOR)
+        ),
+    ],
 )
 def test_the_example_of_an_adapter_checks_a_library_called_as_metatensors(page, library, tmp_path):
     example = next(e for e in examples_of(page) if "Implementation" in e)
@@ -141,6 +160,7 @@ def test_the_example_of_an_adapter_checks_a_library_called_as_metatensors(page, 
     assert re.search(r"my-library 0\.1\.0 +5 +0 +0 +0 ", found.stdout)
 
 
+@pytest.mark.slow
 def test_a_library_on_metatensors_types_inherits_what_is_known(tmp_path):
     example = examples_of("docs/tutorials/my_library.md")[1]
     (tmp_path / "my_adapter.py").write_text(example)
@@ -333,6 +353,7 @@ def test_the_options_that_bound_name_and_narrow_are_options():
         eval(f"tensor_maps({option})", names).validate()
 
 
+@pytest.mark.slow
 def test_the_example_of_a_composed_map_prints_as_code(tmp_path):
     example = next(e for e in examples_of("docs/tutorials/random_maps.md") if "as_code" in e)
     test = """
@@ -347,6 +368,7 @@ def test_it(x):
     assert 'x=TensorMap(Labels.range("key", 2), [TensorBlock(' in found.stdout
 
 
+@pytest.mark.slow
 def test_the_example_of_torch_s_tools_runs(tmp_path):
     example = examples_of("docs/reference/the_reference.md")[0]
     assert all(tool in example for tool in ("torch.compile", "torch.export", "jacrev", "vmap"))
@@ -355,6 +377,7 @@ def test_the_example_of_torch_s_tools_runs(tmp_path):
     assert (found.returncode, found.stdout) == (0, ""), found.stderr
 
 
+@pytest.mark.slow
 def test_the_example_of_batched_modules_runs(tmp_path):
     checked = "y = fast(x)\nassert [b.shape for b in y] == [b.shape for b in module(x)]\n"
     first, second = examples_of("docs/reference/the_reference.md")
@@ -403,6 +426,7 @@ class Gate(torch.nn.Module):
 """
 
 
+@pytest.mark.slow
 def test_the_example_of_a_known_failure_is_known(tmp_path):
     of_module, of_suite, adapter = examples_of("docs/how_to/known_failures.md")
     (tmp_path / "my_adapter.py").write_text(adapter)

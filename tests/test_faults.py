@@ -76,6 +76,7 @@ def expect(rows, done, found):
     assert len(done.stderr) < 10_000
 
 
+@pytest.mark.slow
 def test_a_crash_and_a_hang_cost_one_verdict_each(tmp_path):
     expect(QUICK, *checked(QUICK, tmp_path, "-n2"))
 

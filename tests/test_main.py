@@ -96,6 +96,7 @@ def test_a_verbose_check_has_the_table(tmp_path):
     assert counts(found) == {"reference": [1, 0, 0, 0, EXAMPLES]}
 
 
+@pytest.mark.slow
 def test_known_failures_are_a_line_a_kind_and_scripts_only_where_it_is_verbose():
     arguments = ("check", "metatensor-torch", "-k", "labels_that_can_not_be", "-n0", "--quick")
     brief, verbose = tmref(*arguments), tmref(*arguments, "-v")
@@ -197,6 +198,7 @@ def test_a_broken_law_is_shown_with_a_script_and_exit_status_1(tmp_path):
     assert counts(found)["silent"][3] == 1
 
 
+@pytest.mark.slow
 def test_where_the_smoke_law_fails_nothing_else_is_tested(tmp_path):
     (tmp_path / "adapter.py").write_text(ADAPTER.format(crash=False))
     found = tmref(
@@ -378,9 +380,8 @@ def is_as_if_alone(folder, environment, workers):
     return counts(found) == {"reference": [1, 0, 0, 0, EXAMPLES]}
 
 
-@pytest.mark.parametrize(
-    "come_in", [*WAYS[:2], *(pytest.param(way, marks=pytest.mark.slow) for way in WAYS[2:])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("come_in", WAYS)
 def test_a_check_depends_on_nothing_of_others(come_in, tmp_path):
     environment = {**os.environ, **(come_in(tmp_path) or {})}
     if come_in is not by_profile:
@@ -390,6 +391,7 @@ def test_a_check_depends_on_nothing_of_others(come_in, tmp_path):
     assert is_as_if_alone(tmp_path, environment, "-n0")
 
 
+@pytest.mark.slow
 def test_nor_do_its_workers(tmp_path):
     environment = dict(os.environ)
     for i, come_in in enumerate(WAYS):
@@ -401,6 +403,7 @@ def test_nor_do_its_workers(tmp_path):
     assert is_as_if_alone(tmp_path, environment, "-n1")
 
 
+@pytest.mark.slow
 def test_the_plugin_fails_where_a_law_is_broken_and_tries_what_failed_before_first(tmp_path, wrong_tanh):
     (tmp_path / "adapter.py").write_text(wrong_tanh)
     law = "values_are_those_of_plain_torch"
@@ -424,6 +427,7 @@ def test_the_plugin_fails_where_a_law_is_broken_and_tries_what_failed_before_fir
     assert tried[0] > tried[1] == 1
 
 
+@pytest.mark.slow
 def test_the_plugin_takes_the_effort_asked_for(tmp_path):
     command = [sys.executable, "-m", "pytest", "-p", "tmref.plugin", "--pyargs", "tmref.laws"]
     command += ["-W", "ignore", *QUICK[:2], "--tmref-report", "report.jsonl", "--tmref-effort", "0.1"]
@@ -431,6 +435,7 @@ def test_the_plugin_takes_the_effort_asked_for(tmp_path):
     assert read(tmp_path / "report.jsonl").verdicts[0].examples < EXAMPLES
 
 
+@pytest.mark.slow
 def test_the_plugin_works_in_anybodys_pytest(tmp_path):
     command = [sys.executable, "-m", "pytest", "-p", "tmref.plugin", "--pyargs", "tmref.laws"]
     command += ["--tmref-impl", "metatensor-torch", "-rx", "-W", "ignore"]
@@ -449,6 +454,7 @@ def test_the_plugin_refuses_a_device_that_is_not_there(tmp_path):
     assert "the device 'nonsense' can't be used" in found.stdout + found.stderr
 
 
+@pytest.mark.slow
 def test_an_adapter_that_goes_to_another_folder_does_not_take_the_report_with_it(tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
@@ -463,6 +469,7 @@ def test_an_adapter_that_goes_to_another_folder_does_not_take_the_report_with_it
     assert list(there.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_installed_command_finds_an_adapter_in_the_folder_it_is_called_in(tmp_path):
     (tmp_path / "adapter.py").write_text(ADAPTER.format(crash=False))
     command = [Path(sys.executable).with_name("tmref"), "check", "adapter:silent", *QUICK]

@@ -80,6 +80,7 @@ def test_a_run_that_was_killed_goes_on(cut, whole):
 
 
 @in_one_process
+@pytest.mark.slow
 def test_a_report_that_is_complete_is_shown(whole):
     before = whole.read_bytes()
     done = check("--resume", "report.jsonl", cwd=whole.parent)
@@ -90,6 +91,7 @@ def test_a_report_that_is_complete_is_shown(whole):
 
 
 @in_one_process
+@pytest.mark.slow
 def test_what_does_not_fit_is_said_before_anything_is_tried(cut, whole):
     before = cut(2).read_bytes()
     given = ("broken:mine", "reference", "--thorough", "--hypothesis-seed", "3", "--timeout", "30")
@@ -210,6 +212,7 @@ def test_files_that_can_not_be_used_are_named(arguments, words, tmp_path, monkey
     assert (tmp_path / "text").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_what_is_not_there_yet_is_begun_where_it_is_said_what(tmp_path):
     done = check("reference", "--resume", "new.jsonl", "-k", "decoded", "--quick", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -180,6 +180,7 @@ def test_so_they_are_on_metatensor(script, printed):
     assert other_loss(losses_of(printed(script("basic")))) is None
 
 
+@pytest.mark.slow
 def test_so_they_are_by_the_code_of_the_page_itself(shared, run_python):
     page = shared("seeds/nn-modules-basic.rst.txt").read_text(encoding="utf-8")
     assert losses_of(page) == LOSSES

@@ -48,6 +48,7 @@ class Wrong(Reference):
         return super().make(call if call.name != "ReLU" else type(call)("Tanh", (), call.kwargs))
 
 
+@pytest.mark.slow
 def test_an_implementation_is_checked_on_every_row(monkeypatch):
     rows = tuple(row for row in ROWS if row.name in ("relu", "linear"))
     monkeypatch.setattr("tmref.laws.checks.DATA", ())

@@ -16,7 +16,8 @@ from tmref.laws.checks import cases
 HERE = Path(__file__).parent
 
 
-@pytest.mark.parametrize("chosen", ["not every_law", pytest.param("every_law", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("chosen", ["not every_law", "every_law"])
 def test_laws_on_a_device_of_its_own(chosen):
     """It can't be made and unmade again: other tests must not meet it."""
     command = [sys.executable, "-m", "pytest", HERE / "on_fake_device.py", "-n0", "-q", "-k", chosen]

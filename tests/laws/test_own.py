@@ -191,9 +191,8 @@ def test_a_law_that_is_expected_to_fail_has_to_exist():
         check_module(linear, expected_failed_laws={"xyz": "why"})
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param("metatensor-learn", marks=pytest.mark.slow), "metatensor-torch"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["metatensor-learn", "metatensor-torch"])
 def test_what_is_known_of_a_class_is_known_of_what_is_made_of_it(name):
     nn = load(name).nn
 

@@ -581,6 +581,7 @@ class Partial(Implementation):
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_what_a_library_has_not_is_not_offered_for_every_law():
     found = [case.check() for case in cases(Partial(), effort=0.01)]
     assert {v.verdict for v in found} == {PASS, UNTESTED}

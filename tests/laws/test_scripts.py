@@ -5,6 +5,7 @@ import re
 from collections import Counter
 
 import pytest
+from mutants.running import made_by
 
 from tmref.implementations.reference import Reference
 from tmref.laws.runner import check
@@ -57,3 +58,8 @@ def test_a_script_ends_in_what_fails_imports_nothing_else_and_repeats_nothing(sc
     if scripted.law not in REPEATED:
         times = Counter(map(ast.unparse, ast.parse(script.text).body))
         assert [code for code, number in times.items() if number > 1] == []
+
+
+def test_a_counterexample_is_code_that_makes_it(script, scripted, laws):
+    names = {"x"} if laws[scripted.law].of_data else {"x", "module"}
+    assert names <= set(made_by(script.verdict.counterexample))

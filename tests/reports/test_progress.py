@@ -27,7 +27,7 @@ def all_of(descriptor):
     return read.decode()
 
 
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.slow)])
 def test_a_terminal_has_a_bar_that_counts_the_verdicts(workers):
     ours, theirs = pty.openpty()
     command = [sys.executable, "-W", "ignore", "-m", "tmref", "check", "reference", *SELECTED, workers]

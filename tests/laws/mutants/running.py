@@ -4,8 +4,11 @@ import contextlib
 import io
 import re
 import types
+import warnings
 
-from tmref import TensorBlock
+import torch
+
+from tmref import Labels, TensorBlock, TensorMap, nn
 from tmref.catalog import Call, Recipe
 from tmref.implementations.reference import Reference
 from tmref.laws import process
@@ -147,3 +150,15 @@ class OfLabels:
     def __getattr__(self, name):
         made = getattr(self._class, name)
         return lambda *args: self._labels(made(*args))
+
+
+def made_by(code):
+    """What the code of a counterexample makes."""
+    names = {"torch": torch, "nn": nn, "Labels": Labels, "TensorBlock": TensorBlock}
+    names["TensorMap"] = TensorMap
+    names["build"] = lambda x: torch.nn.Identity()
+    names["Called"] = lambda module, **further: module
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Initializing zero-element tensors is a no-op")
+        exec(code, names)
+    return names
