@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import shutil
+import zipfile
 
 import pytest
 
@@ -62,14 +63,14 @@ def test_what_would_bring_other_modules_is_left_out(monkeypatch):
 
 
 def test_where_there_is_neither_pip_nor_uv_the_remedy_is_named(monkeypatch):
-    monkeypatch.setattr(environments.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(environments.importlib.metadata, "distributions", lambda name: [])
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(UnusablePackage, match=r"^neither pip nor uv is there: .*ensurepip$"):
         released("anything")
 
 
 def test_where_there_is_uv_alone_it_runs_pip_to_find_the_releases(monkeypatch):
-    monkeypatch.setattr(environments.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(environments.importlib.metadata, "distributions", lambda name: [])
     monkeypatch.setattr(shutil, "which", lambda name: "/bin/uv")
     said = []
 
@@ -99,3 +100,10 @@ def test_an_environment_is_whole_when_all_was_installed_and_of_the_same_tmref(tm
 def test_the_same_sources_make_the_same_wheel(tmp_path):
     first, again = (write_wheel(tmp_path / name).read_bytes() for name in ("first", "again"))
     assert first == again
+
+
+def test_a_wheel_has_all_that_a_package_is_installed_with(tmp_path):
+    names = zipfile.ZipFile(write_wheel(tmp_path)).namelist()
+    for name in ("__init__.py", "py.typed", "reports/html/page.html", "strategies/__init__.py"):
+        assert f"tmref/{name}" in names
+    assert not [name for name in names if name.endswith(".pyc")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import re
 import shutil
@@ -50,8 +49,9 @@ def by_age(versions: Sequence[str]) -> list[str]:
 
 
 def _pip() -> list[str]:
-    """The command that is pip."""
-    if importlib.util.find_spec("pip"):
+    """The command that is pip, which is looked for without a search for what could be imported: that
+    makes setuptools exchange distutils."""
+    if any(importlib.metadata.distributions(name="pip")):
         return [sys.executable, "-m", "pip"]
     if shutil.which("uv"):
         return ["uv", "tool", "run", "--quiet", "pip"]

@@ -46,7 +46,7 @@ def _sources() -> Iterator[tuple[str, bytes]]:
     for package in (tmref, tmref.strategies):
         root = Path(package.__path__[0])
         for path in sorted(root.rglob("*")):
-            if path.suffix == ".py" or path.name == "py.typed":
+            if path.is_file() and path.suffix != ".pyc":
                 place = "/".join((*package.__name__.split("."), *path.relative_to(root).parts))
                 yield place, path.read_bytes()
 
