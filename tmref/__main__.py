@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import sys
 import threading
@@ -50,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error("argument --failed: not allowed with argument --resume")
     try:
         status: int = options.command(options)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # nobody closed it
+            sys.stdout.flush()
     except BrokenPipeError:  # somebody read the first lines only
         _write_no_more()
         return BAD
@@ -377,7 +379,11 @@ def reach(options: argparse.Namespace) -> int:
 
 
 def run() -> None:
-    """Run the command, and end: it does not wait for threads that an adapter left."""
+    """Run the command, and end: it does not wait for threads that an adapter left. What a stream has no
+    letters for is written as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     status = main()
     if all(thread.daemon or thread is threading.main_thread() for thread in threading.enumerate()):
         sys.exit(status)

@@ -37,7 +37,7 @@ def known(options: argparse.Namespace) -> int:
     implementation = load(names[0])
     try:
         found = list(aged(implementation))
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         print(f"tmref known: {names[0]}: {error}", file=sys.stderr)
         return UNUSABLE
     show_known(implementation, found)
@@ -87,8 +87,9 @@ def _tried_again(entry: Known, row: str, case: Case) -> Aged:
     if isinstance(verdict, Ended):
         return Aged(entry, row, verdict.reason, False)
     if verdict.known is not None:
-        is_named = entry.was_seen_in(verdict.version)
-        now = "still broken" if is_named else f"still broken in {verdict.version}: name it"
+        version = entry.version_of(implementation)
+        is_named = entry.was_seen_in(version)
+        now = "still broken" if is_named else f"still broken in {version}: name it"
         return Aged(entry, row, now, True)
     said = verdict.mended or verdict.message or verdict.verdict
     if verdict.mended or said.startswith("mended"):

@@ -418,8 +418,12 @@ def _header_of(record: Any) -> dict[str, Any]:
         for name, kind in kinds.items():
             if name in part and not isinstance(part[name], kind):
                 raise TypeError(f"the header has {name} {part[name]!r}")
-    for name in ("laws", "rows", "implementations", "names", "only"):
-        for item in head.get(name) or ():
+    listed = {
+        name: head.get(name) or () for name in ("laws", "rows", "implementations", "names", "only")
+    }
+    listed["families"] = head.get("families", {}).values()
+    for name, items in listed.items():
+        for item in items:
             if not isinstance(item, str):
                 raise TypeError(f"the header has {item!r} among the {name}")
     return head

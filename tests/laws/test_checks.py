@@ -231,3 +231,11 @@ def test_a_law_that_is_expected_to_fail_and_does_not_is_a_failure():
 def test_rows_and_laws_that_are_not_there_are_refused(function, options, error, words):
     with pytest.raises(error, match=words):
         function("reference", **options)
+
+
+def test_a_law_that_is_not_offered_and_expected_to_fail_is_a_failure():
+    options = {"rows": ["labels"], "laws": ["set_algebra_is_that_of_sets"], "effort": 0.1}
+    with pytest.raises(UnexpectedVerdicts, match=r"expected to fail .why., and didn't: it is untested"):
+        check_implementation(
+            "reference", expected_failed_laws={"set_algebra_is_that_of_sets[labels]": "why"}, **options
+        )

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from tmref.laws.renamed import RENAMED
-from tmref.reports.changes import KINDS, changes
+from tmref.reports.changes import KINDS, SAME, changes
 from tmref.reports.terminal import show_changes
 from tmref.verdicts import Results, Verdict
 
@@ -66,11 +66,12 @@ def shown(found):
     ],
 )
 def test_what_becomes_of_a_verdict(old, new, kind, good):
-    reports = [results(*([("law", one)] if one else [])) for one in (old, new)]
-    found = changes(*reports)
+    other = ("another law", PASSES)
+    found = changes(*(results(other, *([("law", one)] if one else [])) for one in (old, new)))
     assert {kind: len(found.of_kind("mine", kind)) for kind in KINDS} == {
         **dict.fromkeys(KINDS, 0),
-        kind: 1,
+        SAME: 1,
+        kind: 2 if kind == SAME else 1,
     }
     assert found.good is good
 
@@ -133,7 +134,7 @@ def test_what_reports_were_made_with_is_compared():
 
 @pytest.mark.parametrize(("old", "new", "good"), [(False, True, True), (True, False, False)])
 def test_a_report_that_was_cut_short_is_said_and_nothing_good_if_it_is_the_new_one(old, new, good):
-    found = changes(results(footer=old), results(footer=new))
+    found = changes(*(results(("law", PASSES), footer=footer) for footer in (old, new)))
     assert found.good is good
     name = "new" if old else "old"
     said = f"the run of the {name} report was cut short: there are verdicts missing"
@@ -204,3 +205,14 @@ def test_changes_of_one_cause_are_shown_once():
             "      row",
             "      it raised",
         ]
+
+
+def test_what_fails_of_an_implementation_that_is_new_is_not_good(results, verdict):
+    old, right = results(verdict("tanh", "pass")), verdict("tanh", "pass")
+    others = (verdict("tanh", kind, of="another") for kind in ("pass", "fail"))
+    assert [changes(old, results(right, other)).good for other in others] == [True, False]
+
+
+def test_a_report_without_verdicts_is_not_good(results, verdict):
+    empty = results(implementations={"mine": "1"})
+    assert not changes(results(verdict("tanh", "pass")), empty).good

@@ -216,3 +216,13 @@ def test_known_failures_that_are_mended_in_a_version_are_a_line_a_kind(how, show
 def test_a_known_failure_that_was_mended_twice_is_a_line_of_its_kind(shown):
     words = "mended in 1: biases: why; mended in 1: more: why"
     assert "   1  biases" in shown([verdict("first", "row", "pass", mended=words)], {}, show=show_brief)
+
+
+def test_names_in_brackets_are_names(results, verdict):
+    found = results(
+        verdict("mlp[relu]", "pass"), verdict("[/b] x", "pass"), rows=["mlp[relu]", "[/b] x"]
+    )
+    console = Console(file=io.StringIO(), width=80)
+    show(found, console)
+    assert "a mlp[relu]" in console.file.getvalue()
+    assert "b [/b] x" in console.file.getvalue()

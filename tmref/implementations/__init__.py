@@ -7,7 +7,7 @@ import copy
 import functools
 import importlib
 import importlib.metadata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -54,7 +54,8 @@ class Known:
 
     ``example(row)`` must still break it; the law is searched for other failures everywhere else. In a
     version that is not among ``versions``, those that it was seen in, it may be mended; where none are
-    named it is in all of them.
+    named it is in all of them. They are versions of the ``package`` that the failure is in, where that
+    is another one than the implementation.
     ``reason`` says what is wrong with the implementation: what kind of failure it is, in at most 70
     characters, then after a colon the rest, and the source that says so.
     """
@@ -66,12 +67,23 @@ class Known:
     reason: str
     draws: Callable[[dict[str, Any]], bool] | None = None
     versions: Sequence[str] = ()
+    package: str = ""
 
     def __post_init__(self) -> None:
-        if isinstance(self.versions, str):
-            raise TypeError(
-                f"versions must be a list of versions, got {self.versions!r}: write ({self.versions!r},)"
-            )
+        for name in ("rows", "versions"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                raise TypeError(f"{name} must be a list of {name}, got {value!r}: write ({value!r},)")
+            if not isinstance(value, Collection) or not all(isinstance(one, str) for one in value):
+                raise TypeError(f"{name} must be a list of {name}, as texts, got {value!r}")
+        if not isinstance(self.reason, str):
+            raise TypeError(f"reason must say in words what is wrong, got {self.reason!r}")
+
+    def version_of(self, implementation: Implementation) -> str:
+        """The version that ``versions`` are about: of the package, or of the implementation."""
+        if self.package:
+            return importlib.metadata.version(self.package)
+        return str(implementation.version)
 
     def was_seen_in(self, version: str) -> bool:
         """Whether the entry says that the failure is in this version."""

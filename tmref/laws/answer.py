@@ -51,9 +51,9 @@ def checked(on_fail: OnFail) -> OnFail:
     return on_fail
 
 
-def law_names(expected: Mapping[str, str], there: Collection[str]) -> Mapping[str, str]:
-    """Laws that are expected to fail, with reasons. Raises TypeError where it is no dictionary of words,
-    and ValueError for a law that does not exist."""
+def law_names(expected: Mapping[str, str], there: Collection[str], among: str = "") -> Mapping[str, str]:
+    """Laws that are expected to fail, with reasons; ``among`` says which are there. Raises TypeError
+    where it is no dictionary of words, and ValueError for a law that does not exist."""
     if not isinstance(expected, Mapping):
         raise TypeError(f"expected_failed_laws must be a dictionary of reasons by law, got {expected!r}")
     for name, reason in expected.items():
@@ -61,9 +61,11 @@ def law_names(expected: Mapping[str, str], there: Collection[str]) -> Mapping[st
             raise TypeError(
                 f"expected_failed_laws[{name!r}] must be the reason in words, got {reason!r}"
             )
+        if not isinstance(name, str):
+            raise TypeError(f"expected_failed_laws must have laws by name, got {name!r}")
         if name not in there:
             remedy = meant(name, there, "tmref list laws has them all")
-            raise ValueError(f"expected_failed_laws: there is no law {name!r}; {remedy}")
+            raise ValueError(f"expected_failed_laws: there is no law {name!r}{among}; {remedy}")
     return expected
 
 
@@ -77,4 +79,4 @@ def with_expected(verdict: Verdict, expected: Mapping[str, str]) -> Verdict:
         return dataclasses.replace(verdict, known=reason)
     words = f"it is expected to fail ({reason}), and didn't: it is {verdict.verdict}"
     message = f"{words}; take it out of expected_failed_laws"
-    return dataclasses.replace(verdict, verdict=FAIL, message=message, known=None)
+    return dataclasses.replace(verdict, verdict=FAIL, message=message, known=None, offered=True)

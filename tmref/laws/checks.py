@@ -141,6 +141,8 @@ def _among(option: str, names: Collection[str] | None, there: set[str]) -> Colle
     if isinstance(names, str) or not isinstance(names, Collection):
         raise TypeError(f"{option} must be names, such as {option}=[{min(there)!r}], got {names!r}")
     for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"{option} must be names, got {name!r} among them")
         if name not in there:
             remedy = meant(name, there, f"tmref list {option} has them all")
             raise ValueError(f"{option}: there is no {name!r} that is to be tried; {remedy}")
@@ -151,7 +153,7 @@ def _expected(expected: Mapping[str, str] | None, found: Sequence[Case]) -> Mapp
     """The laws that are expected to fail, on all rows or, as LAW[ROW], on one."""
     names = [(case.law.name, case.row.name) for case in found if case.law and case.row]
     there = {law for law, _ in names} | {f"{law}[{row}]" for law, row in names}
-    return law_names(expected or {}, there)
+    return law_names(expected or {}, there, " among those that are tried")
 
 
 def check_implementation(

@@ -314,7 +314,7 @@ def check(
                         verdict.verdict, verdict.message = UNTESTED, str(reason)
                         verdict.offered = False
             if verdict.verdict == PASS and mended:
-                verdict.mended = "; ".join(_mended(entry, verdict.version) for entry in mended)
+                verdict.mended = "; ".join(_mended(entry, implementation) for entry in mended)
         except TookTooLong as late:
             verdict.verdict, verdict.message = ERROR, str(late)
             if clock.broken is not None:
@@ -681,12 +681,12 @@ def _replay(
         if broken is not None:
             _describe(verdict, broken, implementation)
             verdict.known = entry.reason
-        elif entry.was_seen_in(verdict.version):
+        elif entry.was_seen_in(entry.version_of(implementation)):
             verdict.verdict = FAIL
             verdict.message = f"mended: delete the entry of the known failure: {entry.reason}"
             return
         else:
-            verdict.mended = _mended(entry, verdict.version)
+            verdict.mended = _mended(entry, implementation)
 
 
 def _what_breaks(
@@ -716,7 +716,7 @@ def _aged(
         if not _concerns(entry, law, row):
             continue
         found = known
-        if not entry.was_seen_in(str(implementation.version)):
+        if not entry.was_seen_in(entry.version_of(implementation)):
             with contextlib.suppress(NotOffered), clock.an_example():
                 example = entry.example(row.name)
                 broken, _ = _what_breaks(example, law, row, implementation, recipes)
@@ -725,14 +725,15 @@ def _aged(
     return known, mended
 
 
-def _mended(entry: Known, version: str) -> str:
+def _mended(entry: Known, implementation: Implementation) -> str:
     """That a known failure isn't there in a version that the entry doesn't name: it is mended there, but
     in an older one than it was seen in."""
-    word = "mended in"
+    word, version = "mended in", entry.version_of(implementation)
     with contextlib.suppress(InvalidVersion):
         if Version(version) < min(map(Version, entry.versions)):
             word = "not there in"
-    return f"{word} {version}: {entry.reason}"
+    what = f"{entry.package} {version}" if entry.package else version
+    return f"{word} {what}: {entry.reason}"
 
 
 def _excuse(
@@ -792,6 +793,11 @@ def _breaks_alone(
 
 
 def _pinned(example: Example, strategy: st.SearchStrategy[Any], label: str) -> Any:
+    if label not in example.draws:
+        raise InvalidArgument(
+            f"the law draws {label!r}, which the example of the known failure has not: give it "
+            f"draws={{{label!r}: ...}}"
+        )
     return example.draws[label]
 
 

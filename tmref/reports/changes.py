@@ -78,9 +78,10 @@ class Changes:
 
     ``versions`` are those of each implementation that both have, the old one and the new one;
     ``changes`` and ``examples`` are by implementation, what is the same included. ``only_old`` and
-    ``only_new`` are the implementations that one report alone has, with their versions. ``cut_short``
-    names the reports that have no footer, ``made_otherwise`` says what else differs that verdicts depend
-    on, ``renamed`` has the laws that have other names in one of the reports.
+    ``only_new`` are the implementations that one report alone has, with their versions; ``unexpected``
+    are those of the new one on which it has verdicts that nobody expects. ``cut_short`` names the
+    reports that have no footer, or no verdicts, ``made_otherwise`` says what else differs that verdicts
+    depend on, ``renamed`` has the laws that have other names in one of the reports.
     """
 
     versions: Mapping[str, tuple[str, str]]
@@ -88,6 +89,7 @@ class Changes:
     examples: Mapping[str, list[Examples]]
     only_old: Mapping[str, str]
     only_new: Mapping[str, str]
+    unexpected: tuple[str, ...]
     cut_short: tuple[str, ...]
     made_otherwise: tuple[str, ...]
     renamed: Mapping[str, str]
@@ -98,8 +100,9 @@ class Changes:
 
     @property
     def good(self) -> bool:
-        """Whether nothing broke, and the new report is whole, so that nothing may have."""
-        broke = any(self.of_kind(name, BROKEN) for name in self.changes)
+        """Whether nothing broke, all is as expected of what is new, and the new report is whole, so that
+        nothing may have."""
+        broke = self.unexpected or any(self.of_kind(name, BROKEN) for name in self.changes)
         return not broke and "new" not in self.cut_short
 
 
@@ -128,8 +131,16 @@ def changes(old: Results, new: Results) -> Changes:
         examples={name: list(_examples(found[name])) if is_comparable else [] for name in both},
         only_old={name: version for name, version in were.items() if name not in are},
         only_new={name: version for name, version in are.items() if name not in were},
+        unexpected=tuple(
+            name
+            for name in are
+            if name not in were
+            and any(v.implementation == name and not v.expected for v in new.verdicts)
+        ),
         cut_short=tuple(
-            name for name, results in (("old", old), ("new", new)) if results.footer is None
+            name
+            for name, results in (("old", old), ("new", new))
+            if results.footer is None or not results.verdicts
         ),
         made_otherwise=tuple(_made_otherwise(old, new, both)),
         renamed=_renamed(old, new),

@@ -31,9 +31,14 @@ def markdown(reports: Sequence[Results], names: Sequence[str], changed: Sequence
     implementation, a message or a report says is text in it, and mentions nobody.
     """
     text = "\n".join(_head(reports, names))
+    left_out = 0
     for block in (block for changes in changed for block in _changes(changes)):
         if _fits(text, block):
             text += block
+        else:
+            left_out += 1
+    if left_out:
+        text += f"\n{left_out} more kinds of changes are left out here: `tmref diff` shows them.\n"
     left_out = 0
     for block in _causes(reports):
         if _fits(text, block):
@@ -161,7 +166,8 @@ def _known(reports: Sequence[Results]) -> str:
     lines = [f"| known | {heads} |", f"| --- |{' ---: |' * len(found)}"]
     for kind, in_each in kinds.items():
         lines.append(f"| {escaped(kind)} | {' | '.join(str(len(of)) for of in in_each)} |")
-    return folded(f"{len(kinds)} kinds of known failures", "\n".join(lines) + "\n")
+    what = "a kind" if len(kinds) == 1 else f"{len(kinds)} kinds"
+    return folded(f"{what} of known failures", "\n".join(lines) + "\n")
 
 
 def _mended(reports: Sequence[Results]) -> str:

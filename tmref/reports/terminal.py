@@ -45,7 +45,7 @@ def show(results: Results, console: Console | None = None) -> None:
         console.print()
         console.print(column.what, markup=False)
         pairs = [f"{letter} {row}" for row, letter in letters.items()]
-        console.print(Columns(pairs, column_first=True))
+        console.print(Columns(map(Text, pairs), column_first=True))
         console.print(_LEGEND)
         _show_tables(column.verdicts, letters, results.header, console)
         _show_failures(column.verdicts, console)
@@ -81,7 +81,8 @@ def show_changes(changes: Changes, console: Console | None = None) -> None:
         _show_changes_of(f"{name} {new if new == old else f'{old} → {new}'}", name, changes, console)
     for when, found in (("old", changes.only_old), ("new", changes.only_new)):
         for name, version in found.items():
-            _say(f"{name} {version} is in the {when} report alone", console)
+            more = ", where not all is as expected" if name in changes.unexpected else ""
+            _say(f"{name} {version} is in the {when} report alone{more}", console)
     for was, is_now in changes.renamed.items():
         _say(f"{was} is called {is_now} now", console)
     for words in changes.made_otherwise:
@@ -135,7 +136,8 @@ def _show_change(found: Sequence[Change], console: Console) -> None:
     rows = list(dict.fromkeys(change.of.row for change in found))
     words = ", ".join(dict.fromkeys(change.words for change in found))
     console.print(Text(textwrap.indent(_name(laws[0], _WIDTH - 2), "  ")))
-    more = f"and {len(laws) - 1} more laws, {len(found)} verdicts, " if len(laws) > 1 else ""
+    number = len(laws) - 1
+    more = f"and {number} more law{'s' * (number > 1)}, {len(found)} verdicts, " if number else ""
     console.print(Text(f"      {more}{words}"))
     console.print(Text(f"      {_counted(rows, _WIDTH - 20)}"))
     lines = (found[0].failure.message or "").splitlines()
@@ -313,7 +315,9 @@ def show_known(implementation: Implementation, found: Sequence[Aged]) -> None:
             seen = readable(", ".join(map(str, versions))) or "all"
             _show_columns(console, name, seen, Text(now, "" if as_said else "bold red"))
     wrong = sum(not one.as_said for one in found)
-    end = f"{wrong} of them are not what they say" if wrong else "all are what they say"
+    end = (
+        f"{wrong} {'is' if wrong == 1 else 'are'} not so any more" if wrong else "all are what they say"
+    )
     console.print()
     _say(f"{len(found)} known failures, counted by laws and rows: {end}", console)
 

@@ -21,10 +21,12 @@ _BOTH: tuple[Known, ...] = (
 )
 
 
-def _seen_in(*versions: str, entries: tuple[Known, ...]) -> tuple[Known, ...]:
-    return tuple(dataclasses.replace(entry, versions=versions) for entry in entries)
+def _seen_in(package: str, *versions: str, entries: tuple[Known, ...]) -> tuple[Known, ...]:
+    return tuple(dataclasses.replace(entry, versions=versions, package=package) for entry in entries)
 
 
 #: and in each of them, with the versions that all entries were seen in.
-LEARN: tuple[Known, ...] = _seen_in("0.6.1", "0.6.2", entries=(*_BOTH, *data.LEARN))
-TORCH: tuple[Known, ...] = _seen_in("0.10.8", entries=(*_BOTH, *data.TORCH, *abilities.TORCH))
+LEARN: tuple[Known, ...] = _seen_in("metatensor-learn", "0.6.1", "0.6.2", entries=(*_BOTH, *data.LEARN))
+TORCH: tuple[Known, ...] = _seen_in(
+    "metatensor-torch", "0.10.8", entries=(*_BOTH, *data.TORCH, *abilities.TORCH)
+)

@@ -31,6 +31,7 @@ def usable_place(path: Path) -> None:
 def write(path: Path, text: str) -> None:
     """Write the page, which takes its place when it is whole. Raises UnusablePlace where it can't be
     written."""
+    path = path.resolve()  # a link stays one
     new = _new(path)
     try:
         new.write_text(text, encoding="utf-8")
