@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import importlib.metadata
 import re
 import sys
 import warnings
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from hypothesis.database import InMemoryExampleDatabase
+from hypothesis.errors import InvalidArgument
 from mutants.planting import Changed
 
 from tmref import Labels, TensorBlock, TensorMap, catalog, nn
@@ -69,6 +71,44 @@ def test_a_known_failure_of_a_class_that_is_not_there_is_none(laws, rows):
     verdict = Case(Without(), laws[LAW], rows["relu"]).check()
     assert (verdict.verdict, verdict.offered) == (UNTESTED, False)
     assert verdict.message == "not offered: nn has no ReLU"
+
+
+def test_what_the_example_of_a_known_failure_lacks_is_said(laws, rows):
+    law = "one_seed_gives_the_initial_parameters_of_torch"
+    subject = Changed(lambda v: v)
+    subject.known = (
+        Known(law, ("linear",), large, lambda name: only(rows[name], 2.0), "seeds are lost"),
+    )
+    words = (
+        "the law draws 'seed', which the example of the known failure has not: give it draws={'seed': "
+    )
+    with pytest.raises(InvalidArgument, match=re.escape(words)):
+        check(laws[law], rows["linear"], subject)
+
+
+def test_a_known_failure_is_in_versions_of_the_package_that_it_is_in(laws, rows):
+    subject = Changed(lambda v: v)
+    here = importlib.metadata.version("torch")
+    for versions, status in ((["0.1", here], FAIL), (["0.1"], PASS)):
+        entry = dataclasses.replace(known(rows), versions=versions, package="torch")
+        subject.known = (entry,)
+        verdict = check(laws[LAW], rows["relu"], subject)
+        assert verdict.verdict == status
+    assert verdict.mended == f"mended in torch {here}: large values are lost"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"rows": "relu"}, "rows must be a list of rows, got 'relu': write ('relu',)"),
+        ({"versions": None}, "versions must be a list of versions, as texts, got None"),
+        ({"versions": [1.0]}, "versions must be a list of versions, as texts, got [1.0]"),
+        ({"reason": None}, "reason must say in words what is wrong, got None"),
+    ],
+)
+def test_what_is_no_known_failure_is_refused(rows, options, words):
+    with pytest.raises(TypeError, match=re.escape(words)):
+        dataclasses.replace(known(rows), **options)
 
 
 # --- what a seed tries

@@ -17,6 +17,8 @@ def test_there_is_one_for_each_implementation_of_each_report(results, verdict):
 def test_another_device_is_named(results, verdict):
     (column,) = columns([results(verdict("tanh", "pass"), device="cuda:1")])
     assert column.what == "mine 1 on cuda:1"
+    (column,) = columns([results(verdict("tanh", "pass"), device="cuda:1\n::error::x")])
+    assert column.what == "mine 1 on cuda:1 ::error::x"
 
 
 def test_kinds_of_known_failures_are_what_comes_before_the_colon(mixed):

@@ -32,7 +32,7 @@ class Column:
     @property
     def device(self) -> str:
         """Where the maps and the modules were."""
-        return readable(self.results.header.get("device", "cpu"))
+        return " ".join(readable(self.results.header.get("device", "cpu")).split())
 
     @property
     def what(self) -> str:

@@ -346,9 +346,8 @@ def _show_warnings(of: Sequence[Column], console: Console) -> None:
     for column in of:
         for row, (first, *others) in column.warned.items():
             more = f" and {len(others)} more" if others else ""
-            console.print(
-                f"warning: {column.name}, {row}: {first.warning}, by {first.law}{more}", markup=False
-            )
+            line = f"warning: {column.name}, {row}: {first.warning}, by {first.law}{more}"
+            console.print(" ".join(line.split()), markup=False)
 
 
 def show_counts(reports: Sequence[Results], console: Console | None = None) -> None:
