@@ -2,8 +2,10 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from markdown_it import MarkdownIt
@@ -34,6 +36,7 @@ def report(tmp_path):
             options = {"message": "it is 1, expected 2", "reproducer": script, **of_all}
             for own in more:
                 options |= own
+            kind = options.pop("verdict", kind)
             written.add(Verdict(law, row, implementation, "1", kind, **options))
         written.close(complete=True)
         return str(path)
@@ -269,6 +272,114 @@ def test_on_a_device_that_is_not_here_nothing_is_run(report, said, tmp_path):
     assert (status, out) == (2, "")
     assert err.startswith("tmref reproduce: --device: the device 'cuda:99' can't be used")
     assert said(path, LAW)[0] == 0
+
+
+# --- what a script says, and what it leaves
+
+
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [
+        # what was caught and logged is no cause
+        (
+            "import logging\ntry:\n    import no_such_library\nexcept ImportError:\n"
+            "    logging.exception('no GPU')\nassert [1] == [2]\n",
+            1,
+        ),
+        # nor is it where the script ends otherwise
+        (
+            "import logging, os\ntry:\n    import no_such_library\nexcept ImportError:\n"
+            "    logging.exception('no GPU')\nos._exit(3)\n",
+            1,
+        ),
+        # what is raised while another is handled is
+        ("try:\n    assert 0\nexcept AssertionError:\n    import no_such_library\n", 2),
+        # with more lines, it is known by the first
+        ("raise ImportError('libfoo.so is missing\\nValueError: see above')", 2),
+        ("raise ValueError('of a worker:\\nImportError: its own')", 1),
+    ],
+)
+def test_the_cause_is_what_ended_the_script(script, status, report, said):
+    found, _, err = said(report((LAW, "linear", "mine", script)), LAW, "--run")
+    assert (found, "can't be run here" in err) == (status, status == 2)
+
+
+@pytest.mark.parametrize("does", ["--run", "--issue"])
+def test_a_script_that_is_no_python_shows_no_failure(does, report, said):
+    path = report((LAW, "linear", "mine", "# mine\nx = (1\n"))
+    status, out, err = said(path, LAW, does)
+    assert (status, out, len(err.splitlines())) == (2, "", 1)
+    words = "the script can't be run here: it is no Python: '(' was never closed (line 2); "
+    assert err.startswith(f"tmref reproduce: {words}")
+
+
+def test_a_relative_folder_of_pythonpath_is_found_from_here(report, said, tmp_path, monkeypatch):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "of_mine.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "code")
+    assert said(report((LAW, "linear", "mine", "import of_mine")), LAW, "--run")[0] == 0
+
+
+def test_what_a_script_leaves_behind_is_not_waited_for(tmp_path):
+    left = tmp_path / "pid"
+    script = (
+        "import subprocess, sys\n"
+        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'],"
+        " start_new_session=True)\n"
+        f"open({str(left)!r}, 'w').write(str(p.pid))\nprint('seen')\n"
+    )
+    start = time.monotonic()
+    try:
+        ran = run(script, 30)
+    finally:
+        os.kill(int(left.read_text()), signal.SIGKILL)
+    assert (ran.status, ran.printed) == (0, "seen\n")
+    assert time.monotonic() - start < 30
+
+
+def test_of_what_a_script_prints_without_end_the_last_is_read():
+    ran = run("import sys\nsys.stderr.write('x' * 10_000_000)\nraise ImportError('at the end')", 30)
+    assert ran.raised.endswith("ImportError: at the end\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_ends_the_command_ends_the_script(number, report, tmp_path):
+    pid = tmp_path / "pid"
+    script = (
+        "import os, time\n"
+        f"with open({str(tmp_path / 'new')!r}, 'w') as file:\n    file.write(str(os.getpid()))\n"
+        f"os.rename({str(tmp_path / 'new')!r}, {str(pid)!r})\ntime.sleep(60)\n"
+    )
+    command = [sys.executable, "-m", "tmref", "reproduce", report((LAW, "linear", "mine", script))]
+    process = subprocess.Popen([*command, LAW, "--run"], stdout=-1, stderr=-1)
+    while not pid.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+def test_a_signal_without_a_name_is_said_by_its_number(report, said):
+    path = report((LAW, "linear", "mine", "import os; os.kill(os.getpid(), 35)"))
+    status, _, err = said(path, LAW, "--run")
+    assert status == 1
+    assert "it ended by the signal 35\n" in err
+
+
+@pytest.mark.parametrize("verdict", ["pass", "untested"])
+def test_of_what_did_not_fail_no_issue_is_made(verdict, report, said):
+    path = report((LAW, "linear", "mine", FAILS, {"verdict": verdict}))
+    assert said(path, LAW, "--issue") == (
+        2,
+        "",
+        f"tmref reproduce: {LAW}[linear] is {verdict}: an issue is made of what failed; --run shows "
+        "what the script does\n",
+    )
+    assert said(path, LAW, "--run")[0] == 1
 
 
 # --- save

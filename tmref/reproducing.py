@@ -19,7 +19,7 @@ def reproduce(options: argparse.Namespace) -> int:
     """Print a script of a report, or do with it what the options say. Returns 1 where the script that
     was run shows the failure, 0 where it doesn't; with ``--issue`` the other way round: there is nothing
     to file."""
-    from .reports.issue import issue
+    from .reports.issue import issue, require_failed
     from .reports.reproducers import changes, find, run, save, scripts_of
     from .verdicts import read, readable
 
@@ -40,6 +40,8 @@ def reproduce(options: argparse.Namespace) -> int:
         if not (options.run or options.issue):
             print(script, end="")
             return GOOD
+        if options.issue:
+            require_failed(verdict)
         if not usable("reproduce", results.header["device"]):
             return UNUSABLE
         ran = run(script, results.header["settings"].get("timeout", MADE_WITH["timeout"]))

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tmref.__main__ import main
+from tmref.checking import MADE_WITH
 from tmref.history.record import read_history
 from tmref.reports.history import history_page
-from tmref.verdicts import read
+from tmref.verdicts import Report, Verdict, header, read
 
 PACKAGE = ("--package", "mine-of-nobody")
 PLACE = "mine_of_nobody.adapter-implementation"
@@ -70,6 +71,9 @@ def test_every_release_is_checked_and_what_changed_is_told(history, tmp_path):
     (line,) = err
     assert line.startswith("tmref history: tmref-history")
     assert "was made otherwise: effort was 1.0, is 0.1. Give another --folder, or delete it" in line
+    status, _, err = ended(history(*PACKAGE, "--versions", "1.2", "--with", "torch"))
+    assert (status, len(err)) == (2, 1)
+    assert "was made otherwise: with was nothing, is torch. Give another --folder" in err[0]
 
 
 @pytest.mark.slow
@@ -141,6 +145,12 @@ def uv_folder():
             ["metatensor-learn", "--versions", "new"],
             "Invalid version: 'new': name versions as packages do",
         ),
+        (
+            ["metatensor-learn", "--package", ".."],
+            "--package: '..' is no name of a package: give that which pip installs it by, without a "
+            "version",
+        ),
+        (["metatensor-learn", "--package", "a==1"], "--package: 'a==1' is no name of a package"),
         (["metatensor-learn", "-k", "("], "-k must be names of rows and laws"),
         (["metatensor-learn", "-n", "x"], "-n must be a number of workers, auto or logical, got 'x'"),
     ],
@@ -171,3 +181,122 @@ def test_a_report_that_is_damaged_is_not_overwritten(tmp_path, capsys):
     assert main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "is no report of tmref check: it has no header: delete it, then it is made anew" in line
+
+
+LAW = "samples_survive"
+
+
+@pytest.fixture
+def there(tmp_path, monkeypatch):
+    """Writes the reports of releases that are checked, and what was installed for them; what would
+    check more of them fails."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tmref.history.command.write_wheel", None)
+
+    def write(*versions, folder="mine", **installed):
+        for version in versions:
+            path = tmp_path / "tmref-history" / folder / version / "report.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            head = header({"mine": version}, {LAW: "metadata"}, ["tanh"], MADE_WITH["seed"], MADE_WITH)
+            with_verdict = Report(path, head)
+            with_verdict.add(Verdict(LAW, "tanh", "mine", version, "pass"))
+            with_verdict.close(complete=True)
+            if installed:
+                was = {"implementation": "mine", "package": "mine", "with": None, **installed}
+                path.with_name("installed.json").write_text(json.dumps(was))
+
+    return write
+
+
+@pytest.fixture
+def said(capsys):
+    """The status of a history of a package that is called mine, too, and what it said of errors."""
+
+    def of(*arguments):
+        status = main(["history", "mine", "--package", "mine", "--versions", "1.0", *arguments])
+        return status, capsys.readouterr().err
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("was", "arguments", "words"),
+    [
+        ({"package": "mine"}, [], None),
+        ({"package": "mine"}, ["--package", "yours"], "package was mine, is yours"),
+        ({"package": "mine"}, ["--with", "b", "a>1"], "with was nothing, is a>1 b"),
+        ({"with": "a>1 b"}, ["--with", "b", "a>1", "b"], None),
+        ({"with": "a"}, [], "with was a, is nothing"),
+        ({"implementation": "m/ine"}, [], "implementation was m/ine, is mine"),
+        ({}, [], "implementation was nothing, is mine; package was nothing, is mine"),
+    ],
+)
+def test_reports_of_what_was_installed_otherwise_are_not_taken(was, arguments, words, there, said):
+    there("1.0", **was)
+    status, err = said(*arguments)
+    if words is None:
+        assert (status, err) == (0, "")
+    else:
+        place = Path("tmref-history", "mine", "1.0", "report.jsonl")
+        assert (status, err) == (
+            2,
+            f"tmref history: {place} was made otherwise: {words}. Give another --folder, or delete it, "
+            "then it is made anew\n",
+        )
+
+
+@pytest.mark.parametrize("option", ["--json", "--markdown"])
+def test_a_file_of_something_else_is_left_as_it_is(option, there, said, tmp_path):
+    there("1.0", package="mine")
+    path = tmp_path / "deeper" / "file"
+    for _ in range(2):  # what it wrote itself is written again
+        assert said(option, str(path)) == (0, "")
+        assert path.stat().st_size
+    path.write_text("")
+    assert said(option, str(path)) == (0, "")
+    assert [of.name for of in path.parent.iterdir()] == ["file"]
+    path.write_text("# Mine\n")
+    assert said(option, str(path)) == (
+        2,
+        f"tmref history: {path} is there and was not written by tmref history: it is left as it is; "
+        "give another name, or delete it\n",
+    )
+    assert path.read_text() == "# Mine\n"
+
+
+def test_places_that_can_not_be_used_are_said_before_anything_is_checked(said, there, tmp_path):
+    (tmp_path / "file").touch()  # no report is there: going on would fail
+    below = tmp_path / "file" / "below"
+    for option in ("--json", "--markdown"):
+        status, err = said(option, str(below))
+        assert (status, len(err.splitlines())) == (2, 1)
+        assert err.startswith(f"tmref history: {below} can't be written: ")
+        status, err = said(option, str(tmp_path))
+        assert (status, err) == (
+            2,
+            f"tmref history: {tmp_path} is no file: name one that is, or that is not there yet\n",
+        )
+    status, err = said("--json", "one", "--markdown", "one")
+    assert (status, err) == (2, "tmref history: --json and --markdown name one file: give two\n")
+
+
+def test_a_release_counts_once_however_its_version_is_written(there, said, tmp_path):
+    there("1.0", package="mine")
+    assert said("--versions", "1.0", "1.0.0", " 1.0", "--json", "kept.json") == (0, "")
+    assert [of.version for of in read_history(tmp_path / "kept.json").releases] == ["1.0"]
+
+
+def test_the_first_release_is_found_however_its_version_is_written(there, monkeypatch, tmp_path):
+    there("1.0", "1.1", package="mine")
+    found = ["0.9", "1.0", "1.1"]
+    monkeypatch.setattr("tmref.history.command.released", lambda package: found)
+    arguments = ["history", "mine", "--package", "mine", "--json", "kept.json"]
+    assert main([*arguments, "--since", "1.0.0"]) == 0
+    assert [of.version for of in read_history(tmp_path / "kept.json").releases] == found[1:]
+    assert main([*arguments, "--since", "1.0.1"]) == 2
+
+
+def test_no_name_leads_out_of_the_folder(there, capsys):
+    there("1.0", folder="..", package="mine", implementation="..")
+    with pytest.raises(TypeError, match="not callable"):  # it would be checked
+        main(["history", "..", "--package", "mine", "--versions", "1.0"])

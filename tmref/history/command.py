@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import hashlib
 import importlib.metadata
+import json
 import re
 import subprocess
 import sys
@@ -13,12 +14,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from packaging.version import Version
+
 from ..checking import MADE_WITH, wrong_about_cases
 from ..resuming import begun, of_each
 from ..statuses import BAD, GOOD, INTERRUPTED, UNUSABLE
 from ..verdicts import Results, part_of, read, readable
-from .environments import Environment, NotInstalled, UnusablePackage, alone, by_age, reason_of, released
-from .record import History, Release, release, written
+from .environments import (
+    Environment,
+    NotInstalled,
+    UnusablePackage,
+    alone,
+    by_age,
+    reason_of,
+    released,
+    require_name,
+)
+from .place import put, usable_places
+from .record import BEGINNING, History, Release, release, written
 from .wheel import write_wheel
 
 
@@ -27,16 +40,25 @@ def history(options: argparse.Namespace) -> int:
     from ..reports.history import history_page, show_history
 
     try:
-        found = _History(options).checked()
+        asked = _History(options)
+        if options.json is not None and options.json == options.markdown:
+            raise ValueError("--json and --markdown name one file: give two")
+        usable_places({options.json: BEGINNING, options.markdown: _BEGINNING_OF_PAGE})
+        found = asked.checked()
+        show_history(found)
+        for path, text in ((options.json, written), (options.markdown, history_page)):
+            if path is not None:
+                put(path, text(found))
     except ValueError as error:
         print(f"tmref history: {readable(str(error))}", file=sys.stderr)
         return UNUSABLE
-    show_history(found)
-    for path, text in ((options.json, written), (options.markdown, history_page)):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text(found), encoding="utf-8")
     return GOOD if found.checked else BAD
+
+
+#: What every page of a history begins with.
+_BEGINNING_OF_PAGE = "# History of "
+#: Beside a report: what was installed for it.
+_INSTALLED = "installed.json"
 
 
 class Misfit(ValueError):
@@ -54,13 +76,19 @@ class _History:
             raise UnusablePackage(
                 f"nothing says which package has releases of {self.name!r}: name it by --package"
             )
+        require_name(package)
         self.package = package
         self.beside: Sequence[str] = [*beside, *options.beside]
         self.options = options
-        self.folder: Path = options.folder / re.sub(r"[^\w.-]+", "-", self.name)
+        self.folder: Path = options.folder / re.sub(r"[^\w.-]+|^\.+$", "-", self.name)
         self.made_with: dict[str, Any] = {
             "tmref": importlib.metadata.version("tmref"),
             **{name: _of(options, name) for name in ("effort", "seed", "selection")},
+        }
+        self.installed = {
+            "implementation": self.name,
+            "package": package,
+            "with": " ".join(sorted(set(self.beside))) or None,
         }
 
     def versions(self) -> list[str]:
@@ -70,11 +98,12 @@ class _History:
         found = released(self.package)
         if self.options.since:
             (since,) = by_age([self.options.since])
-            if since not in found:
+            later = [version for version in found if Version(version) >= Version(since)]
+            if not later or Version(later[0]) != Version(since):
                 raise UnusablePackage(
                     f"--since: {self.package} has no release {since}: there are {', '.join(found)}"
                 )
-            found = found[found.index(since) :]
+            return later
         return found
 
     def checked(self) -> History:
@@ -115,13 +144,23 @@ class _History:
             return None
         header = results.header
         was = {**header["settings"], "seed": header["seed"], "tmref": header["versions"].get("tmref")}
-        differences = list(of_each({name: was.get(name) for name in self.made_with}, self.made_with))
+        was |= self._was_installed(path.with_name(_INSTALLED))
+        now = {**self.made_with, **self.installed}
+        differences = list(of_each({name: was.get(name) for name in now}, now))
         if differences:
             raise Misfit(
                 f"{path} was made otherwise: {readable('; '.join(differences))}. Give another --folder, "
                 "or delete it, then it is made anew"
             )
         return results if results.footer is not None else None
+
+    def _was_installed(self, path: Path) -> dict[str, Any]:
+        """What was installed for the report beside; nothing where that isn't known."""
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            return {name: found[name] for name in self.installed}
+        except (OSError, ValueError, TypeError, LookupError, RecursionError):
+            return {}
 
     def _place(self, version: str) -> Path:
         return self.folder / version
@@ -144,6 +183,7 @@ class _History:
             environment.make(required, what, place / "install.txt")
             for begun_there in (path, part_of(path)):  # perhaps by another tmref
                 begun_there.unlink(missing_ok=True)
+        (place / _INSTALLED).write_text(json.dumps(self.installed), encoding="utf-8")
         status, said = _run(self._command(environment, path))
         (place / "check.txt").write_text(said, encoding="utf-8")
         if status not in (GOOD, BAD) or not path.exists():

@@ -29,6 +29,20 @@ class NotInstalled(Exception):
     """A release can't be installed; the message says why, in a line."""
 
 
+def require_name(package: str) -> None:
+    """Raise UnusablePackage where it is no name of a package; it may ask for extras."""
+    try:
+        required = Requirement(package)
+        is_name = not (required.specifier or required.url or required.marker)
+    except InvalidRequirement:
+        is_name = False
+    if not is_name:
+        raise UnusablePackage(
+            f"--package: {package!r} is no name of a package: give that which pip installs it by, "
+            "without a version"
+        )
+
+
 def released(package: str) -> list[str]:
     """The versions of a package that an index has, the oldest first, as pip is set up to look for them.
     Raises UnusablePackage where there are none, or nothing can look."""
@@ -41,9 +55,11 @@ def released(package: str) -> list[str]:
 
 
 def by_age(versions: Sequence[str]) -> list[str]:
-    """The versions, the oldest first. Raises UnusablePackage where one is no version."""
+    """The versions, the oldest first, each once, however it is written. Raises UnusablePackage where one
+    is no version."""
     try:
-        return sorted(dict.fromkeys(versions), key=Version)
+        found = {Version(version): version.strip() for version in reversed(versions)}
+        return [found[version] for version in sorted(found)]
     except InvalidVersion as error:
         raise UnusablePackage(f"{error}: name versions as packages do, 1.2.0") from error
 

@@ -168,6 +168,10 @@ def _first_line(verdict: Verdict) -> str:
     return readable((verdict.message or "").partition("\n")[0], 300)
 
 
+#: What every file of a history begins with.
+BEGINNING = '{"history": '
+
+
 def written(history: History) -> str:
     """The history as JSON, a line for each release and each law. Of a law there are the signs of the
     releases in which they are others than in the one before."""
@@ -191,7 +195,7 @@ def written(history: History) -> str:
     }
     return "".join(
         (
-            f'{{"history": {json.dumps(head)},\n"releases": [\n',
+            f'{BEGINNING}{json.dumps(head)},\n"releases": [\n',
             ",\n".join(map(json.dumps, releases)),
             '\n],\n"laws": {\n',
             ",\n".join(f"{json.dumps(law)}: {json.dumps(found)}" for law, found in laws.items()),

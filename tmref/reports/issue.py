@@ -18,6 +18,15 @@ _WIDTH = 100
 _OF_TMREF = ("tmref", "hypothesis", "pytest", "python")
 
 
+def require_failed(verdict: Verdict) -> None:
+    """Raise ValueError, with the remedy, where a verdict is no failure: there is nothing to file."""
+    if verdict.verdict not in (FAIL, ERROR):
+        raise ValueError(
+            f"{verdict.law}[{verdict.row}] is {verdict.status}: an issue is made of what failed; --run "
+            "shows what the script does"
+        )
+
+
 def issue(verdict: Verdict, results: Results, output: str) -> str:
     """The issue of a verdict of these results, whose script prints the ``output``. Whatever a library, a
     message or the report says stands in it as text, never as markup.

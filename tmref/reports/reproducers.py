@@ -11,9 +11,12 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Sequence
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from ..printing import meant
 from ..verdicts import LONGEST_SCRIPT, Results, Verdict, readable, versions
@@ -98,9 +101,8 @@ class Ran:
     def require_sense(self, verdict: Verdict) -> None:
         """Raise ValueError, with the remedy, where it failed by what has nothing to do with the verdict:
         something that it imports is not here, or was not written as code."""
-        errors = re.findall(r"^(\w+Error): (.*)", self.raised, re.M)
-        kind, words = errors[-1] if errors else ("", "")
-        if kind not in _WITHOUT_SENSE or kind in (verdict.message or ""):
+        kind, words = self._cause()
+        if not words or kind not in _WITHOUT_SENSE or kind in (verdict.message or ""):
             return
         raise ValueError(
             f"the script can't be run here: {words}; "
@@ -110,6 +112,15 @@ class Ran:
                 else "install that, or go to the folder that has it"
             )
         )
+
+    def _cause(self) -> tuple[str, str]:
+        """What was raised, and not caught: its type and the first line of its words. Python writes it
+        last, after the calls that led to it, and then exits with 1."""
+        *_, last = self.raised.rpartition("Traceback (most recent call last):\n")
+        found = re.search(r"^([\w.]+)(?:: (.*))?$", last, re.M)
+        if self.status != 1 or found is None:
+            return "", ""
+        return found[1], found[2] or ""
 
 
 def changes(results: Results) -> str:
@@ -126,41 +137,106 @@ def changes(results: Results) -> str:
 def run(script: str, timeout: float) -> Ran:
     """Run a script in a process of its own, which is ended, with all that it started, where it takes
     longer than an example may, after its imports. It finds what lies in this folder, as an adapter
-    does."""
+    does. Raises ValueError where it is no Python."""
+    _require_python(script)
     seconds = _TO_IMPORT + (timeout if 0 < timeout < _MOST_SECONDS else _MOST_SECONDS)
-    folders = [os.environ.get("PYTHONPATH"), os.getcwd()]
-    path = os.pathsep.join(filter(None, folders))
-    with tempfile.TemporaryDirectory() as folder:
+    given = os.environ.get("PYTHONPATH")
+    folders = [*(given.split(os.pathsep) if given else ()), "."]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryFile() as out,  # a pipe ends only when all that the script starts has ended
+        tempfile.TemporaryFile() as err,
+        _ended_as_interrupted(),
+    ):
         (Path(folder) / "script.py").write_text(script, encoding="utf-8")
         process = subprocess.Popen(
             [sys.executable, "script.py"],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=out,
+            stderr=err,
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
-            encoding="utf-8",
-            errors="backslashreplace",
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(map(os.path.abspath, folders)),
+                "PYTHONIOENCODING": "utf-8",
+                "PYTHON_COLORS": "0",
+            },
             start_new_session=True,
         )
-        try:
-            printed, raised = process.communicate(timeout=seconds)
-            status: int | None = process.returncode
-        except BaseException as error:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            printed, raised = process.communicate()
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
-            status, raised = None, f"{raised}it took longer than {seconds:g} s\n"
+        status: int | None = None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            try:
+                status = process.wait(seconds)
+            finally:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        printed, raised = _first_of(out), _last_of(err)
         places = (f"{os.path.realpath(folder)}{os.sep}", f"{folder}{os.sep}")
-    if status is not None and status < 0:
-        raised += f"it ended by {signal.Signals(-status).name}\n"
+    if status is None:
+        raised += f"it took longer than {seconds:g} s\n"
+    elif status < 0:
+        named = {number.value: number.name for number in signal.Signals}
+        raised += f"it ended by {named.get(-status, f'the signal {-status}')}\n"
     for place in places:
         raised = raised.replace(place, "")
     for place in dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib", "stdlib")):
         raised = raised.replace(f"{place}{os.sep}", "")
-    return Ran(status, *(readable(text, LONGEST_SCRIPT) for text in (printed, raised)))
+    return Ran(status, *(readable(text, len(text)) for text in (printed, raised)))
+
+
+def _require_python(script: str) -> None:
+    """Raise ValueError, with the remedy, where nothing of a script can be run."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(script, "script.py", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        place = f" (line {error.lineno})" if error.lineno else ""
+        words = f"{error.msg}{place}"
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+        words = f"{error}"
+    else:
+        return
+    raise ValueError(
+        f"the script can't be run here: it is no Python: {words}; print it, mend it, and run it by "
+        "itself"
+    )
+
+
+@contextlib.contextmanager
+def _ended_as_interrupted() -> Iterator[None]:
+    """Within it, what ends this process by SIGTERM is as Ctrl-C, unless somebody else takes care of it:
+    nothing that was started here is left."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _first_of(file: IO[bytes]) -> str:
+    """What was written to a file, or as much as is shown of it from the beginning on."""
+    beyond = file.seek(0, os.SEEK_END) - LONGEST_SCRIPT
+    file.seek(0)
+    text = _decoded(file.read(LONGEST_SCRIPT))
+    return f"{text} … ({beyond} bytes more)\n" if beyond > 0 else text
+
+
+def _last_of(file: IO[bytes]) -> str:
+    """What was written to a file, or as much as is shown of it up to the end."""
+    before = max(0, file.seek(0, os.SEEK_END) - LONGEST_SCRIPT)
+    file.seek(before)
+    text = _decoded(file.read(LONGEST_SCRIPT))
+    return f"({before} bytes before) … {text}" if before else text
+
+
+def _decoded(written: bytes) -> str:
+    return written.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
 
 
 # --- save
