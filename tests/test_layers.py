@@ -42,7 +42,7 @@ LAYERS = (
     "laws.apart",
     "laws.session laws.subject",
     "laws.law laws.edits laws.smoke laws.tolerance",
-    "laws.shown laws.script",
+    "laws.shown laws.missing laws.script",
     "laws.modules laws.data",
     "laws.chapters laws.runner",
     "laws.own",

@@ -36,6 +36,10 @@ _PACKAGES = (
 LONGEST_MESSAGE, LONGEST_SCRIPT = 2_000, 100_000
 
 
+#: The last line of a script that ends well, though what it is about is broken.
+SHOWS_NOTHING = "# this script shows what was done, and not what is wrong: no line of it fails by that"
+
+
 _BREAKS = dict.fromkeys(map(ord, "\n\t"))
 
 
@@ -85,7 +89,8 @@ class Verdict:
     def __setattr__(self, name: str, value: Any) -> None:
         # whatever a library under test said: it must neither be lost nor spoil a terminal or a file
         if isinstance(value, str):
-            longest = LONGEST_SCRIPT if name in ("counterexample", "reproducer") else LONGEST_MESSAGE
+            longest = LONGEST_SCRIPT if name == "counterexample" else LONGEST_MESSAGE
+            longest = len(value) if name == "reproducer" else longest  # half a script is none
             value = readable(str.__str__(value), longest)  # a class of their own couldn't be sent
         super().__setattr__(name, value)
 

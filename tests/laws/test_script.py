@@ -18,13 +18,14 @@ from tmref.catalog.kinds.layer_norm import LayerNorm
 from tmref.catalog.kinds.module_map import ModuleMap
 from tmref.implementations import load
 from tmref.implementations.reference import implementation as reference
+from tmref.laws import check_module
 from tmref.laws.edits import with_values
 from tmref.laws.law import data_law, law
 from tmref.laws.runner import check
 from tmref.laws.script import ScriptWriter
 from tmref.laws.steps import Step
 from tmref.laws.subject import row_of_function, row_of_module
-from tmref.verdicts import ERROR, FAIL
+from tmref.verdicts import ERROR, FAIL, Verdict
 
 
 @data_law("labels", st.integers(1, 9))
@@ -260,6 +261,40 @@ def test_what_has_no_code_ends_the_script_and_says_so():
         run(code)
     (ended,) = [line for line in code.splitlines() if line.startswith("raise ")]
     assert run(code.replace(ended, "function = len"))["y"] == 1
+
+
+NUMBERS = torch.rand(100, 100, dtype=torch.float64)
+
+
+def test_a_tensor_that_would_be_too_long_ends_the_script_and_says_so():
+    code = script(row_of_function(lambda x, value: value), value=NUMBERS)
+    assert len(code) < 10_000
+    with pytest.raises(NotImplementedError, match=r"^value is a Tensor that can't be written as code"):
+        run(code)
+
+
+def test_a_script_is_never_cut():
+    verdict = Verdict("law", "row", "lib", "1", FAIL, reproducer="x = 1\n" * 100_000)
+    assert verdict.reproducer == "x = 1\n" * 100_000
+
+
+class Random(torch.nn.Module):
+    def forward(self, x):
+        return [x.block(0).values.sum(), {"random": torch.rand(1)}]
+
+
+def test_what_is_expected_is_kept_before_its_name_stands_for_another(only):
+    only("what_is_not_recorded_is_the_same")
+    verdicts = check_module(lambda x: Random(), traits=["deterministic"], on_fail=None, effort=0.1)
+    (found,) = (v for v in verdicts if v.law == "what_is_not_recorded_is_the_same")
+    assert found.verdict == FAIL
+    lines = [line.strip() for line in found.reproducer.splitlines()]
+    assert "expected = y" in lines
+    assert lines[-1].startswith(
+        "torch.testing.assert_close(result[1]['random'], expected[1]['random'], "
+    )
+    with pytest.raises(AssertionError):
+        run(found.reproducer)
 
 
 # --- imports

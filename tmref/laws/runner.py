@@ -32,19 +32,20 @@ from ..implementations import CPU, Example, Implementation, Known
 from ..strategies._internals import by_the_seed_alone, choices_of, drawn, replaying
 from ..strategies._settings import settings_of_our_own
 from ..tensor_map import TensorMap
-from ..verdicts import ERROR, FAIL, PASS, UNTESTED, Verdict, readable
+from ..verdicts import ERROR, FAIL, PASS, SHOWS_NOTHING, UNTESTED, Verdict, readable
 from . import limits, process
 from .interrupts import is_not_of_what_is_judged, noticing_the_user
 from .kept import may_have_some
 from .law import Law
 from .limits import Ended, TookTooLong, at_most
+from .missing import missing, of_no_data
 from .outcomes import Nothing, NotOffered, NotTaken, Raised, Unlike, Untested
 from .premises import OF_LABELS, TWIN, is_like, is_plain, is_written, plain_data, promised
-from .script import ScriptWriter
+from .script import ScriptWriter, ends_in_a_failure
 from .session import ModuleSession, Session, copied
 from .shown import Place, Shown, shown
 from .smoke import NAME, Lost, search
-from .steps import Step
+from .steps import CALL, Step
 from .subject import OwnRow, own_recipes
 from .tolerance import rounds, tolerance_for
 from .twin import on_cpu, random_numbers_kept
@@ -155,6 +156,8 @@ def try_example(
             refused = _not_promised(law, recipe.row, given, before)
         if refused:
             return Nothing(f"{refused}: {words}")
+        if error is None:
+            _assert_data(session, words)
         return LawBroken(ERROR, words, _example(recipe, before, draw, session), session)
     except Exception as error:  # what came back has not even the shape that the law speaks of
         no_map = _no_map(session)
@@ -195,6 +198,14 @@ def _assert_a_map(session: Session | None) -> None:
     no_map = _no_map(session)
     if session is not None and no_map is not None:
         session.steps.append(Step(f'assert hasattr(y, "block"), {no_map!r}', {}, "", None))
+
+
+def _assert_data(session: Session | None, words: str) -> None:
+    """End the script with a line that fails where the last call returned nothing that can be judged."""
+    if isinstance(session, ModuleSession) and session.steps and session.steps[-1].code == CALL:
+        line = of_no_data(session.last_output, words)
+        if line is not None and words.startswith("it returns "):
+            session.steps.append(Step(line, {}, "", None))
 
 
 def _last_map(session: Session | None, x: TensorMap) -> TensorMap:
@@ -810,6 +821,8 @@ def _describe(verdict: Verdict, broken: LawBroken, implementation: Implementatio
         # a side that is a list has no name: what it is made of has
         place = found.place
         words = f"{place.name}{place.path}{words.removeprefix(broken.difference.path)}"
+    if found is None and broken.kind == FAIL and not _ends_in_an_assertion(broken.session):
+        found = missing(broken.session, words)
     verdict.verdict = broken.kind
     verdict.message = words
     lines = writer.bound("x", example.x)
@@ -820,7 +833,15 @@ def _describe(verdict: Verdict, broken: LawBroken, implementation: Implementatio
     verdict.counterexample = "\n".join(lines)
     title = f"{implementation.name} {implementation.version}, {verdict.row}: {verdict.law}\n{words}"
     steps = broken.session.steps if broken.session else []
-    verdict.reproducer = writer.script(title, example, steps, found)
+    script = writer.script(title, example, steps, found)
+    last = steps[-1] if steps else None
+    raises = last is None or (isinstance(last.result, Refused) and not last.may_be_refused)
+    raises = raises or broken.kind == ERROR
+    verdict.reproducer = script if raises or ends_in_a_failure(script) else f"{script}{SHOWS_NOTHING}\n"
+
+
+def _ends_in_an_assertion(session: Session | None) -> bool:
+    return bool(session and session.steps and session.steps[-1].code.startswith("assert "))
 
 
 def _shown(broken: LawBroken) -> Shown | None:
@@ -834,7 +855,7 @@ def _shown(broken: LawBroken) -> Shown | None:
         tolerance = broken.tolerance.of(expected.dtype)
     if any(step.cotangents is not None for step in session.steps):
         return _shown_derivative(broken, difference, tolerance)
-    if session.steps and session.steps[-1].code.startswith("assert "):
+    if _ends_in_an_assertion(session):
         return None  # the script ends in that already
     recipe, given = broken.example.recipe, [broken.example.x, broken.example.draws]
     if recipe is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,8 @@ _OF_CLONES = (
     "x = TensorMap(x.keys, [TensorBlock(v.clone(), b.samples, b.components, b.properties) "
     "for v, b in zip(inputs, x.blocks())])"
 )
+#: What follows on what ended the process: the script would end as if all were well.
+_EXITS = 'except SystemExit as error:\n    raise AssertionError("it raised SystemExit") from error'
 #: The longest code of an expected tensor that stands within the assertion.
 _INLINE = 60
 
@@ -301,7 +304,7 @@ class ScriptWriter:
             if step.ran:
                 goes_on = step is not steps[-1] or any(place.name == "x" for place in places)
                 done += self._ran(step, goes_on=goes_on, overwrites=overwrites)
-            later = {of.name for of in steps[i + 1 :] if of.ran}
+            later = {name for of in steps[i + 1 :] if of.ran for name in (of.name, *_assigned(of.code))}
             later.update(*(of.given for of in steps[i + 1 :]))
             for j, place in enumerate(places):
                 name = ("found", "expected")[j]
@@ -335,6 +338,8 @@ class ScriptWriter:
             ]
         assigns = step.name == "result" and not step.code.startswith("result = ")
         code = f"result = {step.code}" if assigns else step.code
+        if isinstance(step.result, Refused) and isinstance(step.result.error, SystemExit):
+            code = f"try:\n{textwrap.indent(code, '    ')}\n{_EXITS}"
         was_refused = isinstance(step.result, Refused) and goes_on
         line = Statement(code, was_refused or step.may_be_refused, was_refused)
         return [*map(Statement, before), line, *map(Statement, after)]
@@ -383,6 +388,16 @@ class ScriptWriter:
         elif not isinstance(expected, torch.nn.Module):
             lines.append(f"assert {path} == {self.value(expected)}")
         return lines
+
+
+def ends_in_a_failure(script: str) -> bool:
+    """Whether its last line is one that fails, or says what must be."""
+    return script.rstrip().splitlines()[-1].lstrip().startswith(("assert ", "torch.testing.", "raise "))
+
+
+def _assigned(code: str) -> list[str]:
+    """The names that lines give something to, those within a `with` included."""
+    return re.findall(r"^\s*(\w+) = ", code, re.M)
 
 
 def _rows(place: Place) -> str:

@@ -99,7 +99,7 @@ class Session:
         except Exception as error:
             result: Any = Refused(error)
         except BaseException as error:  # which is no refusal
-            self.steps.append(Step(code, before, name, Refused(None)))
+            self.steps.append(Step(code, before, name, Refused(error)))
             if is_not_of_what_is_judged(error):  # it may be too late
                 raise
             raise Raised(_undone(code, error)) from error

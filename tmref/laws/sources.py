@@ -32,7 +32,7 @@ _CONSTANTS = (
     *(torch.dtype, torch.Size, torch.layout, torch.memory_format),
 )
 #: What is longer is not written: so many numbers of a tensor, and letters of anything.
-_NUMBERS, _LENGTH = 10_000, 200_000
+_NUMBERS, _LENGTH = 10_000, 50_000
 #: Why a script ends where a name would have two meanings.
 _TWO = "two things have the name {} here: rename one of them"
 
@@ -71,6 +71,8 @@ def _tensor_code(tensor: torch.Tensor) -> str | None:
     except Exception:  # it is sparse, or of another kind that has no rows of numbers
         return None
     frozen = "" if tensor.requires_grad else ", requires_grad=False"
+    if len(code) > _LENGTH:
+        return None
     return f"torch.nn.Parameter({code}{frozen})" if is_parameter else code
 
 

@@ -42,7 +42,8 @@ def _parts(verdict: Verdict, results: Results, output: str) -> Iterator[str]:
     if verdict.known:
         yield _filled(text(verdict.known))
     yield f"With {_versions(verdict)} this script fails:\n"
-    yield fenced(verdict.reproducer or "", "python", LONGEST_SCRIPT)
+    script = verdict.reproducer or ""
+    yield fenced(script, "python", len(script))
     yield "It prints\n"
     yield fenced(output, "text", LONGEST_SCRIPT)
     yield "## What is expected\n"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from ..printing import meant
-from ..verdicts import LONGEST_SCRIPT, Results, Verdict, readable, versions
+from ..verdicts import LONGEST_SCRIPT, SHOWS_NOTHING, Results, Verdict, readable, versions
 
 #: So many seconds what a script imports may take, beside what an example may.
 _TO_IMPORT = 60.0
@@ -100,7 +100,10 @@ class Ran:
 
     def require_sense(self, verdict: Verdict) -> None:
         """Raise ValueError, with the remedy, where it failed by what has nothing to do with the verdict:
-        something that it imports is not here, or was not written as code."""
+        something that it imports is not here, or was not written as code; and where it ended well, which
+        it does whether or not the failure is there."""
+        if not self.failed and SHOWS_NOTHING in (verdict.reproducer or "").splitlines():
+            raise ValueError("the script can't show the failure: check anew what it is about")
         kind, words = self._cause()
         if not words or kind not in _WITHOUT_SENSE or kind in (verdict.message or ""):
             return
