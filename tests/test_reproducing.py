@@ -485,7 +485,7 @@ def test_what_is_known_is_one_by_its_reason(report, said):
     )
     _, out, _ = said(path, f"{LAW}[linear]", "--issue")
     words = "a \\[bias\\] is @\u2060added to #\u20601"
-    assert out.startswith(f"# `linear`: {words}\n\n{words}: see https:\u2060//example.org \\[doc\\]\n")
+    assert out.startswith(f"# {words}\n\n{words}: see https:\u2060//example.org \\[doc\\]\n")
     assert (
         "\n- mine 1: `linear`\n- yours 1: `relu`\n\nBy other laws, too: `keys_survive_in_order`\n" in out
     )

@@ -38,7 +38,8 @@ def issue(verdict: Verdict, results: Results, output: str) -> str:
 
 def _parts(verdict: Verdict, results: Results, output: str) -> Iterator[str]:
     demand = _demand(verdict.law)
-    yield f"# {code(verdict.row)}: {_what(verdict)}\n"
+    where = "" if verdict.known else f"{code(verdict.row)}: "  # a reason is a title by itself
+    yield f"# {where}{_what(verdict)}\n"
     if verdict.known:
         yield _filled(text(verdict.known))
     yield f"With {_versions(verdict)} this script fails:\n"
