@@ -252,4 +252,5 @@ def test_what_each_call_sets_is_not_what_the_first_alone_does(verdict_on):
 def test_what_exits_is_said_by_the_line_that_does(verdict_on):
     verdict = verdict_on(lambda: sys.exit(3))
     assert (verdict.verdict, verdict.message) == (ERROR, "the module can't be called: SystemExit: 3")
-    assert "\ny = module(x)" in verdict.reproducer
+    assert "\n    y = module(x)\n" in verdict.reproducer
+    assert "except SystemExit as error:" in verdict.reproducer
