@@ -24,6 +24,7 @@ from .laws.limits import Ended
 from .laws.own import it_can_be_made_and_called
 from .laws.pulse import Pulse
 from .laws.runner import NO_ROW
+from .places import UnusablePlace
 from .verdicts import ERROR, Verdict
 from .watch import Watch
 
@@ -289,7 +290,7 @@ class _Recorder:
                 self._hook.pytest_runtest_logreport(report=report)
         try:
             self._report.close(complete=complete)
-        except verdicts.UnusablePlace as error:
+        except UnusablePlace as error:
             print(f"tmref: {error}", file=sys.stderr)
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
 

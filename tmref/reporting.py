@@ -56,10 +56,11 @@ def _changed(baseline: Path | None, reports: Sequence[Results]) -> list[Changes]
 
 def _write_page(path: Path, reports: Sequence[Results], files: Sequence[Path]) -> None:
     """Write the page, and say on standard error where it is. Raises UnusablePlace where it can't be."""
-    from .reports.html import page, usable_place, write
+    from .places import put, require_usable
+    from .reports.html import BEGINNING, page
 
-    usable_place(path)
-    write(path, page(reports, [str(file) for file in files]))
+    require_usable(path, BEGINNING, "is no page of tmref report")
+    put(path, page(reports, [str(file) for file in files]))
     unexpected = sum(not v.expected for results in reports for v in results.verdicts)
     number = sum(len(results.verdicts) for results in reports)
     words = f"{path} is the page of {number} verdicts, {unexpected or 'none'} of them unexpected"

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .verdicts import Results, has_content, part_of, read
+from .places import has_content
+from .verdicts import Results, part_of, read
 
 
 class Misfit(ValueError):

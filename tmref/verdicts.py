@@ -17,6 +17,8 @@ from typing import IO, Any
 
 import torch
 
+from .places import UnusablePlace, require_ours
+
 PASS, FAIL, ERROR, UNTESTED = VERDICTS = ("pass", "fail", "error", "untested")
 #: What is untested because the implementation does not have it.
 NOT_OFFERED = "not offered"
@@ -177,21 +179,11 @@ def header(
     }
 
 
-class UnusablePlace(ValueError):
-    """No report can be written there; the message has the remedy."""
-
-
 def usable_place(path: Path) -> None:
     """Raises UnusablePlace where no report can be written, or something else would be overwritten."""
     try:
         for place in (path, part_of(path)):
-            if place.exists() and not place.is_file():
-                raise UnusablePlace(f"{place} is no file: name one that is, or that is not there yet")
-            if has_content(place) and not _begins_as_a_report(place):
-                raise UnusablePlace(
-                    f"{place} is there and is no report of tmref check: it is left as it is; give "
-                    "another name, or delete it"
-                )
+            require_ours(place, _begins_as_a_report, "is no report of tmref check")
         path.parent.mkdir(parents=True, exist_ok=True)
         with part_of(path).open("a", encoding="utf-8") as file:
             if not _locked(file):
@@ -213,11 +205,6 @@ def _locked(file: IO[str]) -> bool:
     except OSError:
         pass
     return True
-
-
-def has_content(path: Path) -> bool:
-    """Whether something is there that is not empty."""
-    return path.exists() and path.stat().st_size > 0
 
 
 def _begins_as_a_report(path: Path) -> bool:

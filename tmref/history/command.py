@@ -17,7 +17,8 @@ from typing import Any
 from packaging.version import Version
 
 from ..checking import MADE_WITH, wrong_about_cases
-from ..resuming import begun, of_each
+from ..places import put, require_usable
+from ..resuming import Misfit, begun, of_each
 from ..statuses import BAD, GOOD, INTERRUPTED, UNUSABLE
 from ..verdicts import Results, part_of, read, readable
 from .environments import (
@@ -30,7 +31,6 @@ from .environments import (
     released,
     require_name,
 )
-from .place import put, usable_places
 from .record import BEGINNING, History, Release, release, written
 from .wheel import write_wheel
 
@@ -43,12 +43,17 @@ def history(options: argparse.Namespace) -> int:
         asked = _History(options)
         if options.json is not None and options.json == options.markdown:
             raise ValueError("--json and --markdown name one file: give two")
-        usable_places({options.json: BEGINNING, options.markdown: _BEGINNING_OF_PAGE})
+        files = [
+            (options.json, BEGINNING, written),
+            (options.markdown, _BEGINNING_OF_PAGE, history_page),
+        ]
+        wanted = [of for of in files if of[0] is not None]
+        for path, beginning, _ in wanted:
+            require_usable(path, beginning, "was not written by tmref history")
         found = asked.checked()
         show_history(found)
-        for path, text in ((options.json, written), (options.markdown, history_page)):
-            if path is not None:
-                put(path, text(found))
+        for path, _, text in wanted:
+            put(path, text(found))
     except ValueError as error:
         print(f"tmref history: {readable(str(error))}", file=sys.stderr)
         return UNUSABLE
@@ -59,10 +64,6 @@ def history(options: argparse.Namespace) -> int:
 _BEGINNING_OF_PAGE = "# History of "
 #: Beside a report: what was installed for it.
 _INSTALLED = "installed.json"
-
-
-class Misfit(ValueError):
-    """A report was made otherwise; the message says what differs, and has the remedy."""
 
 
 class _History:

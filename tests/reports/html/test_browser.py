@@ -7,7 +7,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-from tmref.reports.html import page, write
+from tmref.places import put
+from tmref.reports.html import page
 from tmref.verdicts import Verdict
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -37,7 +38,7 @@ def opened(browser, tmp_path):
 
     def open_(*reports, at="", permissions=(), **options):
         place = tmp_path / "page.html"
-        write(place, page(reports, [f"{i}.jsonl" for i, _ in enumerate(reports)]))
+        put(place, page(reports, [f"{i}.jsonl" for i, _ in enumerate(reports)]))
         context = browser.new_context(**options)
         context.grant_permissions(list(permissions))
         contexts.append(context)
@@ -347,7 +348,7 @@ def test_a_script_that_gets_onto_the_page_is_not_obeyed(browser, tmp_path, mixed
     broken = broken.replace(
         "<main>", "<main><img src='http://127.0.0.1:9/x' onerror='document.title=1'>"
     )
-    write(tmp_path / "page.html", broken)
+    put(tmp_path / "page.html", broken)
     tab = browser.new_page()
     said = []
     tab.on("console", lambda message: said.append(message.text))

@@ -19,8 +19,9 @@ from ...verdicts import ERROR, FAIL, NOT_OFFERED, PASS, UNTESTED, Results, Verdi
 from ..columns import Column, columns, kinds_of_known, titles
 from ..demands import Demand, demands
 from ..notes import notes
-from .place import BEGINNING
 
+#: What every page begins with, and nothing else does.
+BEGINNING = '<!doctype html>\n<html lang="en">\n<meta name="generator" content="tmref report">\n'
 #: Every status, the worst first, with the class that it has on the page.
 STATUSES = {FAIL: "f", ERROR: "e", UNTESTED: "u", "known": "k", PASS: "p", NOT_OFFERED: "n"}
 #: So many causes of what is unexpected are listed at the top; the filter finds all.

@@ -1,19 +1,23 @@
-"""Where pages are written: over other pages, and nothing else."""
+"""Where files are written: over others of their kind, and nothing else."""
 
 import errno
 from pathlib import Path
 
 import pytest
 
-from tmref.reports.html import page, usable_place, write
-from tmref.verdicts import UnusablePlace
+from tmref.places import UnusablePlace, put, require_usable
+from tmref.reports.html import BEGINNING, page
 
 
-def test_a_page_is_written_over_another_in_folders_that_are_made(mixed, tmp_path):
+def usable_place(place):
+    require_usable(place, BEGINNING, "is no page of tmref report")
+
+
+def test_a_page_is_written_over_another_in_folders_that_are_made(tmp_path):
     place = tmp_path / "some" / "folder" / "page.html"
     for _ in range(2):
         usable_place(place)
-        write(place, page([mixed], ["a.jsonl"]))
+        put(place, page([], []))
     assert place.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert list(place.parent.iterdir()) == [place]
 
@@ -38,7 +42,7 @@ def test_anything_else_is_left_as_it_is(tmp_path):
 @pytest.mark.parametrize("step", ["write_text", "replace"])
 def test_a_page_that_can_not_be_written_whole_leaves_the_one_before(step, tmp_path, monkeypatch):
     place = tmp_path / "page.html"
-    write(place, "before")
+    put(place, "before")
 
     def full(self, *_, **__):
         self.touch()
@@ -46,6 +50,15 @@ def test_a_page_that_can_not_be_written_whole_leaves_the_one_before(step, tmp_pa
 
     monkeypatch.setattr(Path, step, full)
     with pytest.raises(UnusablePlace, match=r"page.html can't be written: No space left on device"):
-        write(place, "after")
+        put(place, "after")
     assert place.read_text() == "before"
     assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path):
+    page, link = tmp_path / "page.html", tmp_path / "link.html"
+    link.symlink_to(page)
+    for text in ("before", "after"):
+        put(link, text)
+        assert link.is_symlink()
+        assert page.read_text() == text
