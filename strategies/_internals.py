@@ -81,16 +81,16 @@ def by_the_seed_alone(data: Any) -> Iterator[None]:
     which would make of one seed other examples in another process; and it copies nothing to other
     places, where after ten examples it would make five of each that it has drawn, which are nearly the
     same."""
-    drawn = data.conjecture_data
-    provider = drawn.provider
+    of_example = data.conjecture_data
+    provider = of_example.provider
     # the provider is the example's own, and goes with it
     if type(provider) is HypothesisProvider:
         vars(provider)["_maybe_draw_constant"] = lambda *args, **kwargs: None
-    drawn.start_span(UNIQUE_COLLECTION_LABEL)
+    of_example.start_span(UNIQUE_COLLECTION_LABEL)
     try:
         yield
     finally:
-        drawn.stop_span()
+        of_example.stop_span()
 
 
 def drawn(data: Any, strategy: SearchStrategy[T]) -> T:

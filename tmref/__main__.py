@@ -74,14 +74,23 @@ def _write_no_more() -> None:
 #: The rows that are timed unless others are named.
 BENCH_ROWS = ("linear", "layer_norm", "sequential_mlp", "equivariant_mlp")
 _DEFAULT = "default: %(default)s"
-_EFFORTS = (
-    ("--quick", 0.1, "a tenth of the examples"),
-    ("--thorough", 10, "ten times the examples"),
-)
 
 
 def _default(name: str) -> str:
     return f"default: {MADE_WITH[name]}"
+
+
+def _add_cases(command: argparse.ArgumentParser) -> None:
+    """Let a command be told what is tried, and how much of it."""
+    command.add_argument("-k", dest="selection", metavar="EXPR", help="only rows and laws of such names")
+    command.add_argument("-n", dest="workers", metavar="N", help="workers (default: 1)")
+    amount = command.add_mutually_exclusive_group()
+    for option, effort, words in (
+        ("--quick", 0.1, "a tenth of the examples"),
+        ("--thorough", 10, "ten times the examples"),
+    ):
+        amount.add_argument(option, action="store_const", const=effort, dest="effort", help=words)
+    command.add_argument("--hypothesis-seed", type=int, dest="seed", metavar="N", help=_default("seed"))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -96,8 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     command.add_argument("names", nargs="*", metavar="NAME", help="a name, a path, or all")
-    command.add_argument("-k", dest="selection", metavar="EXPR", help="only rows and laws of such names")
-    command.add_argument("-n", dest="workers", metavar="N", help="workers (default: 1)")
+    _add_cases(command)
     command.add_argument(
         "--report",
         type=Path,
@@ -114,10 +122,6 @@ def _parser() -> argparse.ArgumentParser:
         "--failed", type=Path, metavar="FILE", help="try what was not as expected in a report again"
     )
     command.add_argument("--device", help="where maps and modules are, as torch names it (default: cpu)")
-    amount = command.add_mutually_exclusive_group()
-    for option, effort, words in _EFFORTS:
-        amount.add_argument(option, action="store_const", const=effort, dest="effort", help=words)
-    command.add_argument("--hypothesis-seed", type=int, dest="seed", metavar="N", help=_default("seed"))
     command.add_argument("--on", metavar="dask://HOST:PORT", help="have a Dask cluster try the laws")
     command.add_argument(
         "--budget",
@@ -257,12 +261,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--keep-environments", action="store_true", help="don't delete those of what is checked"
     )
-    command.add_argument("-k", dest="selection", metavar="EXPR", help="only rows and laws of such names")
-    command.add_argument("-n", dest="workers", metavar="N", help="workers (default: 1)")
-    amount = command.add_mutually_exclusive_group()
-    for option, effort, words in _EFFORTS:
-        amount.add_argument(option, action="store_const", const=effort, dest="effort", help=words)
-    command.add_argument("--hypothesis-seed", type=int, dest="seed", metavar="N", help=_default("seed"))
+    _add_cases(command)
     command.add_argument("--json", type=Path, metavar="FILE", help="keep what was found")
     command.add_argument("--markdown", type=Path, metavar="FILE", help="write it as a page of Markdown")
     command.set_defaults(command=history)

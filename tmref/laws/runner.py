@@ -835,8 +835,8 @@ def _describe(verdict: Verdict, broken: LawBroken, implementation: Implementatio
     steps = broken.session.steps if broken.session else []
     script = writer.script(title, example, steps, found)
     last = steps[-1] if steps else None
-    raises = last is None or (isinstance(last.result, Refused) and not last.may_be_refused)
-    raises = raises or broken.kind == ERROR
+    is_refused = last is None or (isinstance(last.result, Refused) and not last.may_be_refused)
+    raises = is_refused or broken.kind == ERROR
     verdict.reproducer = script if raises or ends_in_a_failure(script) else f"{script}{SHOWS_NOTHING}\n"
 
 
