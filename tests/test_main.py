@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -261,6 +262,19 @@ def test_options_that_pytest_does_not_know_are_unusable_arguments():
     assert found.returncode == 2
     assert "tmref check: error: unrecognized arguments: --nosuchoption" in found.stderr
     assert "pytest.main()" not in found.stderr
+
+
+def test_what_a_stream_has_no_letters_for_is_written_as_escapes():
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    found = tmref("list", "laws", env=environment)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert re.search(r"\\u[0-9a-f]{4}", found.stdout)
+
+
+def test_a_command_whose_output_is_closed_ends_as_others():
+    command = f"{shlex.quote(sys.executable)} -W ignore -m tmref list implementations >&-"
+    found = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")

@@ -299,6 +299,10 @@ def test_verdicts_that_there_is_no_room_for_are_elsewhere(tmp_path, head, monkey
             "known is {} in the verdict",
         ),
         (lambda lines: [lines[0].replace('["a_law"]', "3"), *lines[1:]], "the header has laws 3"),
+        (
+            lambda lines: [lines[0].replace('"metadata"', '{"a": 1}'), *lines[1:]],
+            "the header has {'a': 1} among the families",
+        ),
         (lambda lines: [lines[0].replace('"linear"', "[]"), *lines[1:]], "[] among the rows"),
         (lambda lines: [lines[0], "[" * 100_000 + "\n"], "recursion"),
         (lambda lines: [lines[0].replace('"seed": 3', '"seed": "x"'), *lines[1:]], "has seed 'x'"),

@@ -208,6 +208,8 @@ def test_a_law_that_is_expected_to_fail_and_does_not_is_a_failure():
     [
         ({"rows": "relu"}, TypeError, r"rows must be names, such as rows=\['.*'\], got 'relu'"),
         ({"laws": 3}, TypeError, r"laws must be names, such as laws=\['.*'\], got 3"),
+        ({"rows": [5]}, TypeError, "rows must be names, got 5 among them"),
+        ({"expected_failed_laws": {5: "why"}}, TypeError, "must have laws by name, got 5"),
         ({"rows": ["rellu"]}, ValueError, "rows: there is no 'rellu' .* 'relu'"),
         (
             {"laws": ["the_input_stay"]},

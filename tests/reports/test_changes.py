@@ -215,4 +215,6 @@ def test_what_fails_of_an_implementation_that_is_new_is_not_good(results, verdic
 
 def test_a_report_without_verdicts_is_not_good(results, verdict):
     empty = results(implementations={"mine": "1"})
-    assert not changes(results(verdict("tanh", "pass")), empty).good
+    found = changes(results(verdict("tanh", "pass")), empty)
+    assert not found.good
+    assert shown(found)[-1] == "the new report has no verdicts: nothing was tried"

@@ -198,3 +198,17 @@ def test_it_is_never_longer_than_github_takes(letter, results, verdict):
     assert left_out + text.count("<summary>fail") == 60
     assert text.count("<details>") == text.count("\n</details>\n")
     assert "281 more implementations are left out here." in text
+
+
+def test_kinds_of_changes_that_are_left_out_are_counted(results, verdict):
+    names = [f"of_{letter * 100}_{i}" for i, letter in enumerate("abcdefghij")]
+    laws = [f"law_{'l' * 90}_{i}" for i in range(50)]
+    old, new = (
+        results(*(verdict(row * 100, kind, law, of) for of in names for law in laws for row in "xyz"))
+        for kind in ("pass", "fail")
+    )
+    text = markdown([new], ["a"], [changes(old, new)])
+    told = text.count("broken, of <code>of_")
+    left_out = re.search(r"^(\d+) more kinds of changes are left out here: `tmref diff`", text, re.M)
+    assert 0 < told < 10
+    assert int(left_out[1]) >= 10 - told

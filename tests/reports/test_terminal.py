@@ -226,3 +226,11 @@ def test_names_in_brackets_are_names(results, verdict):
     show(found, console)
     assert "a mlp[relu]" in console.file.getvalue()
     assert "b [/b] x" in console.file.getvalue()
+
+
+def test_a_warning_is_one_line_whatever_it_says():
+    console = Console(file=io.StringIO(), width=80)
+    found = verdict("first", "row", "pass", warning="it grows\n::error::x")
+    show_brief(Results(HEADER, [found], {"pass": 1}), console)
+    lines = console.file.getvalue().splitlines()
+    assert "warning: mine, row: it grows ::error::x, by first" in lines

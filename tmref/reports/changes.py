@@ -79,9 +79,10 @@ class Changes:
     ``versions`` are those of each implementation that both have, the old one and the new one;
     ``changes`` and ``examples`` are by implementation, what is the same included. ``only_old`` and
     ``only_new`` are the implementations that one report alone has, with their versions; ``unexpected``
-    are those of the new one on which it has verdicts that nobody expects. ``cut_short`` names the
-    reports that have no footer, or no verdicts, ``made_otherwise`` says what else differs that verdicts
-    depend on, ``renamed`` has the laws that have other names in one of the reports.
+    are those of the new one on which it has verdicts that nobody expects. ``is_empty`` says that it has
+    no verdicts at all. ``cut_short`` names the reports that have no footer, ``made_otherwise`` says
+    what else differs that verdicts depend on, ``renamed`` has the laws that have other names in one of
+    the reports.
     """
 
     versions: Mapping[str, tuple[str, str]]
@@ -90,6 +91,7 @@ class Changes:
     only_old: Mapping[str, str]
     only_new: Mapping[str, str]
     unexpected: tuple[str, ...]
+    is_empty: bool
     cut_short: tuple[str, ...]
     made_otherwise: tuple[str, ...]
     renamed: Mapping[str, str]
@@ -103,7 +105,7 @@ class Changes:
         """Whether nothing broke, all is as expected of what is new, and the new report is whole, so that
         nothing may have."""
         broke = self.unexpected or any(self.of_kind(name, BROKEN) for name in self.changes)
-        return not broke and "new" not in self.cut_short
+        return not (broke or self.is_empty or "new" in self.cut_short)
 
 
 def changes(old: Results, new: Results) -> Changes:
@@ -137,10 +139,9 @@ def changes(old: Results, new: Results) -> Changes:
             if name not in were
             and any(v.implementation == name and not v.expected for v in new.verdicts)
         ),
+        is_empty=not new.verdicts,
         cut_short=tuple(
-            name
-            for name, results in (("old", old), ("new", new))
-            if results.footer is None or not results.verdicts
+            name for name, results in (("old", old), ("new", new)) if results.footer is None
         ),
         made_otherwise=tuple(_made_otherwise(old, new, both)),
         renamed=_renamed(old, new),

@@ -87,6 +87,8 @@ def show_changes(changes: Changes, console: Console | None = None) -> None:
         _say(f"{was} is called {is_now} now", console)
     for words in changes.made_otherwise:
         _say(f"made otherwise: {words}", console)
+    if changes.is_empty:
+        _say("the new report has no verdicts: nothing was tried", console)
     for when in changes.cut_short:
         _say(f"the run of the {when} report was cut short: there are verdicts missing", console)
 
