@@ -26,6 +26,7 @@ DATA: tuple[Row, ...] = tuple(
         ("labels", "Labels"),
         ("tensor_block", "TensorBlock"),
         ("tensor_map", "TensorMap"),
+        ("operations", "operations"),
         ("any_module", "Module"),
         ("any_module_map", "ModuleMap"),
     )

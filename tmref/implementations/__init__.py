@@ -31,6 +31,10 @@ _OWN = {
     "metatensor-torch": ("tmref.implementations.metatensor_torch", "tmref[metatensor]"),
 }
 
+#: Where an implementation has what is taken by a name: its modules, its functions on maps, those of
+#: files, and its datasets.
+NAMESPACES = ("nn", "operations", "files", "datasets")
+
 #: Of those that have releases: the package whose they are, and what is installed beside.
 PACKAGES = {
     "metatensor-learn": ("metatensor-learn",),
@@ -107,8 +111,9 @@ class Implementation:
 
     A subclass has a ``name``, a ``version``, the constructors ``Labels``, ``TensorBlock`` and
     ``TensorMap``, called as metatensor's are, and ``nn``, where the classes of modules are. It may
-    have ``rows`` of its own, beside the catalog's or instead of them, ``inputs`` that narrow the maps of
-    all rows, and ``known`` failures.
+    have ``operations`` on maps, ``files``, which saves and loads them, and ``datasets``, each with what
+    metatensor has under such a name, or some of it. It may have ``rows`` of its own, beside the
+    catalog's or instead of them, ``inputs`` that narrow the maps of all rows, and ``known`` failures.
     ``imports`` are the lines of code that its names come from, for the scripts that show a failure.
     What deviates from metatensor's interface is overridden.
 
@@ -125,6 +130,9 @@ class Implementation:
     TensorBlock: Any
     TensorMap: Any
     nn: Any
+    operations: Any = None
+    files: Any = None
+    datasets: Any = None
     imports: Sequence[str] = ("import torch",)
     rows: Sequence[Row] = ROWS
     known: Sequence[Known] = ()
@@ -277,8 +285,10 @@ class Implementation:
 
     def names_in_code(self) -> dict[str, Any]:
         """What their users' code calls by a name, once it has run the ``imports``."""
-        own = {name: getattr(self, name) for name in ("Labels", "TensorBlock", "TensorMap", "nn")}
-        return {"torch": torch, "np": np, **own}
+        own = {name: getattr(self, name) for name in ("Labels", "TensorBlock", "TensorMap")}
+        homes = {name: getattr(self, name, None) for name in NAMESPACES}
+        there = {name: home for name, home in homes.items() if home is not None}
+        return {"torch": torch, "np": np, **own, **there}
 
     def parameters(self, module: torch.nn.Module) -> list[torch.nn.Parameter]:
         """The module's parameters, key by key in the order of the keys that it was made with."""

@@ -27,11 +27,17 @@ class MetatensorLearn(Implementation):
     # Before 0.5 there was no such name.
     _home = "metatensor_learn" if importlib.util.find_spec("metatensor_learn") else "metatensor.learn"
     nn = importlib.import_module(f"{_home}.nn")
+    datasets = importlib.import_module(f"{_home}.data")
+    operations = getattr(metatensor, "operations", None)  # which may not be installed
+    files = metatensor.io
     imports = (
         "import numpy as np",
         "import torch",
         "from metatensor import Labels, TensorBlock, TensorMap",
         "from metatensor.learn import nn",
+        "from metatensor import operations",
+        "from metatensor import io as files",
+        "from metatensor.learn import data as datasets",
     )
     known = LEARN
     labels_array = "np.array"

@@ -21,10 +21,15 @@ class MetatensorTorch(Implementation):
     TensorBlock = metatensor.torch.TensorBlock
     TensorMap = metatensor.torch.TensorMap
     nn = metatensor.torch.learn.nn
+    operations, files = metatensor.torch.operations, metatensor.torch.io
+    datasets = metatensor.torch.learn.data
     imports = (
         "import torch",
         "from metatensor.torch import Labels, TensorBlock, TensorMap",
         "from metatensor.torch.learn import nn",
+        "from metatensor.torch import operations",
+        "from metatensor.torch import io as files",
+        "from metatensor.torch.learn import data as datasets",
     )
     known = TORCH
     scripts = compiles = True

@@ -18,7 +18,13 @@ class Reference(Implementation):
     version = tmref.__version__
     Labels, TensorBlock, TensorMap = tmref.Labels, tmref.TensorBlock, tmref.TensorMap
     nn: Any = tmref.nn
-    imports: Sequence[str] = ("import torch", "from tmref import Labels, TensorBlock, TensorMap, nn")
+    operations, files = tmref.operations, tmref.io
+    imports: Sequence[str] = (
+        "import torch",
+        "from tmref import Labels, TensorBlock, TensorMap, nn",
+        "from tmref import operations",
+        "from tmref import io as files",
+    )
     compiles = exports = transforms = True
     takes_gradients = refuses_early = True
 

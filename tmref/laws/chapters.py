@@ -25,6 +25,7 @@ from .modules import (
     transforms,
     values,
 )
+from .operations import arithmetic
 
 #: Every law, family by family: a family is a file.
 LAWS: tuple[Law, ...] = tuple(
@@ -34,6 +35,7 @@ LAWS: tuple[Law, ...] = tuple(
         blocks,
         maps,
         memory,
+        arithmetic,
         metadata,
         values,
         derivatives,

@@ -142,16 +142,18 @@ def data_law(
     maps: Mapping[str, Any] | None = None,
     ways: Sequence[str] = (),
     as_it_came: bool = False,
+    rounded: bool = False,
     examples: int | None = None,
 ) -> Callable[[Callable[..., Any]], Law]:
     """Make a function a law on a kind of data, one of :data:`tmref.catalog.DATA`: no module of the
-    catalog is made. Its ``x`` is drawn from ``given``, or is a map of the options ``maps``.
+    catalog is made. Its ``x`` is drawn from ``given``, or is a map of the options ``maps``. Where it is
+    ``rounded``, what is compared is computed, and rounding excuses a difference.
     """
     kinds = [row.name for row in DATA]
     if kind not in kinds:
         raise ValueError(f"no kind of data {kind!r}, there are {kinds}")
-    how: dict[str, Any] = {"ways": tuple(ways), "copied": True, "given": given, "of_data": True}
-    how["as_it_came"] = as_it_came
+    how: dict[str, Any] = {"ways": tuple(ways), "given": given, "of_data": True}
+    how |= {"copied": not rounded, "rounded": rounded, "as_it_came": as_it_came}
     return lambda sides: Law(
         sides, frozenset({kind}), maps or {}, **how, examples=_number(examples, sides)
     )

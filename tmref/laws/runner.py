@@ -175,7 +175,7 @@ def try_example(
     left, right = sides
     difference = compare(left, right)
     is_of_values = difference is not None and not isinstance(difference.right, Refused)
-    if is_of_values and isinstance(session, ModuleSession) and rounds(law, session.recipe.row):
+    if is_of_values and rounds(law, recipe.row if recipe else None):
         tolerance = tolerance_for(session, law, sides, draw.factors)
         difference = compare(left, right, tolerance)
     if not difference:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ..block import TensorBlock
 from ..catalog import Call, Recipe
 from ..compare import Refused, compare
-from ..implementations import CPU, Implementation
+from ..implementations import CPU, NAMESPACES, Implementation
 from ..labels import Labels
 from ..strategies import like
 from ..tensor_map import TensorMap
@@ -80,10 +80,10 @@ class Session:
         return result
 
     def attempt_to_run(self, code: str, **given: Any) -> Any:
-        """What :meth:`run` gives, or Refused where the code raises. Raises NotOffered where it is about
-        a class that the implementation's nn hasn't."""
-        compiled, name, is_expression, classes = _compiled(code)
-        self._require_classes(classes)
+        """What :meth:`run` gives, or Refused where the code raises. Raises NotOffered where it takes
+        what the implementation hasn't from one of its namespaces."""
+        compiled, name, is_expression, taken = _compiled(code)
+        self._require(taken)
         before = {key: copied(value) for key, value in given.items()}
         self.inputs += _maps_in(before)
         try:
@@ -110,14 +110,14 @@ class Session:
             raise Raised(f"what {_last_line(code)!r} gives can't be read") from result.error
         return result
 
-    def has(self, classes: Sequence[str]) -> bool:
-        """Whether the implementation's nn has all of these classes."""
-        return all(hasattr(self.implementation.nn, name) for name in classes)
+    def has(self, taken: Sequence[tuple[str, str]]) -> bool:
+        """Whether the implementation's namespaces have all of these names."""
+        return all(hasattr(getattr(self.implementation, home, None), name) for home, name in taken)
 
-    def _require_classes(self, classes: Sequence[str]) -> None:
-        for name in classes:
-            if not self.has([name]):
-                raise NotOffered(f"not offered: nn has no {name}")
+    def _require(self, taken: Sequence[tuple[str, str]]) -> None:
+        for home, name in taken:
+            if not self.has([(home, name)]):
+                raise NotOffered(f"not offered: {home} has no {name}")
 
     def _decoded(self, code: str, theirs: Any) -> Any:
         """What a line gave, on the CPU, or Unreadable."""
@@ -194,23 +194,26 @@ def _last_line(code: str) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def _compiled(code: str) -> tuple[CodeType, str, bool, tuple[str, ...]]:
-    """The code, the name of what it gives, whether it is an expression, and the classes of nn in it."""
+def _compiled(code: str) -> tuple[CodeType, str, bool, tuple[tuple[str, str], ...]]:
+    """The code, the name of what it gives, whether it is an expression, and what it takes from the
+    namespaces of an implementation."""
     tree = ast.parse(code)
-    classes = classes_in(code)
+    taken = taken_in(code)
     last = tree.body[-1]
     if len(tree.body) == 1 and isinstance(last, ast.Expr):
-        return compile(code, "<law>", "eval"), "result", True, classes
+        return compile(code, "<law>", "eval"), "result", True, taken
     target = last.targets[0] if isinstance(last, ast.Assign) else None
     name = target.id if isinstance(target, ast.Name) else ""
-    return compile(code, "<law>", "exec"), name, False, classes
+    return compile(code, "<law>", "exec"), name, False, taken
 
 
-def classes_in(code: str) -> tuple[str, ...]:
-    """The names of what the code takes from ``nn``."""
+def taken_in(code: str) -> tuple[tuple[str, str], ...]:
+    """What the code takes from the namespaces of an implementation: ``nn``, and the names in it."""
     found = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Attribute))
     return tuple(
-        node.attr for node in found if isinstance(node.value, ast.Name) and node.value.id == "nn"
+        (node.value.id, node.attr)
+        for node in found
+        if isinstance(node.value, ast.Name) and node.value.id in NAMESPACES
     )
 
 
@@ -302,7 +305,7 @@ class ModuleSession(Session):
         return like(x) if bound is None else like(x, bound=bound)
 
     def _built(self, recipe: Recipe) -> torch.nn.Module:
-        self._require_classes(_made_by(recipe.call))
+        self._require([("nn", name) for name in _made_by(recipe.call)])
         torch.default_generator.manual_seed(recipe.seed)
         if not is_written(recipe.row):  # what is done to what it is made of must not reach the law's
             call = recipe.call.with_arguments(lambda _, value: copied(value))

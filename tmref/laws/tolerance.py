@@ -14,17 +14,17 @@ from ..tensor_map import TensorMap
 from .edits import require_grad
 from .law import Law
 from .premises import is_written
-from .session import ModuleSession
+from .session import ModuleSession, Session
 from .twin import differentiate
 
 
-def rounds(law: Law, row: Row) -> bool:
-    """Whether rounding may excuse a difference of the sides."""
-    return law.rounded or not (row.exact or law.copied)
+def rounds(law: Law, row: Row | None) -> bool:
+    """Whether rounding may excuse a difference of the sides: for a law of data there is no row."""
+    return law.rounded or not (law.copied or row is None or row.exact)
 
 
 def tolerance_for(
-    session: ModuleSession, law: Law, sides: Any, factors: Mapping[str, Any] | None = None
+    session: Session, law: Law, sides: Any, factors: Mapping[str, Any] | None = None
 ) -> Tolerance:
     """The one tolerance there is: from plain torch's own error, and the magnitude of what is summed.
 
@@ -40,6 +40,8 @@ def tolerance_for(
     size, inputs = magnitude(sides), session.inputs
     if law.relative:
         return Tolerance(0.0, factor * max(1.0, size))
+    if not isinstance(session, ModuleSession):
+        return Tolerance(0.0, factor * max(1.0, size, magnitude(inputs)))
     if session.recipe.twins is None:  # nobody bounds the terms
         # the sides may be differences of these
         results = [step.result for step in session.steps if step.ran]

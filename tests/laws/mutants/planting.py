@@ -12,6 +12,7 @@ import torch
 from hypothesis import strategies as st
 
 import tmref.nn
+import tmref.operations
 from tmref import Labels, TensorBlock, TensorMap, nn
 from tmref.catalog import aggregates
 from tmref.implementations.reference import Reference
@@ -389,6 +390,20 @@ def of_maps(law):
                 return TensorMap(tensor.keys, list(tensor))
 
         return data(law, "tensor_map")(Own) and tensor_map
+
+    return register
+
+
+def of_operations(law, name):
+    """A defect of an operation: what the function makes of the right one and of the arguments."""
+
+    def register(function):
+        mutant = Reference()
+        mutant.name = function.__name__
+        right = getattr(tmref.operations, name)
+        wrong = {name: functools.partial(function, right)}
+        mutant.operations = types.SimpleNamespace(**{**vars(tmref.operations), **wrong})
+        return data(law, "operations")(lambda: mutant) and function
 
     return register
 

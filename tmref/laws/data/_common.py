@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from ...block import TensorBlock
 from ...compare import Refused
 from ...labels import Labels
 from ...strategies import labels
+from ..dense import labels_of
 from ..outcomes import NotOffered
 from ..session import Session
 
@@ -34,12 +34,6 @@ def selections(draw: Any, x: Labels) -> Labels:
     columns = [x.names.index(name) for name in names]
     part = [tuple(entry[c] for c in columns) for entry in x.values.tolist()]
     return draw(labels_like(labels_of(names, list(dict.fromkeys(part)))))
-
-
-def labels_of(names: Sequence[str], entries: Sequence[Sequence[int]]) -> Labels:
-    """Labels of a list of entries, of which there may be none."""
-    values = torch.tensor(entries, dtype=torch.int32)
-    return Labels(list(names), values.reshape(len(entries), len(names)))
 
 
 def offered(f: Session, code: str, **given: Any) -> None:

@@ -14,7 +14,7 @@ import torch
 from ...block import TensorBlock
 from ...labels import Labels
 from ...tensor_map import TensorMap
-from ._common import labels_of
+from ..dense import labels_of
 
 Entry = tuple[int, ...]
 

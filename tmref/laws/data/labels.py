@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from ...compare import Refused, compare
 from ...labels import Labels
 from ...strategies import dimension_names, labels
+from ..dense import labels_of
 from ..law import data_law
 from ..session import Session
-from ._common import again, labels_like, labels_of, offered, selections, ways_of
+from ._common import again, labels_like, offered, selections, ways_of
 
 
 @data_law("labels", labels())
@@ -143,7 +144,7 @@ def _changed_columns(f: Session, x: Labels, code: str, names: list[str], columns
     y = f.run(code, x=x) if is_set else f.attempt_to_run(code, x=x)
     if isinstance(y, Refused):
         f.steps.clear()  # a script can't go on after it
-    return y, labels_of(names, entries) if is_set else Refused()
+    return y(names, entries) if is_set else Refused()
 
 
 @st.composite

@@ -11,6 +11,7 @@ from ...compare import Refused, compare
 from ...labels import Labels
 from ...strategies import keys, tensor_maps
 from ...tensor_map import TensorMap
+from ..dense import labels_of
 from ..law import data_law
 from ..session import Session
 from . import _moves_by_value
@@ -19,7 +20,6 @@ from ._common import (
     DTYPES,
     again,
     converted,
-    labels_of,
     offered,
     selections,
     sevens,
@@ -93,7 +93,7 @@ def the_blocks_of_a_selection_are_found_by_a_scan(f: Session, x: Any, draw: Any)
     """The blocks whose keys have the values of the selection in its dimensions, all of them. [doc]
     TensorMap.blocks: "which can be a subset of the dimensions of the keys"."""
     selection = draw(_values_of(x.keys), label="selection")
-    given = [selection, labels_of(list(selection), [list(selection.values())])]
+    given = [selection(list(selection), [list(selection.values())])]
     wanted = [b for key, b in x.items() if all(key[n] == v for n, v in selection.items())]
     run = f.run if wanted else f.attempt_to_run  # that none is found may be said by an error
     found = run("x.blocks(selection)", x=x, selection=draw(st.sampled_from(given), label="given"))

@@ -13,7 +13,7 @@ from ...compare import Refused
 from ...strategies import dtypes
 from ...tensor_map import TensorMap
 from ..edits import disguised_labels
-from ..session import Session, classes_in
+from ..session import Session, taken_in
 
 #: How data is registered, where ``persistent`` says whether it is part of the state dict,
 _REGISTERED = (
@@ -132,7 +132,7 @@ def must_be_refused(result: Any) -> Any:
 def define_holder(f: Session, draw: Any, *, persistent: bool = True) -> None:
     """Define ``Holder``, a module that registers what it is given by name."""
     all_ways = (*_REGISTERED, *(_REGISTERED_BY_DEFAULT if persistent else ()))
-    ways = [way for way in all_ways if f.has(classes_in(way))]
+    ways = [way for way in all_ways if f.has(taken_in(way))]
     f.run(_HOLDER.format(draw(st.sampled_from(ways), label="registered")))
 
 

@@ -24,7 +24,7 @@ from ..edits import with_keys
 from ..law import data_law, law
 from ..outcomes import NO_PARAMETERS, Nothing
 from ..premises import MODULE, WRITTEN, ability, is_written
-from ..session import ModuleSession, Session, classes_in
+from ..session import ModuleSession, Session, taken_in
 
 
 def _binding(table: Sequence[Defect]) -> list[str]:
@@ -184,7 +184,7 @@ def refusals_survive_wrapping(f: ModuleSession, x: Any, draw: Any) -> Any:
     every = ["torch.nn.Sequential(inner)", "Outer()"]
     if is_written(f.recipe.row):  # others promise nowhere to be layers
         every.append("nn.Sequential(in_keys, inner)")
-    ways = [way for way in every if f.has(classes_in(way))]
+    ways = [way for way in every if f.has(taken_in(way))]
     refused = f.attempt_to_run(f"module = {draw(st.sampled_from(ways), label='way')}")
     return (refused, Refused()) if isinstance(refused, Refused) else _refused(f, "y = module(x)")
 

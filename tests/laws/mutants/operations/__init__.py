@@ -1,0 +1,1 @@
+"""Defects of operations, a file for each file of laws."""
