@@ -8,7 +8,17 @@ from __future__ import annotations
 import dataclasses
 
 from .. import Known
-from . import abilities, data, forward, purity, refusals, state, structure, torch_equivalence
+from . import (
+    abilities,
+    data,
+    forward,
+    operations_arithmetic,
+    purity,
+    refusals,
+    state,
+    structure,
+    torch_equivalence,
+)
 
 #: In both flavours,
 _BOTH: tuple[Known, ...] = (
@@ -25,8 +35,14 @@ def _seen_in(package: str, *versions: str, entries: tuple[Known, ...]) -> tuple[
     return tuple(dataclasses.replace(entry, versions=versions, package=package) for entry in entries)
 
 
-#: and in each of them, with the versions that all entries were seen in.
-LEARN: tuple[Known, ...] = _seen_in("metatensor-learn", "0.6.1", "0.6.2", entries=(*_BOTH, *data.LEARN))
-TORCH: tuple[Known, ...] = _seen_in(
-    "metatensor-torch", "0.10.8", entries=(*_BOTH, *data.TORCH, *abilities.TORCH)
+#: of operations, which are one package for both, with the versions that all entries were seen in,
+_OF_OPERATIONS = _seen_in("metatensor-operations", "0.5.0", entries=(*operations_arithmetic.BOTH,))
+#: and in each of them.
+LEARN: tuple[Known, ...] = (
+    *_seen_in("metatensor-learn", "0.6.1", "0.6.2", entries=(*_BOTH, *data.LEARN)),
+    *_OF_OPERATIONS,
+)
+TORCH: tuple[Known, ...] = (
+    *_seen_in("metatensor-torch", "0.10.8", entries=(*_BOTH, *data.TORCH, *abilities.TORCH)),
+    *_OF_OPERATIONS,
 )

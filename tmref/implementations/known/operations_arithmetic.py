@@ -1,0 +1,45 @@
+"""What is known to be wrong with metatensor's arithmetic, in both flavours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ...block import TensorBlock
+from ...labels import Labels
+from ...tensor_map import TensorMap
+from .. import Example, Known
+
+
+def _without_properties() -> TensorMap:
+    """A map of one block of one sample without properties, which has a gradient."""
+    properties = Labels.range("p", 0)
+    block = TensorBlock(torch.empty((1, 0)), Labels.range("s", 1), [], properties)
+    gradient = TensorBlock(torch.empty((1, 0)), Labels.range("sample", 1), [], properties)
+    block.add_gradient("positions", gradient)
+    return TensorMap(Labels.range("key", 1), [block])
+
+
+def _has_gradients_of_nothing(recipe: Any, x: TensorMap) -> bool:
+    return any(block.gradients_list() and not len(block.properties) for block in x)
+
+
+def _reshapes_nothing(law: str, **draws: Any) -> Known:
+    return Known(
+        law=law,
+        rows=("operations",),
+        when=_has_gradients_of_nothing,
+        example=lambda row: Example(None, _without_properties(), draws),
+        reason="arithmetic refuses gradients of blocks without properties: the values are reshaped to "
+        "[-1, 0], of which torch can't tell the first size, a RuntimeError; the documents say that the "
+        "gradients are transformed [doc]",
+    )
+
+
+BOTH: tuple[Known, ...] = (
+    _reshapes_nothing("a_product_of_maps_is_that_of_their_numbers", other=_without_properties()),
+    _reshapes_nothing("a_quotient_of_maps_is_that_of_their_numbers", other=_without_properties()),
+    _reshapes_nothing("a_power_of_a_map_is_that_of_every_entry", exponent=2),
+    _reshapes_nothing("absolute_values_are_those_of_every_entry"),
+)
