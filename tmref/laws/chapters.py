@@ -25,7 +25,7 @@ from .modules import (
     transforms,
     values,
 )
-from .operations import arithmetic
+from .operations import arithmetic, creation, equality
 
 #: Every law, family by family: a family is a file.
 LAWS: tuple[Law, ...] = tuple(
@@ -36,6 +36,8 @@ LAWS: tuple[Law, ...] = tuple(
         maps,
         memory,
         arithmetic,
+        creation,
+        equality,
         metadata,
         values,
         derivatives,

@@ -1,4 +1,4 @@
-"""What is known to be wrong with metatensor's arithmetic, in both flavours."""
+"""What is known to be wrong with metatensor's arithmetic, and with its maps of other values."""
 
 from __future__ import annotations
 
@@ -37,9 +37,29 @@ def _reshapes_nothing(law: str, **draws: Any) -> Known:
     )
 
 
+#: In both flavours.
 BOTH: tuple[Known, ...] = (
     _reshapes_nothing("a_product_of_maps_is_that_of_their_numbers", other=_without_properties()),
     _reshapes_nothing("a_quotient_of_maps_is_that_of_their_numbers", other=_without_properties()),
     _reshapes_nothing("a_power_of_a_map_is_that_of_every_entry", exponent=2),
     _reshapes_nothing("absolute_values_are_those_of_every_entry"),
+)
+
+
+def _asks_for_none(law: str, **draws: Any) -> Known:
+    return Known(
+        law=law,
+        rows=("operations",),
+        when=lambda recipe, x: True,
+        draws=lambda drawn: drawn["asked"] == [],
+        example=lambda row: Example(None, _without_properties(), {**draws, "asked": []}),
+        reason="an empty list of gradients is refused: TorchScript can't infer the type of [], which "
+        "the documents give as the way to copy none [doc]",
+    )
+
+
+#: Of metatensor-torch alone.
+TORCH: tuple[Known, ...] = (
+    _asks_for_none("maps_of_one_number_have_the_metadata_of_another", name="ones_like"),
+    _asks_for_none("random_maps_have_the_metadata_of_another"),
 )

@@ -218,20 +218,17 @@ def _to_powers_of_two(values: torch.Tensor) -> torch.Tensor:
 @st.composite
 def _factors_of(draw: Any, x: TensorMap) -> TensorMap:
     """A map of the keys and properties of another, with samples of its own and without components."""
-    samples = draw(dimension_names(max_size=2))
+    samples = labels(names=st.just(draw(dimension_names(max_size=2))), max_size=3)
 
-    def factor(block: TensorBlock) -> TensorBlock:
-        of_axes = {"samples": labels(names=st.just(samples), max_size=3)}
-        return draw(
-            tensor_blocks(
-                **of_axes,
-                components=st.just([]),
-                properties=st.just(block.properties),
-                dtypes=st.just(block.dtype),
-            )
+    def factors(block: TensorBlock) -> st.SearchStrategy[TensorBlock]:
+        return tensor_blocks(
+            samples=samples,
+            components=st.builds(list),
+            properties=st.just(block.properties),
+            dtypes=st.just(block.dtype),
         )
 
-    return TensorMap(x.keys, [factor(block) for block in x])
+    return TensorMap(x.keys, [draw(factors(block)) for block in x])
 
 
 def _leading(rows: tuple[tuple[Any, ...], ...]) -> list[tuple[Any, ...]]:
