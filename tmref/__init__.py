@@ -2,7 +2,16 @@
 
 from . import nn, pytrees
 from .block import TensorBlock
-from .io import load, load_block, load_labels, save
+from .io import (
+    load,
+    load_block,
+    load_block_buffer,
+    load_buffer,
+    load_labels,
+    load_labels_buffer,
+    save,
+    save_buffer,
+)
 from .labels import Labels, LabelsEntry
 from .operations import (
     NotEqualError,
@@ -48,11 +57,15 @@ __all__ = [
     "filter_blocks",
     "load",
     "load_block",
+    "load_block_buffer",
+    "load_buffer",
     "load_labels",
+    "load_labels_buffer",
     "multiply",
     "nn",
     "remove_gradients",
     "save",
+    "save_buffer",
     "sum_over_samples",
     "with_gradients",
     "with_info",
