@@ -6,7 +6,6 @@ import torch
 
 import tmref
 from tmref import Labels, LabelsEntry, TensorBlock, TensorMap
-from tmref.io import of_buffer, to_buffer
 
 KEYS = Labels(["l", "species"], torch.tensor([[0, 1], [1, 1], [1, 6]]))
 
@@ -470,7 +469,7 @@ KEEPING = {
     "pickle": lambda x: pickle.loads(pickle.dumps(x)),
     "dtype": lambda x: x.to(torch.float64),
     "device": lambda x: x.to("meta"),
-    "buffer": lambda x: of_buffer(TensorMap, to_buffer(x)),
+    "buffer": lambda x: tmref.load_buffer(tmref.save_buffer(x)),
     "repr": lambda x: eval(repr(x), {**vars(tmref), "torch": torch}),
     "keys_to_samples": lambda x: x.keys_to_samples("key"),
     "keys_to_properties": lambda x: x.keys_to_properties("key"),

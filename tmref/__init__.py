@@ -2,7 +2,16 @@
 
 from . import nn, pytrees
 from .block import TensorBlock
-from .io import load, load_block, load_labels, save
+from .io import (
+    load,
+    load_block,
+    load_block_buffer,
+    load_buffer,
+    load_labels,
+    load_labels_buffer,
+    save,
+    save_buffer,
+)
 from .labels import Labels, LabelsEntry
 from .operations import (
     NotEqualError,
@@ -64,7 +73,10 @@ __all__ = [
     "filter_blocks",
     "load",
     "load_block",
+    "load_block_buffer",
+    "load_buffer",
     "load_labels",
+    "load_labels_buffer",
     "multiply",
     "nn",
     "ones_like",
@@ -73,6 +85,7 @@ __all__ = [
     "remove_gradients",
     "requires_grad",
     "save",
+    "save_buffer",
     "subtract",
     "sum_over_samples",
     "with_gradients",

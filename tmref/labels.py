@@ -382,11 +382,13 @@ def _checked_names(names: str | Sequence[str]) -> tuple[str, ...]:
         )
     if not names:
         raise ValueError("names must have at least one dimension, got an empty list")
-    for i, name in enumerate(names):
+    known: set[str] = set()
+    for name in names:
         if not _NAME.fullmatch(name):
             raise ValueError(f"names must be identifiers of ASCII letters, digits and _, got {name!r}")
-        if name in names[:i]:
+        if name in known:
             raise ValueError(f"names must be distinct, got {name!r} twice in {list(names)}")
+        known.add(name)
     return tuple(names)
 
 
