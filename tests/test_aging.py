@@ -161,4 +161,5 @@ def test_a_check_says_what_is_mended_and_fails_where_the_entry_names_the_version
     kind = REASON.partition(":")[0]
     said = f"known failures of mine that are mended in 0.7:\n   1  {kind}\n"
     delete = f"mended: delete the entry of the known failure: {REASON}"
-    assert (said in found.stdout, delete in found.stdout) == (status == 0, status == 1)
+    assert said in found.stdout
+    assert (delete in found.stdout) == (status == 1)

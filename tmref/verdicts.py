@@ -70,7 +70,9 @@ class Verdict:
     how many inputs exercised the law; ``offered`` is false where the implementation does not have what
     the law is about. ``message`` is the difference in words, ``counterexample`` and
     ``reproducer`` the smallest input and a script that shows it. ``warning`` is what no law is about.
-    ``mended`` says of a known failure that it isn't there in this version, which no entry names.
+    ``mended`` says of a known failure that it isn't there in this version; where its entry names the
+    version, the verdict is a fail: delete it. ``refused`` is true of what is not offered since all that
+    the law is about is refused, as it may be.
     """
 
     law: str
@@ -87,6 +89,7 @@ class Verdict:
     offered: bool = True
     warning: str | None = None
     mended: str | None = None
+    refused: bool = False
 
     def __setattr__(self, name: str, value: Any) -> None:
         # whatever a library under test said: it must neither be lost nor spoil a terminal or a file
@@ -368,7 +371,7 @@ _TYPES: dict[str, Any] = {
     ),
     "examples": int,
     "seconds": (int, float),
-    "offered": bool,
+    **dict.fromkeys(("offered", "refused"), bool),
 }
 
 

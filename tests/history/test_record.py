@@ -42,6 +42,9 @@ def test_what_a_report_says_is_a_sign_for_each_row():
         "known": {"verdict": "fail", "known": "why"},
         "absent": {"verdict": "untested", "offered": False},
         "open": {"verdict": "untested"},
+        "listed": {"verdict": "fail", "mended": "mended in 1: why"},
+        "refused": {"verdict": "untested", "offered": False, "mended": "mended in 1: why"},
+        "another": {"verdict": "fail", "known": "another", "mended": "mended in 1: why"},
     }
     verdicts = [Verdict(law, "tanh", "mine", "1", **kind) for law, kind in kinds.items()]
     versions = {"python": "3.11", "torch": "2.0", "pytest": "9"}
@@ -53,6 +56,9 @@ def test_what_a_report_says_is_a_sign_for_each_row():
         "known": " x",
         "absent": " -",
         "open": " ?",
+        "listed": " .",
+        "refused": " .",
+        "another": " x",
     }
     assert found.versions == {"python": "3.11", "torch": "2.0"}
 

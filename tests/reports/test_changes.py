@@ -26,6 +26,8 @@ RAISES = {"verdict": "error", "message": "it raised"}
 KNOWN = {**FAILS, "known": "a reason"}
 UNTESTED = {"verdict": "untested", "message": "nothing was compared"}
 NOT_OFFERED = {**UNTESTED, "offered": False}
+REFUSED = {**NOT_OFFERED, "refused": True}
+LISTED = {**FAILS, "mended": "mended in 1: a reason", "message": "mended: delete the entry"}
 
 
 def results(*verdicts, footer=True, **header):
@@ -54,6 +56,13 @@ def shown(found):
         (FAILS, KNOWN, "known now", True),
         (FAILS, PASSES, "mended", True),
         (KNOWN, PASSES, "mended", True),
+        (KNOWN, REFUSED, "mended", True),
+        (FAILS, REFUSED, "mended", True),
+        (KNOWN, {**NOT_OFFERED, "mended": "mended in 1: a reason"}, "mended", True),
+        (KNOWN, LISTED, "mended", True),
+        (PASSES, REFUSED, "not tried any more", True),
+        (REFUSED, REFUSED, "the same", True),
+        (REFUSED, PASSES, "tried now", True),
         (UNTESTED, PASSES, "tried now", True),
         (NOT_OFFERED, PASSES, "tried now", True),
         (PASSES, NOT_OFFERED, "not tried any more", True),
@@ -74,6 +83,12 @@ def test_what_becomes_of_a_verdict(old, new, kind, good):
         kind: 2 if kind == SAME else 1,
     }
     assert found.good is good
+
+
+def test_how_a_known_failure_was_mended_is_said():
+    for new, words in ((REFUSED, "known → refused"), (LISTED, "known → mended: delete its entry")):
+        lines = shown(changes(results(("law", KNOWN)), results(("law", new))))
+        assert lines[1:4] == ["  1 mended", "    law", f"      {words}"]
 
 
 def test_versions_of_an_implementation_are_compared_by_its_name():

@@ -144,10 +144,16 @@ def release(version: str, results: Results, rows: Sequence[str]) -> Release:
     for verdict in results.verdicts:
         of_law = signs.setdefault(verdict.law, [NONE] * len(rows))
         is_it = verdict.verdict == ERROR and _first_line(verdict) == unusable.get(verdict.row)
-        of_law[places[verdict.row]] = UNUSABLE if is_it else _SIGNS[verdict.status]
+        of_law[places[verdict.row]] = UNUSABLE if is_it else _sign(verdict)
     said = {name: str(v) for name, v in results.header["versions"].items() if name in _SAID}
     kept = {law: "".join(of).rstrip() for law, of in signs.items()}
     return Release(version, None, said, kept, unusable)
+
+
+def _sign(verdict: Verdict) -> str:
+    """The sign of a verdict: what is mended holds, whether its entry is still listed or not, and also
+    where it is refused now."""
+    return HOLDS if verdict.mended and verdict.known is None else _SIGNS[verdict.status]
 
 
 def _unusable(results: Results) -> Iterator[tuple[str, str]]:

@@ -77,6 +77,9 @@ def with_expected(verdict: Verdict, expected: Mapping[str, str]) -> Verdict:
         return verdict
     if verdict.verdict in (FAIL, ERROR):
         return dataclasses.replace(verdict, known=reason)
-    words = f"it is expected to fail ({reason}), and didn't: it is {verdict.verdict}"
+    is_now = "refused now" if verdict.refused else verdict.verdict
+    words = f"it is expected to fail ({reason}), and didn't: it is {is_now}"
     message = f"{words}; take it out of expected_failed_laws"
-    return dataclasses.replace(verdict, verdict=FAIL, message=message, known=None, offered=True)
+    return dataclasses.replace(
+        verdict, verdict=FAIL, message=message, known=None, offered=True, refused=False
+    )

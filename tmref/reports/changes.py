@@ -33,8 +33,9 @@ class Change:
 
     ``kind`` is one of :data:`KINDS`: broken (nobody expects it, and it was expected before, or not
     there), broken otherwise (nobody expects it, as before, but it was another verdict), known now (it is
-    listed as a known failure), mended (it passes, and failed), not tried any more and tried now (what
-    the law is about is not offered, or is), new and gone (only one of the reports has it), or the same.
+    listed as a known failure), mended (it failed, and passes, or what it is about is refused now, or the
+    entry of the known failure is to be deleted), not tried any more and tried now (what the law is about
+    is not offered, or is), new and gone (only one of the reports has it), or the same.
     ``old`` and ``new`` are the verdicts, where there are any.
     """
 
@@ -58,8 +59,17 @@ class Change:
     @property
     def words(self) -> str:
         """How the verdict was, and is."""
-        was, is_now = (v and v.status for v in (self.old, self.new))
+        was, is_now = (v and _word(v) for v in (self.old, self.new))
         return f"{was} → {is_now}" if was and is_now else f"{was or is_now}"
+
+
+def _word(verdict: Verdict) -> str:
+    """What a verdict is, in the words of a change: what is refused, and what is mended, too."""
+    if verdict.refused:
+        return "refused"
+    if verdict.verdict == FAIL and verdict.mended:
+        return "mended: delete its entry"
+    return verdict.status
 
 
 @dataclass(frozen=True)
@@ -185,6 +195,9 @@ def _kind(old: Verdict | None, new: Verdict | None) -> str:
         return GONE
     if old is not None and new.status == old.status:
         return SAME
+    failed = old is not None and old.status in ("known", FAIL, ERROR)
+    if failed and (new.status == PASS or new.mended or new.refused):
+        return MENDED
     if not new.expected:
         return BROKEN if old is None or old.expected else OTHERWISE
     if old is None:
@@ -192,7 +205,7 @@ def _kind(old: Verdict | None, new: Verdict | None) -> str:
     if new.status == "known":
         return LISTED
     if new.status == PASS:
-        return MENDED if old.status in ("known", FAIL, ERROR) else FOUND
+        return FOUND
     return LOST
 
 

@@ -285,14 +285,13 @@ def _show_mended(of: Sequence[Column], console: Console) -> None:
     """A line for each kind of known failure that isn't there in the version that was tried, with how
     many verdicts it was on."""
     for column in of:
-        if not column.mended:
-            continue
-        console.print()
-        places = " or ".join(sorted({where for where, _ in column.mended}))
-        _say(f"known failures of {column.name} that are {places}:", console)
-        for (_, kind), found in column.mended.items():
-            line = textwrap.shorten(kind, _WIDTH - 6, placeholder=" …")
-            console.print(Text(f"{len(found):>4}  {line}"))
+        for place in sorted({where for where, _ in column.mended}):
+            console.print()
+            _say(f"known failures of {column.name} that are {place}:", console)
+            for (where, kind), found in column.mended.items():
+                if where == place:
+                    line = textwrap.shorten(kind, _WIDTH - 6, placeholder=" …")
+                    console.print(Text(f"{len(found):>4}  {line}"))
 
 
 def show_known(implementation: Implementation, found: Sequence[Aged]) -> None:
