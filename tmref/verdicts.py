@@ -11,13 +11,14 @@ import platform
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
 from .places import UnusablePlace, require_ours
+from .renamed import name_now
 
 PASS, FAIL, ERROR, UNTESTED = VERDICTS = ("pass", "fail", "error", "untested")
 #: What is untested because the implementation does not have it.
@@ -320,11 +321,13 @@ _COUNTED = (*VERDICTS, "known", "examples")
 
 @dataclass(frozen=True)
 class Results:
-    """A file of verdicts that was read: ``footer`` is None where the run was cut short."""
+    """A file of verdicts that was read: ``footer`` is None where the run was cut short; ``renamed`` are
+    the names in the file that laws don't have any more, with those that they have here."""
 
     header: dict[str, Any]
     verdicts: list[Verdict]
     footer: dict[str, int] | None
+    renamed: dict[str, str] = field(default_factory=dict)
 
     @property
     def good(self) -> bool:
@@ -333,8 +336,8 @@ class Results:
 
 
 def read(path: Path) -> Results:
-    """The verdicts in a file. Raises ValueError where it isn't such a file, or its footer counts other
-    verdicts than it has, saying what is wrong."""
+    """The verdicts in a file, on laws by the names that they have now. Raises ValueError where it isn't
+    such a file, or its footer counts other verdicts than it has, saying what is wrong."""
     try:
         text = path.read_text(encoding="utf-8").partition("\0")[0]  # zeros: the power was cut
         lines = text.splitlines(keepends=True)
@@ -345,12 +348,26 @@ def read(path: Path) -> Results:
         footer = records[-1].get("footer") if len(records) > 1 else None
         body = records[1:] if footer is None else records[1:-1]
         verdicts = [_checked_verdict(record) for record in body]
+        renamed = {v.law: name_now(v.law) for v in verdicts if v.law != name_now(v.law)}
+        for v in verdicts:
+            v.law = name_now(v.law)
         _check_footer(footer, verdicts)
-        return Results(head, verdicts, footer)
+        return Results(_with_names_of_now(head), verdicts, footer, renamed)
     except OSError as error:
         raise ValueError(f"{path} can't be read: {error.strerror}{_where_it_is(path)}") from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is no report of tmref check: {error}") from error
+
+
+def _with_names_of_now(head: dict[str, Any]) -> dict[str, Any]:
+    """The header, whose laws are called what they are called now."""
+    found = {**head, "laws": [*map(name_now, head["laws"])]}
+    if "families" in head:
+        found["families"] = {name_now(law): family for law, family in head["families"].items()}
+    if head.get("only"):
+        cases = (case.rpartition("-") for case in head["only"])
+        found["only"] = [f"{of}-{name_now(law)}" for of, _, law in cases]
+    return found
 
 
 def _where_it_is(path: Path) -> str:

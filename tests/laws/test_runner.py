@@ -103,6 +103,7 @@ def test_a_known_failure_is_in_versions_of_the_package_that_it_is_in(laws, rows)
         ({"rows": "relu"}, "rows must be a list of rows, got 'relu': write ('relu',)"),
         ({"versions": None}, "versions must be a list of versions, as texts, got None"),
         ({"versions": [1.0]}, "versions must be a list of versions, as texts, got [1.0]"),
+        ({"law": None}, "law must be the name of a law, got None"),
         ({"reason": None}, "reason must say in words what is wrong, got None"),
     ],
 )

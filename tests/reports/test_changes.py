@@ -5,7 +5,6 @@ import io
 import pytest
 from rich.console import Console
 
-from tmref.laws.renamed import RENAMED
 from tmref.reports.changes import KINDS, SAME, changes
 from tmref.reports.terminal import show_changes
 from tmref.verdicts import Results, Verdict
@@ -110,25 +109,6 @@ def test_reports_with_nothing_in_common_can_not_be_compared(refused):
     words = "there is nothing to compare: the old report is of mine 1, the new one of theirs 3"
     with refused(ValueError, words):
         changes(results(), results(implementations={"theirs": "3"}))
-
-
-def test_laws_that_were_renamed_are_the_same_and_told():
-    (was, is_now), *_ = RENAMED.items()
-    for pair in ((was, is_now), (is_now, was), (was, was)):
-        found = changes(*(results((name, PASSES)) for name in pair))
-        assert len(found.of_kind("mine", "the same")) == 1
-        assert shown(found) == [
-            "mine 1: all 1 verdicts are the same",
-            f"{was} is called {is_now} now",
-        ]
-    assert changes(results((is_now, PASSES)), results((is_now, PASSES))).renamed == {}
-
-
-def test_a_renamed_law_that_nobody_told_of_is_noticed(monkeypatch):
-    (was, is_now), *_ = RENAMED.items()
-    monkeypatch.delitem(RENAMED, was)
-    found = changes(results((was, PASSES)), results((is_now, PASSES)))
-    assert [len(found.of_kind("mine", kind)) for kind in ("gone", "new")] == [1, 1]
 
 
 def test_what_reports_were_made_with_is_compared():

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..renamed import name_now
 from ..verdicts import ERROR, FAIL, NOT_OFFERED, PASS, UNTESTED, Results, Verdict, readable
 
 #: The signs of verdicts. A law that is broken is, whether that is known or not; where a row can't be
@@ -214,7 +215,8 @@ def read_history(path: Path) -> History:
     """The history in a file. Raises ValueError where it is none, saying what is wrong."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        head, laws = found["history"], found["laws"]
+        head = found["history"]
+        laws = {name_now(law): of for law, of in found["laws"].items()}
         families = {law: of["family"] for law, of in laws.items()}
         releases, last = [], dict.fromkeys(laws, "")
         for of in found["releases"]:

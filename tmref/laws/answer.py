@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from ..printing import meant
+from ..renamed import name_now
 from ..verdicts import ERROR, FAIL, Verdict, alike
 
 OnFail = Literal["raise", "warn"] | None
@@ -53,7 +54,8 @@ def checked(on_fail: OnFail) -> OnFail:
 
 def law_names(expected: Mapping[str, str], there: Collection[str], among: str = "") -> Mapping[str, str]:
     """Laws that are expected to fail, with reasons; ``among`` says which are there. Raises TypeError
-    where it is no dictionary of words, and ValueError for a law that does not exist."""
+    where it is no dictionary of words, and ValueError for a law that does not exist. One that was
+    renamed has its name of now in what is returned."""
     if not isinstance(expected, Mapping):
         raise TypeError(f"expected_failed_laws must be a dictionary of reasons by law, got {expected!r}")
     for name, reason in expected.items():
@@ -63,10 +65,10 @@ def law_names(expected: Mapping[str, str], there: Collection[str], among: str = 
             )
         if not isinstance(name, str):
             raise TypeError(f"expected_failed_laws must have laws by name, got {name!r}")
-        if name not in there:
+        if name_now(name) not in there:
             remedy = meant(name, there, "tmref list laws has them all")
             raise ValueError(f"expected_failed_laws: there is no law {name!r}{among}; {remedy}")
-    return expected
+    return {name_now(name): reason for name, reason in expected.items()}
 
 
 def with_expected(verdict: Verdict, expected: Mapping[str, str]) -> Verdict:

@@ -121,8 +121,8 @@ class Changes:
 def changes(old: Results, new: Results) -> Changes:
     """What changed between two reports.
 
-    Verdicts are compared by implementation, law and row, whatever their versions are; laws that were
-    renamed are found by both names. Raises ValueError where no implementation is in both.
+    Verdicts are compared by implementation, law and row, whatever their versions are. Raises ValueError
+    where no implementation is in both.
     """
     were, are = _versions(old), _versions(new)
     both = [name for name in are if name in were]
@@ -154,7 +154,7 @@ def changes(old: Results, new: Results) -> Changes:
             name for name, results in (("old", old), ("new", new)) if results.footer is None
         ),
         made_otherwise=tuple(_made_otherwise(old, new, both)),
-        renamed=_renamed(old, new),
+        renamed={**old.renamed, **new.renamed},
     )
 
 
@@ -183,7 +183,7 @@ def _listed(versions: Mapping[str, str]) -> str:
 
 def _by_case(results: Results) -> dict[tuple[str, str, str], Verdict]:
     """The verdicts by implementation, law and row."""
-    return {(v.implementation, _now(v.law), v.row): v for v in results.verdicts}
+    return {(v.implementation, v.law, v.row): v for v in results.verdicts}
 
 
 def _change(old: Verdict | None, new: Verdict | None) -> Change:
@@ -219,23 +219,9 @@ def _examples(found: list[Change]) -> Iterator[Examples]:
     are: Counter[str] = Counter()
     for change in found:
         if change.kind == SAME and change.old and change.new and change.new.status == PASS:
-            law = _now(change.new.law)
-            were[law] += change.old.examples
-            are[law] += change.new.examples
+            were[change.new.law] += change.old.examples
+            are[change.new.law] += change.new.examples
     for law, is_now in are.items():
         less, more = sorted((were[law], is_now))
         if more >= less * _TIMES and more - less >= _MORE:
             yield Examples(law, were[law], is_now)
-
-
-def _now(law: str) -> str:
-    """The name that a law has now."""
-    from ..laws.renamed import RENAMED  # with all laws, which other reports do without
-
-    return RENAMED.get(law, law)
-
-
-def _renamed(old: Results, new: Results) -> dict[str, str]:
-    """The laws that have a name in one of the reports that they don't have any more."""
-    found = dict.fromkeys(v.law for results in (old, new) for v in results.verdicts)
-    return {law: _now(law) for law in found if _now(law) != law}

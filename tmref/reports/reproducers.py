@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from ..printing import meant
+from ..renamed import name_now
 from ..verdicts import LONGEST_SCRIPT, SHOWS_NOTHING, Results, Verdict, readable, versions
 
 #: So many seconds what a script imports may take, beside what an example may.
@@ -52,7 +53,7 @@ _REMEDY = "without LAW[ROW] it lists those that have a script"
 def find(results: Results, name: str, implementation: str | None) -> Verdict:
     """The one verdict with a script that is called LAW or LAW[ROW]. Raises ValueError where there is
     none, or more than one, with the remedy."""
-    law, _, rest = name.partition("[")
+    law, _, rest = name_now(name).partition("[")
     row = rest.removesuffix("]") if rest else None
     scripts = scripts_of(results, implementation)
     of_law = [v for v in results.verdicts if v.law == law]
