@@ -155,6 +155,19 @@ def test_what_is_no_history_is_said(text, words, tmp_path):
         read_history(path)
 
 
+@pytest.mark.parametrize(
+    ("signs", "words"),
+    [
+        (("x.", "..", "..", ".."), "The other 3 laws are broken in no release."),
+        (("x.", "x.", "x.", ".."), "The other law is broken in no release."),
+        (("x.", "x.", "x.", "x."), "No other law was tried."),
+        (("..", "..", "..", ".."), "Of 4 laws none is broken in any release."),
+    ],
+)
+def test_the_other_laws_are_counted(signs, words):
+    assert history_page(made(signs)).endswith(f"\n{words}\n")
+
+
 def test_the_page_has_the_releases_what_changed_and_the_laws():
     page = history_page(HISTORY)
     assert "by tmref 0.1.0, with effort 0.1 and seed 0.\n" in page
@@ -166,7 +179,7 @@ def test_the_page_has_the_releases_what_changed_and_the_laws():
     assert "### 1.3\n\nNo law broke, and none was mended.\n" in page
     assert f"| `{LONG}` | 1 | - | 2 | 2 |\n" in page
     assert "| `values_stay` | 1 | . | . | . |\n" in page
-    assert "\nThe other 1 laws are broken in no release.\n" in page
+    assert "\nThe other law is broken in no release.\n" in page
 
 
 def test_the_terminal_has_the_same_in_80_columns():

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-from ..printing import meant
+from ..printing import counted, meant
 from ..renamed import name_now
 from ..verdicts import ERROR, FAIL, Verdict, alike
 
@@ -20,8 +20,9 @@ class UnexpectedVerdicts(AssertionError):
     def __init__(self, verdicts: Sequence[Verdict], unexpected: Sequence[Verdict]) -> None:
         self.verdicts = list(verdicts)
         self.unexpected = list(unexpected)
-        number = f"{len(unexpected)} of {len(verdicts)}"
-        texts = [f"{number} verdicts are not as they should be", *map(_text, alike(unexpected))]
+        number = f"{len(unexpected)} of {counted(len(verdicts), 'verdict')}"
+        is_not = "is not as it" if len(unexpected) == 1 else "are not as they"
+        texts = [f"{number} {is_not} should be", *map(_text, alike(unexpected))]
         super().__init__("\n\n".join(texts))
 
 

@@ -29,6 +29,7 @@ from .. import strategies
 from ..catalog import Call, Recipe, Row
 from ..compare import Difference, Refused, Tolerance, compare
 from ..implementations import CPU, Example, Implementation, Known
+from ..printing import counted
 from ..strategies._internals import by_the_seed_alone, choices_of, drawn, replaying
 from ..strategies._settings import settings_of_our_own
 from ..tensor_map import TensorMap
@@ -534,8 +535,9 @@ def _search(
         low, high = inputs.numbers["blocks"]
         further = getattr(row, "given", {})
         strategies = ", ".join([*inputs.choices, *further]) or "maps"
-        blocks = f"at least {low}" if high == inf else f"{low} to {high}"
-        why = f"{strategies} gave none that is allowed, of {blocks} blocks"
+        least = f"at least {counted(int(low), 'block')}"
+        blocks = least if high == inf else f"{low} to {counted(int(high), 'block')}"
+        why = f"{strategies} gave none that is allowed, of {blocks}"
         verdict.message = (
             f"nothing can be drawn: {_first_line(invalid)}" if refused else f"{NO_MAP}: {why}"
         )
