@@ -129,7 +129,7 @@ def test_the_status_says_whether_they_are_what_they_say(capsys):
     assert main(["known", f"{__name__}:mended"]) == 1
     said = " ".join(capsys.readouterr().out.split())
     assert f"{LAW} all mended: delete tanh the entry" in said
-    assert said.endswith("1 known failures, counted by laws and rows: 1 is not so any more")
+    assert said.endswith("1 known failure, counted by laws and rows: 1 is not so any more")
 
 
 def test_an_implementation_may_have_none(capsys):

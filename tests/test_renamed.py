@@ -69,7 +69,7 @@ def test_reports_of_then_and_of_now_are_compared_and_it_is_told(report):
         file = io.StringIO()
         show_changes(changes(old, new), Console(file=file, soft_wrap=True))
         same, *told = file.getvalue().splitlines()
-        assert same == "mine 1: all 1 verdicts are the same"
+        assert same == "mine 1: the one verdict is the same"
         assert " ".join(map(str.strip, told)) == f"{WAS} is called {NOW} now"
 
 

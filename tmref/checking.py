@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .adapters import chosen, usable
-from .reporting import shown
+from .reporting import print_more, shown
 from .statuses import BAD, GOOD, UNUSABLE
 
 #: What a check is made with where nothing else is said.
@@ -198,10 +198,7 @@ def check(options: argparse.Namespace) -> int:
             )
         status = shown(read(path), options.report, show if options.verbose else show_brief)
     if not options.verbose:
-        print("\nthe table of laws and rows, and a script for each failure:")
-        more = f"tmref report {options.report or 'FILE'}"
-        how = more if options.report else f"--report FILE, then {more}"
-        print(f"    {how}")
+        print_more(str(options.report or "FILE"), kept=options.report is not None)
     return status
 
 

@@ -11,13 +11,14 @@ import platform
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
 from .places import UnusablePlace, require_ours
+from .printing import meant
 from .renamed import name_now
 
 PASS, FAIL, ERROR, UNTESTED = VERDICTS = ("pass", "fail", "error", "untested")
@@ -333,6 +334,21 @@ class Results:
     def good(self) -> bool:
         """Whether the run is complete, said something, and everything is as expected."""
         return self.footer is not None and bool(self.verdicts) and all(v.expected for v in self.verdicts)
+
+    def of(self, implementation: str) -> Results:
+        """What is of one implementation alone."""
+        told = self.header["implementations"].items()
+        kept = {name: version for name, version in told if name == implementation}
+        found = [v for v in self.verdicts if v.implementation == implementation]
+        return replace(self, header={**self.header, "implementations": kept}, verdicts=found)
+
+
+def require_verdicts_on(implementation: str, reports: Sequence[Results]) -> None:
+    """Raises ValueError, with the remedy, where none of the reports has a verdict on it."""
+    there = list(dict.fromkeys(v.implementation for results in reports for v in results.verdicts))
+    if implementation not in there:
+        remedy = meant(implementation, there, f"there are {', '.join(there) or 'none'}")
+        raise ValueError(f"--of: there is no verdict on {implementation!r}; {remedy}")
 
 
 def read(path: Path) -> Results:
