@@ -141,8 +141,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--database",
         metavar="PLACE",
-        help="where examples that broke a law are kept, and tried first: a folder, or "
-        "redis://HOST:PORT/NUMBER (default: .hypothesis/tmref)",
+        help="keep examples that broke a law there, and try them first: a folder, or "
+        "redis://HOST:PORT/NUMBER; without it, verdicts depend on nothing that was found before",
     )
     command.add_argument(
         "--timeout",

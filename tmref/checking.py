@@ -146,7 +146,7 @@ def check(options: argparse.Namespace) -> int:
     import pytest
 
     from .cluster import UnusableCluster
-    from .laws.kept import FOLDER, UnusableDatabase, usable_database
+    from .laws.kept import UnusableDatabase, usable_database
     from .reports.progress import Bar
     from .reports.terminal import show, show_brief
     from .verdicts import read, usable_place
@@ -161,7 +161,8 @@ def check(options: argparse.Namespace) -> int:
         if options.failed and all(v.expected for v in read(options.failed).verdicts):
             print(f"every verdict in {options.failed} is as expected: there is nothing to try again")
             return GOOD
-        options.database = usable_database(options.database or FOLDER)
+        if options.database is not None:
+            options.database = usable_database(options.database)
     except UnusableDatabase as error:
         print(f"tmref check: --database: {error}", file=sys.stderr)
         return UNUSABLE
@@ -251,7 +252,7 @@ def _for_pytest(
         *(f"--tmref-timeout={options.timeout}", f"--tmref-memory={options.memory}"),
         *(["--tmref-resume"] if options.resume else []),
         *([f"--tmref-failed={failed}"] if failed else []),
-        f"--tmref-database={options.database}",
+        *([f"--tmref-database={options.database}"] if options.database else []),
         *(f"-n={'0' if options.on else options.workers or '1'}", f"-k={options.selection}"),
         *("--pyargs", "tmref.laws", *options.pytest),
     ]
