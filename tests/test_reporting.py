@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -140,6 +141,18 @@ def test_one_implementation_of_several_is_shown(kept, tmp_path, capsys):
     assert main(["report", *both, "--of", "their"]) == 2
     words = "--of: there is no verdict on 'their'; did you mean 'theirs'?"
     assert capsys.readouterr().err == f"tmref: {words}\n"
+
+
+def test_of_a_baseline_the_same_implementation_is_compared(kept, tmp_path, capsys):
+    lines = Path(kept("pass", "fail", name="old.jsonl")).read_text().splitlines(keepends=True)
+    head = lines[0].replace('{"mine": "1"}', '{"mine": "1", "theirs": "1"}')
+    theirs = lines[1].replace('"mine"', '"theirs"')
+    (tmp_path / "old.jsonl").write_text(head + theirs + "".join(lines[1:-1]))
+    form = ["--markdown", "--baseline", str(tmp_path / "old.jsonl")]
+    new = kept("fail", "pass")
+    for options, told in (([], True), (["--of", "mine"], False)):
+        assert main(["report", new, *form, *options]) == 1
+        assert ("theirs 1 is in the baseline alone" in capsys.readouterr().out) is told
 
 
 def test_two_forms_at_once_are_refused(kept, capsys):

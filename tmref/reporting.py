@@ -26,7 +26,7 @@ def report(options: argparse.Namespace) -> int:
     try:
         found = [read(path) for path in options.files]
         files, reports = _of(options.implementation, options.files, found)
-        changed = _changed(options.baseline, reports)
+        changed = _changed(options.baseline, reports, options.implementation)
         if options.html:
             _write_page(options.html, reports, files)
     except ValueError as error:
@@ -65,15 +65,19 @@ def _of(
     return [path for path, _ in kept], [results for _, results in kept]
 
 
-def _changed(baseline: Path | None, reports: Sequence[Results]) -> list[Changes]:
-    """What changed in each of the reports against a baseline, if there is one. Raises ValueError where
-    one has nothing that can be compared."""
+def _changed(
+    baseline: Path | None, reports: Sequence[Results], implementation: str | None
+) -> list[Changes]:
+    """What changed in each of the reports against a baseline, if there is one, of one implementation or
+    of all. Raises ValueError where one has nothing that can be compared."""
     from .reports.changes import changes
     from .verdicts import read
 
     if baseline is None:
         return []
     old = read(baseline)
+    if implementation is not None and implementation in old.header["implementations"]:
+        old = old.of(implementation)
     try:
         return [changes(old, results) for results in reports]
     except ValueError as error:
