@@ -304,10 +304,10 @@ def test_the_output_in_the_page_of_checks_is_real(tmp_path):
     arguments = ("-m", "tmref", "check", "metatensor-torch", "-n", "2", "--report", "torch.jsonl")
     found = python(*arguments, cwd=tmp_path)
     assert found.returncode == 0
-    again = python("-m", "tmref", "report", "torch.jsonl", cwd=tmp_path)
+    again = python("-m", "tmref", "report", "torch.jsonl", "--verbose", cwd=tmp_path)
     for command, done in (
         ("tmref check metatensor-torch -n 2 --report torch.jsonl", found),
-        ("tmref report torch.jsonl", again),
+        ("tmref report torch.jsonl --verbose", again),
     ):
         shown = [line.strip() for line in done.stdout.splitlines()]
         lines = quoted("docs/tutorials/first_check.md", command)

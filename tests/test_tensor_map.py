@@ -68,7 +68,7 @@ def test_the_list_of_blocks_is_copied(block):
         ([[0]], [], TypeError, "keys must be Labels, got list"),
         (Labels.single(), None, TypeError, "blocks must be a list of TensorBlock, got NoneType"),
         (Labels.single(), [5], TypeError, "blocks[0] must be a TensorBlock, got int"),
-        (Labels.single(), [], ValueError, "keys have 1 entries, but there are 0 blocks"),
+        (Labels.single(), [], ValueError, "keys have 1 entry, got 0 blocks"),
     ],
 )
 def test_what_makes_no_map_is_refused(keys, blocks, error, message, refused):

@@ -13,7 +13,7 @@ from typing import overload
 
 import torch
 
-from .printing import LONGEST, type_of
+from .printing import LONGEST, counted, type_of
 
 _CPU = torch.device("cpu")
 _INT32 = torch.iinfo(torch.int32)
@@ -246,7 +246,7 @@ class Labels:
         """
         index = operator.index(index)
         if not -len(self) <= index < len(self):
-            raise IndexError(f"no entry {index} in Labels with {len(self)} entries")
+            raise IndexError(f"no entry {index} in Labels with {counted(len(self), 'entry')}")
         row = struct.Struct(f"{len(self._names)}i")
         index %= len(self)
         return LabelsEntry._unchecked(
@@ -272,8 +272,8 @@ class Labels:
             row = tuple(operator.index(v) for v in values)
             if len(row) != len(self._names):
                 raise ValueError(
-                    f"an entry of these Labels has {len(self._names)} values {list(self._names)}, "
-                    f"got {len(row)}: {list(row)}"
+                    f"an entry of these Labels has {counted(len(self._names), 'value')} "
+                    f"{list(self._names)}, got {len(row)}: {list(row)}"
                 )
         return self._position_of_entry().get(row)
 

@@ -42,6 +42,9 @@ def test_what_a_report_says_is_a_sign_for_each_row():
         "known": {"verdict": "fail", "known": "why"},
         "absent": {"verdict": "untested", "offered": False},
         "open": {"verdict": "untested"},
+        "listed": {"verdict": "fail", "mended": "mended in 1: why"},
+        "refused": {"verdict": "untested", "offered": False, "mended": "mended in 1: why"},
+        "another": {"verdict": "fail", "known": "another", "mended": "mended in 1: why"},
     }
     verdicts = [Verdict(law, "tanh", "mine", "1", **kind) for law, kind in kinds.items()]
     versions = {"python": "3.11", "torch": "2.0", "pytest": "9"}
@@ -53,6 +56,9 @@ def test_what_a_report_says_is_a_sign_for_each_row():
         "known": " x",
         "absent": " -",
         "open": " ?",
+        "listed": " .",
+        "refused": " .",
+        "another": " x",
     }
     assert found.versions == {"python": "3.11", "torch": "2.0"}
 
@@ -149,6 +155,19 @@ def test_what_is_no_history_is_said(text, words, tmp_path):
         read_history(path)
 
 
+@pytest.mark.parametrize(
+    ("signs", "words"),
+    [
+        (("x.", "..", "..", ".."), "The other 3 laws are broken in no release."),
+        (("x.", "x.", "x.", ".."), "The other law is broken in no release."),
+        (("x.", "x.", "x.", "x."), "No other law was tried."),
+        (("..", "..", "..", ".."), "Of 4 laws none is broken in any release."),
+    ],
+)
+def test_the_other_laws_are_counted(signs, words):
+    assert history_page(made(signs)).endswith(f"\n{words}\n")
+
+
 def test_the_page_has_the_releases_what_changed_and_the_laws():
     page = history_page(HISTORY)
     assert "by tmref 0.1.0, with effort 0.1 and seed 0.\n" in page
@@ -160,7 +179,7 @@ def test_the_page_has_the_releases_what_changed_and_the_laws():
     assert "### 1.3\n\nNo law broke, and none was mended.\n" in page
     assert f"| `{LONG}` | 1 | - | 2 | 2 |\n" in page
     assert "| `values_stay` | 1 | . | . | . |\n" in page
-    assert "\nThe other 1 laws are broken in no release.\n" in page
+    assert "\nThe other law is broken in no release.\n" in page
 
 
 def test_the_terminal_has_the_same_in_80_columns():

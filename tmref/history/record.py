@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..renamed import name_now
 from ..verdicts import ERROR, FAIL, NOT_OFFERED, PASS, UNTESTED, Results, Verdict, readable
 
 #: The signs of verdicts. A law that is broken is, whether that is known or not; where a row can't be
@@ -144,10 +145,16 @@ def release(version: str, results: Results, rows: Sequence[str]) -> Release:
     for verdict in results.verdicts:
         of_law = signs.setdefault(verdict.law, [NONE] * len(rows))
         is_it = verdict.verdict == ERROR and _first_line(verdict) == unusable.get(verdict.row)
-        of_law[places[verdict.row]] = UNUSABLE if is_it else _SIGNS[verdict.status]
+        of_law[places[verdict.row]] = UNUSABLE if is_it else _sign(verdict)
     said = {name: str(v) for name, v in results.header["versions"].items() if name in _SAID}
     kept = {law: "".join(of).rstrip() for law, of in signs.items()}
     return Release(version, None, said, kept, unusable)
+
+
+def _sign(verdict: Verdict) -> str:
+    """The sign of a verdict: what is mended holds, whether its entry is still listed or not, and also
+    where it is refused now."""
+    return HOLDS if verdict.mended and verdict.known is None else _SIGNS[verdict.status]
 
 
 def _unusable(results: Results) -> Iterator[tuple[str, str]]:
@@ -208,7 +215,8 @@ def read_history(path: Path) -> History:
     """The history in a file. Raises ValueError where it is none, saying what is wrong."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        head, laws = found["history"], found["laws"]
+        head = found["history"]
+        laws = {name_now(law): of for law, of in found["laws"].items()}
         families = {law: of["family"] for law, of in laws.items()}
         releases, last = [], dict.fromkeys(laws, "")
         for of in found["releases"]:

@@ -20,6 +20,7 @@ from ..catalog import Call, Recipe
 from ..compare import Refused, compare
 from ..implementations import CPU, NAMESPACES, Implementation
 from ..labels import Labels
+from ..printing import counted
 from ..strategies import like
 from ..tensor_map import TensorMap
 from .interrupts import is_not_of_what_is_judged
@@ -424,7 +425,9 @@ class ModuleSession(Session):
             return dict(module.named_parameters())
         names = self.twin.parameters()
         if len(names) != len(theirs):
-            raise Raised(f"the module has {len(theirs)} parameters, its twins together {len(names)}")
+            raise Raised(
+                f"the module has {counted(len(theirs), 'parameter')}, its twins together {len(names)}"
+            )
         return dict(zip(names, theirs, strict=True))
 
     def derivatives(self, x: TensorMap, cotangents: TensorMap) -> dict[str, torch.Tensor]:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..history.record import ABSENT, BROKEN, HOLDS, OPEN, UNUSABLE, History, Release, Turn
+from ..printing import counted
 from ..verdicts import readable
 from .terminal import _WIDTH, _name
 
@@ -101,7 +102,12 @@ def _sign(of: Release, law: str) -> str:
 def _others(history: History) -> str:
     """How many laws are broken in no release."""
     number = sum(any(of.signs.get(law) for of in history.checked) for law in history.families)
-    return f"The other {number - len(history.broken_laws())} laws are broken in no release."
+    others = number - len(history.broken_laws())
+    if not history.broken_laws():
+        return f"Of {counted(others, 'law')} none is broken in any release."
+    if others < 2:
+        return "The other law is broken in no release." if others else "No other law was tried."
+    return f"The other {others} laws are broken in no release."
 
 
 def show_history(history: History, console: Console | None = None) -> None:
@@ -154,7 +160,7 @@ def _show_turn(turn: Turn, console: Console) -> None:
     )
     console.print(Text(textwrap.indent(_name(turn.law, _WIDTH - 2) if turn.law else words, "  ")))
     rows = textwrap.shorten(", ".join(turn.rows), _WIDTH - 18, placeholder=" …")
-    number = f"{len(turn.rows)} rows: " if len(turn.rows) > 1 else ""
+    number = f"{counted(len(turn.rows), 'row')}: " if len(turn.rows) > 1 else ""
     console.print(Text(f"      {number}{rows}"))
 
 
