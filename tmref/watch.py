@@ -67,8 +67,11 @@ class _Worker:
         """How it ended, which it did."""
         end(self.process)
         self.place.unlink(missing_ok=True)
-        reason = self.reason or how_it_ended(self._gateway._io.wait())
-        return Ended(reason, self.pulse.seen().tried)
+        tried = self.pulse.seen().tried
+        if self.reason:
+            return Ended(self.reason, tried)
+        status = self._gateway._io.wait()
+        return Ended(how_it_ended(status), tried, status)
 
 
 class Watch:
