@@ -28,6 +28,8 @@ class _Worker:
     """A process at the other end of a gateway of execnet, as the parent sees it."""
 
     def __init__(self, gateway: Any) -> None:
+        # nothing public of execnet 2.1 gives a gateway's process, and its status, which can be had once,
+        # or closes a channel that others hold: _io and _channelfactory are its own
         self._gateway = gateway
         self._began = time.monotonic()
         self.process: int = gateway._io.popen.pid
