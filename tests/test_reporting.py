@@ -72,6 +72,8 @@ def test_what_can_not_be_used_is_said_in_a_line_and_nothing_is_shown(kept, tmp_p
             f"{other} is there and is no page of tmref report: it is left as",
         ),
         ([good, "--html", str(tmp_path)], f"{tmp_path} is no file: name one that is, or that is not"),
+        ([good, "--html", "a" * 256], f"{'a' * 256} can't be written: File name too long"),
+        (["a" * 256], f"{'a' * 256} can't be read: File name too long"),
     ):
         assert main(["report", *arguments]) == 2
         said = capsys.readouterr()

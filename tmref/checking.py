@@ -12,7 +12,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .adapters import chosen, usable
+from .adapters import chosen, copies, usable
 from .reporting import print_more, shown
 from .statuses import BAD, GOOD, UNUSABLE
 
@@ -170,10 +170,13 @@ def check(options: argparse.Namespace) -> int:
         print(f"tmref check: {error}", file=sys.stderr)
         return UNUSABLE
     # from here on code of others runs, which may go to another folder
+    here = Path.cwd()
     kept, failed = (path and path.absolute() for path in (options.report, options.failed))
     names = chosen("check", options.names) if usable("check", options.device) else None
     if names is None or not _testable(names):
         return UNUSABLE
+    for words in copies(here):
+        print(f"tmref check: {words}", file=sys.stderr)
     if options.workers == "0":
         print("tmref check: in the main process (-n 0) a crash ends the check", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:

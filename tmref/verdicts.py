@@ -388,7 +388,11 @@ def _with_names_of_now(head: dict[str, Any]) -> dict[str, Any]:
 
 def _where_it_is(path: Path) -> str:
     """The remedy where only the part of a report is there."""
-    if path.exists() or not part_of(path).exists():
+    try:
+        is_begun = part_of(path).exists() and not path.exists()
+    except OSError:  # a name that is too long
+        is_begun = False
+    if not is_begun:
         return ""
     return (
         f"; its run was cut short, or goes on: see {part_of(path)}, or try what is missing with "

@@ -124,6 +124,38 @@ def test_rows_that_can_not_be_used_are_told_once_with_the_reason():
     assert f"1.1:\n  broken\n    all laws: {one}\n      linear\n" in file.getvalue()
 
 
+def test_what_breaks_a_law_is_told_in_a_line(tmp_path):
+    def of(version, *broken):
+        found = [Verdict("first", row, "mine", version, "pass") for row in ROWS]
+        found += [
+            Verdict("second", row, "mine", version, "fail", message="it is broken") for row in ROWS
+        ]
+        for verdict in found[: len(broken)]:
+            verdict.verdict, verdict.message = "fail", broken[0]
+        return release(version, Results({"versions": {}}, found, {}), ROWS)
+
+    why = f"block(0).values[0] is 1, expected *2* {'long ' * 40}"
+    releases = [of("1.0"), of("1.1", f"{why}\nand more", "another")]
+    history = History("mine", "mine", MADE, ROWS, {"first": "", "second": ""}, releases)
+    path = tmp_path / "kept.json"
+    path.write_text(written(history))
+    for found in (history, read_history(path)):
+        ((_, (turn,)),) = found.turns()
+        assert (turn.what, turn.law, turn.why[:40]) == ("broken", "first", why[:40])
+        assert (
+            "- `first`: `linear`, `tanh`: block(0).values\\[0\\] is 1, expected \\*2\\* "
+            in history_page(found)
+        )
+        file = io.StringIO()
+        show_history(found, Console(file=file, highlight=False, soft_wrap=True))
+        assert (
+            "    first\n      2 rows: linear, tanh\n      block(0).values[0] is 1, exp"
+            in file.getvalue()
+        )
+        assert max(map(len, file.getvalue().splitlines())) <= 80
+    assert "it is broken" not in path.read_text()  # it was before
+
+
 def test_an_error_of_few_laws_makes_no_row_unusable():
     error = {"verdict": "error", "message": "why"}
     found = [Verdict(f"law_{i}", "tanh", "mine", "1", **error) for i in range(3)]

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 import tmref
-from tmref import Labels, TensorBlock, TensorMap
+from tmref import Labels, TensorBlock, TensorMap, empty_like, ones_like, random_uniform_like, zeros_like
 
 FILLED = {
-    "zeros_like": lambda values: bool((values == 0).all()),
-    "ones_like": lambda values: bool((values == 1).all()),
-    "empty_like": lambda values: True,
-    "random_uniform_like": lambda values: bool(((values >= 0) & (values < 1)).all()),
+    zeros_like: lambda values: bool((values == 0).all()),
+    ones_like: lambda values: bool((values == 1).all()),
+    empty_like: lambda values: True,
+    random_uniform_like: lambda values: bool(((values >= 0) & (values < 1)).all()),
 }
 
 
@@ -24,22 +24,22 @@ def x():
     return TensorMap(Labels.single(), [block])
 
 
-@pytest.mark.parametrize("name", FILLED)
-def test_values_are_others_and_metadata_is_the_same(name, x):
-    y = getattr(tmref, name)(x)
+@pytest.mark.parametrize("filled", FILLED, ids=lambda function: function.__name__)
+def test_values_are_others_and_metadata_is_the_same(filled, x):
+    y = filled(x)
     assert tmref.equal_metadata(x, y)
     parts = [y[0], *(gradient for _, gradient in y[0].gradients())]
-    assert all(FILLED[name](part.values) for part in parts)
+    assert all(FILLED[filled](part.values) for part in parts)
     assert not any(part.values.requires_grad for part in parts)
     assert bool((x[0].values == 7).all())
 
 
-@pytest.mark.parametrize("name", FILLED)
+@pytest.mark.parametrize("filled", FILLED, ids=lambda function: function.__name__)
 @pytest.mark.parametrize(
     ("given", "kept"), [([], []), ("cell", ["cell"]), (["positions"], ["positions"])]
 )
-def test_gradients_are_those_asked_for(name, given, kept, x):
-    y = getattr(tmref, name)(x, gradients=given, requires_grad=True)
+def test_gradients_are_those_asked_for(filled, given, kept, x):
+    y = filled(x, gradients=given, requires_grad=True)
     assert y[0].gradients_list() == kept
     assert y[0].values.requires_grad
     assert y[0].values.is_leaf
@@ -53,16 +53,16 @@ def test_random_numbers_are_torchs(x):
     assert torch.equal(torch.rand(2, 3, 2), first)
 
 
-@pytest.mark.parametrize("name", FILLED)
-def test_unknown_gradients_are_refused(name, x, refused):
+@pytest.mark.parametrize("filled", FILLED, ids=lambda function: function.__name__)
+def test_unknown_gradients_are_refused(filled, x, refused):
     with refused(ValueError, "no gradient 'strain' in the map, which has ['positions', 'cell']"):
-        getattr(tmref, name)(x, gradients="strain")
+        filled(x, gradients="strain")
     with refused(TypeError, "gradients must be a list of strings, got 5 of type int"):
-        getattr(tmref, name)(x, gradients=5)
+        filled(x, gradients=5)
     with refused(TypeError, "requires_grad must be a bool, got int"):
-        getattr(tmref, name)(x, requires_grad=1)
+        filled(x, requires_grad=1)
     with refused(TypeError, "tensor must be a TensorMap, got TensorBlock"):
-        getattr(tmref, name)(x[0])
+        filled(x[0])
 
 
 def test_a_detached_map_shares_memory_and_no_graph(x):

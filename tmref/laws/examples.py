@@ -81,7 +81,7 @@ EXAMPLES = {
     "a_scripted_module_does_what_the_module_does": 8,
     "blocks_do_not_influence_each_other": 33,
     "blocks_are_found_by_their_keys": 10,
-    "blocks_may_change_their_keys": 32,
+    "blocks_may_change_their_keys": 20,
     "samples_do_not_influence_each_other": 29,
     "every_value_stands_for_itself": 14,
     "linear_up_to_its_bias": 10,

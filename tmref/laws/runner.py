@@ -38,7 +38,7 @@ from . import limits, process
 from .interrupts import is_not_of_what_is_judged, noticing_the_user
 from .kept import may_have_some
 from .law import Law
-from .limits import Ended, TookTooLong, at_most
+from .limits import Ended, EndsProcess, TookTooLong, at_most
 from .missing import missing, of_no_data
 from .outcomes import AllRefused, Nothing, NotOffered, NotTaken, Raised, Unlike, Untested
 from .premises import OF_LABELS, TWIN, is_like, is_plain, is_written, plain_data, promised
@@ -104,6 +104,7 @@ class LawBroken(Exception):
         difference: Difference | None = None,
         sides: tuple[Any, Any] = (None, None),
         tolerance: Tolerance | None = None,
+        error: BaseException | None = None,
     ) -> None:
         super().__init__(words)
         self.kind = kind
@@ -113,6 +114,15 @@ class LawBroken(Exception):
         self.difference = difference
         self.sides = sides
         self.tolerance = tolerance
+        self._error = error
+
+    @property
+    def steps(self) -> list[Step]:
+        """What was done; where no module could be made, that this was tried."""
+        if self.session is not None:
+            return self.session.steps
+        made = {"module": self.example.recipe}
+        return [] if self._error is None else [Step("module", made, "module", Refused(self._error))]
 
 
 def try_example(
@@ -159,7 +169,7 @@ def try_example(
             return Nothing(f"{refused}: {words}", is_refusal=True)
         if error is None:
             _assert_data(session, words)
-        return LawBroken(ERROR, words, _example(recipe, before, draw, session), session)
+        return LawBroken(ERROR, words, _example(recipe, before, draw, session), session, error=error)
     except Exception as error:  # what came back has not even the shape that the law speaks of
         no_map = _no_map(session)
         draws_like_it = no_map is not None and isinstance(error, InvalidArgument)
@@ -475,7 +485,7 @@ def _search(
         except TookTooLong as late:
             session = draw.session
             example = _example(recipe, x, draw, session)
-            clock.broken = LawBroken(ERROR, str(late), example, session)
+            clock.broken = LawBroken(ERROR, str(late), example, session, error=late)
             raise
         if isinstance(broken, Nothing):
             tally.nothing(broken)
@@ -862,12 +872,18 @@ def _describe(verdict: Verdict, broken: LawBroken, implementation: Implementatio
         lines += writer.bound(label, value)
     verdict.counterexample = "\n".join(lines)
     title = f"{implementation.name} {implementation.version}, {verdict.row}: {verdict.law}\n{words}"
-    steps = broken.session.steps if broken.session else []
-    script = writer.script(title, example, steps, found)
-    last = steps[-1] if steps else None
-    is_refused = last is None or (isinstance(last.result, Refused) and not last.may_be_refused)
-    raises = is_refused or broken.kind == ERROR
-    verdict.reproducer = script if raises or ends_in_a_failure(script) else f"{script}{SHOWS_NOTHING}\n"
+    script = writer.script(title, example, broken.steps, found)
+    shows = ends_in_a_failure(script) or (bool(broken.steps) and _fails(broken.steps[-1]))
+    verdict.reproducer = script if shows else f"{script}{SHOWS_NOTHING}\n"
+
+
+def _fails(last: Step) -> bool:
+    """Whether a script fails by the last step: it raises, or ends the process as what was judged did. In
+    what takes too long, or too much memory, no line fails."""
+    if not isinstance(last.result, Refused) or last.may_be_refused:
+        return False
+    error = last.result.error
+    return not isinstance(error, TookTooLong) or isinstance(error, EndsProcess)
 
 
 def _ends_in_an_assertion(session: Session | None) -> bool:

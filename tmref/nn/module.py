@@ -39,7 +39,7 @@ class Buffer:
 def submodule(name: str) -> property:
     """A property that is the submodule of this name: torch finds one after all else, which takes as long
     as a tenth of a small block's forward."""
-    return property(lambda module: module._modules[name])
+    return property(lambda module: module._modules[name], doc=f"The submodule ``{name}``.")
 
 
 class Module(torch.nn.Module):

@@ -34,7 +34,7 @@ def zeros_like(
 def ones_like(
     tensor: TensorMap, gradients: str | Sequence[str] | None = None, requires_grad: bool = False
 ) -> TensorMap:
-    """The map with 1 for every value; otherwise as :func:`zeros_like`.
+    """The map with 1 for every value; otherwise as :func:`zeros_like`. Raises as that does.
 
     Source: the documentation of ``metatensor.ones_like``.
     """
@@ -44,7 +44,8 @@ def ones_like(
 def empty_like(
     tensor: TensorMap, gradients: str | Sequence[str] | None = None, requires_grad: bool = False
 ) -> TensorMap:
-    """The map with any values at all, to be written to; otherwise as :func:`zeros_like`.
+    """The map with any values at all, to be written to; otherwise as :func:`zeros_like`. Raises as that
+    does.
 
     Source: the documentation of ``metatensor.empty_like``.
     """

@@ -62,7 +62,8 @@ def _page(history: History) -> Iterator[str]:
 def _turn(turn: Turn) -> str:
     """What became of a law, or of all on some rows, in Markdown."""
     rows = ", ".join(f"`{row}`" for row in turn.rows)
-    return f"`{turn.law}`: {rows}" if turn.law else f"all laws of {rows}: {_plain(turn.why)}"
+    what = f"`{turn.law}`: {rows}" if turn.law else f"all laws of {rows}"
+    return f"{what}: {_plain(turn.why)}" if turn.why else what
 
 
 def _plain(words: str) -> str:
@@ -162,6 +163,8 @@ def _show_turn(turn: Turn, console: Console) -> None:
     rows = textwrap.shorten(", ".join(turn.rows), _WIDTH - 18, placeholder=" …")
     number = f"{counted(len(turn.rows), 'row')}: " if len(turn.rows) > 1 else ""
     console.print(Text(f"      {number}{rows}"))
+    if turn.law and turn.why:
+        console.print(Text(f"      {textwrap.shorten(turn.why, _WIDTH - 6, placeholder=' …')}"))
 
 
 def _show_laws(history: History, letters: dict[str, str], console: Console) -> None:

@@ -29,6 +29,7 @@ from ..verdicts import (
     require_verdicts_on,
     versions,
 )
+from .orphans import with_all_they_start
 
 #: So many seconds what a script imports may take, beside what an example may.
 _TO_IMPORT = 60.0
@@ -145,8 +146,8 @@ def changes(results: Results) -> str:
 
 
 def run(script: str, timeout: float) -> Ran:
-    """Run a script in a process of its own, which is ended, with all that it started, where it takes
-    longer than an example may, after its imports. It finds what lies in this folder, as an adapter
+    """Run a script in a process of its own, which is ended where it takes longer than an example may,
+    after its imports; what it started ends with it. It finds what lies in this folder, as an adapter
     does. Raises ValueError where it is no Python."""
     _require_python(script)
     seconds = _TO_IMPORT + (timeout if 0 < timeout < _MOST_SECONDS else _MOST_SECONDS)
@@ -157,6 +158,7 @@ def run(script: str, timeout: float) -> Ran:
         tempfile.TemporaryFile() as out,  # a pipe ends only when all that the script starts has ended
         tempfile.TemporaryFile() as err,
         _ended_as_interrupted(),
+        with_all_they_start(),
     ):
         (Path(folder) / "script.py").write_text(script, encoding="utf-8")
         process = subprocess.Popen(
