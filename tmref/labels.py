@@ -712,12 +712,12 @@ def labels_source(labels: Labels, array: str = "torch.tensor", longest: int | No
     width = len(labels.names)
     names = json.dumps(labels.names[0] if width == 1 else labels.names)
     module = array.partition(".")[0]
-    if longest is not None and len(labels) * width > longest:
-        code = f"Labels({names}, <tensor of shape {(len(labels), width)}, torch.int32>)"
-        return code if labels.device.type == "cpu" else f'{code}.to("{labels.device}")'
-    rows = labels._entries()
+    too_long = longest is not None and len(labels) * width > longest
+    rows = () if too_long else labels._entries()
     flat = [row[0] for row in rows]
-    if width == 1 and flat == list(range(len(rows))):
+    if too_long:
+        code = f"Labels({names}, <tensor of shape {(len(labels), width)}, torch.int32>)"
+    elif width == 1 and flat == list(range(len(rows))):
         code = f"Labels.range({names}, {len(rows)})"
     elif not rows:
         code = f"Labels({names}, {module}.empty((0, {width}), dtype={module}.int32))"
