@@ -20,6 +20,7 @@ LAYERS = (
     "printing places renamed",
     "verdicts",
     "resuming",
+    "rows",
     "labels",
     "block",
     "moves",

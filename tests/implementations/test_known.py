@@ -127,7 +127,6 @@ def test_scripts_show_the_failures_without_tmref(peer, verdicts, tmp_path):
 #: Scripts that show nothing where a failure is mended as the reference has it, and why.
 ANOTHER_WAY = {
     "a_scripted_module_does_what_the_module_does": "the reference has no TorchScript",
-    "dimensions_change_as_columns_of_a_table": "its labels have no append",
     "loading_goes_by_key": "what the peer refuses in part, and the reference loads, is to be another",
 }
 

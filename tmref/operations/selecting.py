@@ -48,7 +48,7 @@ def filter_blocks(tensor: TensorMap, keys: Labels, copy: bool = False) -> Tensor
         raise TypeError(f"keys must be Labels, got {type_of(keys)}")
     if not isinstance(copy, bool):
         raise TypeError(f"copy must be a bool, got {copy!r} of type {type(copy).__name__}")
-    positions = tensor.keys._selected(keys)
+    positions = tensor.keys._selected(keys).tolist()
     kept = tensor.keys._taken(positions)
     blocks = [tensor.block_by_id(i) for i in positions]
     filtered = TensorMap._unchecked(kept, blocks, tensor._info)
