@@ -127,7 +127,7 @@ def test_laws_that_are_broken_are_tests_of_somebody_elses_that_fail(pytester):
     selected = "(wrong-relu or wrong-linear-) and values_are_those_of_plain_torch"
     result = pytester.runpytest_inprocess("-k", selected, "-n0")
     result.assert_outcomes(failed=1, passed=1, deselected=len(cases(implementation)) - 2)
-    result.stdout.fnmatch_lines(["*UnexpectedVerdicts: 1 of 1 verdicts are not as they should be*"])
+    result.stdout.fnmatch_lines(["*UnexpectedVerdicts: 1 of 1 verdict is not as it should be*"])
 
 
 def test_tests_of_somebody_elses_take_the_examples_and_the_seed_asked_for():
