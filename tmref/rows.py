@@ -150,7 +150,8 @@ class Index:
         """The places of the rows of another table that are in this one, and where in this one."""
         asked, numbers = self._packing.known(table)
         places = self._slots.take(self._slots_of(numbers))
-        found = (places >= 0) & (self._packing.numbers.take(places, mode="clip") == numbers)
+        # of an empty slot this is the number of the first row, which is in another one
+        found = self._packing.numbers.take(places, mode="clip") == numbers
         if len(self._others):
             rest = np.flatnonzero((places >= 0) & ~found)
             near = np.searchsorted(self._others, numbers.take(rest))
