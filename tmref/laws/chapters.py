@@ -25,7 +25,7 @@ from .modules import (
     transforms,
     values,
 )
-from .operations import arithmetic
+from .operations import arithmetic, dimensions, joining, moving, selecting, sorting
 
 #: Every law, family by family: a family is a file.
 LAWS: tuple[Law, ...] = tuple(
@@ -36,6 +36,11 @@ LAWS: tuple[Law, ...] = tuple(
         maps,
         memory,
         arithmetic,
+        dimensions,
+        joining,
+        moving,
+        selecting,
+        sorting,
         metadata,
         values,
         derivatives,

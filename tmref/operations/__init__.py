@@ -1,6 +1,13 @@
 """Functions on maps, as metatensor-operations has them."""
 
 from .arithmetic import add, multiply
+from .dimensions import (
+    append_dimension,
+    insert_dimension,
+    permute_dimensions,
+    remove_dimension,
+    rename_dimension,
+)
 from .equality import (
     NotEqualError,
     allclose,
@@ -10,24 +17,53 @@ from .equality import (
     equal_metadata_raise,
     equal_raise,
 )
+from .joining import join, join_blocks
 from .making import block_from_array, with_gradients, with_info
+from .metadata import unique_metadata, unique_metadata_block
 from .reductions import sum_over_samples
-from .selecting import filter_blocks, remove_gradients
+from .selecting import (
+    drop_blocks,
+    drop_empty_blocks,
+    filter_blocks,
+    remove_gradients,
+    slice,
+    slice_block,
+    split,
+    split_block,
+)
+from .sorting import sort, sort_block
 
 __all__ = [
     "NotEqualError",
     "add",
     "allclose",
     "allclose_raise",
+    "append_dimension",
     "block_from_array",
+    "drop_blocks",
+    "drop_empty_blocks",
     "equal",
     "equal_metadata",
     "equal_metadata_raise",
     "equal_raise",
     "filter_blocks",
+    "insert_dimension",
+    "join",
+    "join_blocks",
     "multiply",
+    "permute_dimensions",
+    "remove_dimension",
     "remove_gradients",
+    "rename_dimension",
+    "slice",
+    "slice_block",
+    "sort",
+    "sort_block",
+    "split",
+    "split_block",
     "sum_over_samples",
+    "unique_metadata",
+    "unique_metadata_block",
     "with_gradients",
     "with_info",
 ]
