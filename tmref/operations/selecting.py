@@ -51,7 +51,7 @@ def filter_blocks(tensor: TensorMap, keys: Labels, copy: bool = False) -> Tensor
     """
     check_maps(tensor=tensor)
     _check_keys(keys)
-    return _of_blocks_at(tensor, tensor.keys.select(keys).tolist(), copy)
+    return _of_blocks_at(tensor, _selected(tensor.keys, keys).tolist(), copy)
 
 
 def drop_blocks(tensor: TensorMap, keys: Labels, copy: bool = False) -> TensorMap:
@@ -63,7 +63,7 @@ def drop_blocks(tensor: TensorMap, keys: Labels, copy: bool = False) -> TensorMa
     """
     check_maps(tensor=tensor)
     _check_keys(keys)
-    dropped = set(tensor.keys.select(keys).tolist())
+    dropped = set(_selected(tensor.keys, keys).tolist())
     return _of_blocks_at(tensor, [i for i in range(len(tensor)) if i not in dropped], copy)
 
 
@@ -133,6 +133,11 @@ def split_block(block: TensorBlock, axis: str, selections: Sequence[Selection]) 
     return [slice_block(block, axis, selection) for selection in _checked_list(selections)]
 
 
+def _selected(labels: Labels, selection: Labels) -> torch.Tensor:
+    """:meth:`Labels.select`, on the host, whatever device the labels are on."""
+    return labels.to("cpu").select(selection)
+
+
 def _check_keys(keys: object) -> None:
     if not isinstance(keys, Labels):
         raise TypeError(f"keys must be Labels, got {type_of(keys)}")
@@ -183,7 +188,7 @@ def _sliced(block: TensorBlock, axis: str, selection: Selection) -> TensorBlock:
 def _positions(labels: Labels, axis: str, selection: Selection) -> torch.Tensor:
     """Where the selected entries of ``axis`` are."""
     if isinstance(selection, Labels):
-        return labels.select(selection).to("cpu")
+        return _selected(labels, selection)
     given = torch.as_tensor(selection).to("cpu", torch.int64)
     outside = given[(given < -len(labels)) | (given >= len(labels))]
     if len(outside):
@@ -191,7 +196,7 @@ def _positions(labels: Labels, axis: str, selection: Selection) -> torch.Tensor:
     positions = given.remainder(max(1, len(labels)))
     if len(torch.unique(positions)) != len(positions):
         raise ValueError(
-            f"positions must be distinct, for {axis} are, but some of {given.tolist()} are the same "
-            f"of {len(labels)}"
+            f"positions must be distinct, as {axis} are, but of the {len(labels)} of a block some are "
+            f"there twice in {given.tolist()}"
         )
     return positions

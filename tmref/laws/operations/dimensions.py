@@ -19,6 +19,11 @@ from ..session import Session
 from ._common import with_the_inputs
 
 _MAPS = tensor_maps(max_gradients=1)
+#: Those whose samples, some of them, are called as those of gradients are.
+_NAMED = tensor_maps(
+    max_gradients=1,
+    sample_names=st.sampled_from([("sample",), ("system", "atom"), ("sample", "system"), ("atom",)]),
+)
 _AT = {"samples": SAMPLES, "properties": PROPERTIES}
 _AXES = st.sampled_from(["keys", *_AT])
 
@@ -33,7 +38,7 @@ def a_new_dimension_stands_where_it_is_inserted(f: Session, x: Any, draw: Any) -
     labels = _labels_of(x, axis)
     names = labels[0].names if labels else []
     index = draw(st.integers(0, len(names)), label="index")
-    value = draw(label_values(), label="value")
+    value = draw(label_values() | st.sampled_from([2**31 - 1, -(2**31)]), label="value")
     given = draw(st.sampled_from(["value", "values"]), label="given")
     column: Callable[[Row], int] = lambda row: value  # noqa: E731
     if given == "values" and names and all(one == labels[0] for one in labels):
@@ -76,12 +81,6 @@ def dimensions_are_permuted_and_removed_as_columns(f: Session, x: Any, draw: Any
     new = [names[i] for i in order]
     expected = _changed(x, axis, lambda row: tuple(row[i] for i in order), new, y)
     return with_the_inputs(f, y, expected, x=x)
-
-
-_NAMED = tensor_maps(
-    max_gradients=1,
-    sample_names=st.sampled_from([("sample",), ("system", "atom"), ("sample", "system"), ("atom",)]),
-)
 
 
 @data_law("operations", _NAMED, as_it_came=True)
@@ -159,7 +158,7 @@ def dimensions_that_can_not_be_are_refused(f: Session, x: Any, draw: Any) -> Any
     return f.attempt_to_run(f"y = operations.{code}", x=x, axis=axis), Refused()
 
 
-@data_law("operations", _MAPS)
+@data_law("operations", _NAMED)
 def unique_metadata_are_the_distinct_rows_in_order(f: Session, x: Any, draw: Any) -> Any:
     """What the labels of all blocks, or of a gradient of theirs, have in some dimensions, each once, in
     lexicographic order; the input stays. [doc] unique_metadata: "the unique metadata across all

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ...compare import Refused
 from ...labels import Labels
-from ...strategies import tensor_maps
+from ...strategies import keys, tensor_maps
 from ...tensor_map import TensorMap
 from ..data._common import selections, sevens
 from ..dense import PROPERTIES, SAMPLES, Row, labels_of, to_map, twins
@@ -18,6 +18,15 @@ from ..session import Session
 from ._common import with_the_inputs
 
 _MAPS = tensor_maps(max_gradients=1)
+#: Those, and others of whose keys several agree in some dimensions.
+_OF_ALIKE = _MAPS | tensor_maps(
+    keys=keys(
+        names=st.sampled_from([("key", "o3_lambda"), ("key", "o3_lambda", "center_type"), ("key",)]),
+        values=st.integers(0, 2),
+        min_size=2,
+    ),
+    max_gradients=1,
+)
 _AXES = {"samples": SAMPLES, "properties": PROPERTIES}
 #: How blocks are selected, with the keys.
 _OF_BLOCKS = ("filter_blocks(x, keys", "drop_blocks(x, keys", "drop_empty_blocks(x")
@@ -72,20 +81,20 @@ def positions_that_are_there_twice_are_kept_once(f: Session, x: Any, draw: Any) 
     ]
 
 
-@data_law("operations", _MAPS, as_it_came=True)
+@data_law("operations", _OF_ALIKE, as_it_came=True)
 def blocks_are_kept_or_dropped_by_their_keys(f: Session, x: Any, draw: Any) -> Any:
     """Those whose key agrees with the selection in its dimensions, and the others; the inputs stay.
     [doc] filter_blocks: "the blocks filtered according to the :py:class:`Labels` key selection";
     drop_blocks: "selection of keys to remove"; "any subset of the names of the tensor's keys"."""
-    keys = draw(selections(x.keys), label="keys")
+    chosen = draw(selections(x.keys), label="keys")
     copies = draw(st.sampled_from(["", ", copy=True"]), label="copies")
-    y = f.run(f"y = operations.filter_blocks(x, keys{copies})", x=x, keys=keys)
+    y = f.run(f"y = operations.filter_blocks(x, keys{copies})", x=x, keys=chosen)
     z = f.run(f"z = operations.drop_blocks(x, keys{copies})")
-    chosen = agrees(x.keys, keys)
+    is_chosen = agrees(x.keys, chosen)
     blocks = twins(x).items()
-    kept = to_map(x.keys.names, {key: block for key, block in blocks if chosen(key)}, y)
-    dropped = to_map(x.keys.names, {key: block for key, block in blocks if not chosen(key)}, z)
-    return with_the_inputs(f, [y, z], [kept, dropped], x=x, keys=keys)
+    kept = to_map(x.keys.names, {key: block for key, block in blocks if is_chosen(key)}, y)
+    dropped = to_map(x.keys.names, {key: block for key, block in blocks if not is_chosen(key)}, z)
+    return with_the_inputs(f, [y, z], [kept, dropped], x=x, keys=chosen)
 
 
 @data_law("operations", _MAPS, as_it_came=True)
@@ -99,24 +108,24 @@ def no_empty_block_is_left(f: Session, x: Any, draw: Any) -> Any:
     return with_the_inputs(f, y, to_map(x.keys.names, left, y), x=x)
 
 
-@data_law("operations", _MAPS)
+@data_law("operations", _OF_ALIKE)
 def blocks_are_shared_unless_copies_are_asked_for(f: Session, x: Any, draw: Any) -> Any:
     """What is written to blocks that are kept is written to those of the map, unless they are copies.
     [doc] filter_blocks: "the returned :py:class:`TensorMap` is constructed by copying the blocks"; "the
     values of the blocks in the output :py:class:`TensorMap` reference the same data"."""
     way = draw(st.sampled_from(_OF_BLOCKS), label="way")
-    keys = draw(selections(x.keys), label="keys")
+    chosen = draw(selections(x.keys), label="keys")
     copies = draw(st.sampled_from(["", ", copy=True"]), label="copies")
-    given = {"keys": keys} if "keys" in way else {}
+    given = {"keys": chosen} if "keys" in way else {}
     f.run(f"y = operations.{way}{copies})", x=x, **given)
     f.run(
         "for _, block in y.items():\n    block.values.fill_(7)\n"
         "    for _, gradient in block.gradients():\n        gradient.values.fill_(7)"
     )
-    chosen = agrees(x.keys, keys)
+    is_chosen = agrees(x.keys, chosen)
 
     def is_kept(key: Row, empty: bool) -> bool:
-        return not empty if not given else chosen(key) == way.startswith("filter")
+        return not empty if not given else is_chosen(key) == way.startswith("filter")
 
     pairs = list(zip(map(tuple, x.keys.values.tolist()), x, strict=True))
     written = [not copies and is_kept(key, not block.values.numel()) for key, block in pairs]
@@ -164,9 +173,11 @@ def _positions(draw: Any, x: TensorMap, axis: str) -> list[int]:
 
 
 def _kinds(f: Session, selection: Labels | Sequence[int], name: str = "selection") -> Any:
-    """How a selection is given: positions as a list, or as an array of the implementation's kind."""
+    """How a selection is given: positions as a list, or as an array of the implementation's kind, which
+    says of no positions that they are integers."""
     if isinstance(selection, Labels):
         return st.just(name)
     array = f.implementation.labels_array
     dtype = f"{array.partition('.')[0]}.int64"
-    return st.sampled_from([name, f"{array}({name}, dtype={dtype})"])
+    ways = [f"{array}({name}, dtype={dtype})", *([name] if selection else [])]
+    return st.sampled_from(ways)

@@ -13,11 +13,9 @@ def blocks_are_sorted_upwards(sort_block, block, *args, **options):
 
 
 @of_operations(blocks, "slice_block")
-def blocks_are_cut_along_samples(slice_block, block, axis, selection):
-    try:
-        return slice_block(block, "samples", selection)
-    except ValueError:
-        return slice_block(block, axis, selection)
+def the_first_of_the_selection_is_ignored(slice_block, block, axis, selection):
+    rest = range(1, len(selection))
+    return slice_block(block, axis, selection._taken(rest))
 
 
 @of_operations(blocks, "split_block")

@@ -102,9 +102,10 @@ def only_what_is_there_once_is_kept(split, tensor, axis, selections):
 
 
 @of_operations(keys, "filter_blocks")
-def only_one_block_for_each_key_selected(filter_blocks, tensor, keys, **options):
+def only_the_first_block_for_each_key_selected(filter_blocks, tensor, keys, **options):
     y = filter_blocks(tensor, keys, **options)
-    return tmref.filter_blocks(y, y.keys._taken(range(min(len(y), len(keys)))))
+    rows = [tuple(key[name] for name in keys.names) for key in y.keys]
+    return filter_blocks(y, y.keys._taken([i for i, row in enumerate(rows) if row not in rows[:i]]))
 
 
 @of_operations(keys, "filter_blocks")
