@@ -173,12 +173,12 @@ def _epochs(model: torch.nn.Module, loss: Callable[..., torch.Tensor], x: object
     return train
 
 
-def keys_to_samples(names: list[str]) -> dict[str, Work]:
-    """64 blocks of 10000 samples and 32 properties into one, sorted; a bare torch.cat is plain torch."""
-    blocks = 64
-    values = [torch.randn(10000, 32) for _ in range(blocks)]
-    samples = [(torch.arange(10000) * blocks + i).reshape(-1, 1) for i in range(blocks)]
-    properties = tmref.Labels.range("n", 32)
+def keys_to_samples(size: Size, names: list[str]) -> dict[str, Work]:
+    """Blocks into one, sorted, whose samples alternate; a bare torch.cat is plain torch."""
+    blocks, (width, _) = size.blocks, size.features
+    values = [torch.randn(size.samples, width) for _ in range(blocks)]
+    samples = [(torch.arange(size.samples) * blocks + i).reshape(-1, 1) for i in range(blocks)]
+    properties = tmref.Labels.range("n", width)
     x = tmref.TensorMap(
         tmref.Labels.range("key", blocks),
         [
@@ -192,6 +192,77 @@ def keys_to_samples(names: list[str]) -> dict[str, Work]:
             continue
         tensor = load(name).encode(x)
         work[name] = lambda tensor=tensor: tensor.keys_to_samples("key")
+    return work
+
+
+def sum_over_samples(size: Size, names: list[str]) -> dict[str, Work]:
+    """The sum over the atoms of systems of twenty, which come in no order; plain torch is index_add, as
+    in metatrain, which waits for this to be fast enough (metatensor#942)."""
+    atoms = torch.randperm(size.samples)
+    systems, count = atoms // 20, -(-size.samples // 20)
+    values = torch.randn(size.samples, size.features[0])
+    samples = tmref.Labels(["system", "atom"], torch.stack([systems, atoms % 20], 1))
+    block = tmref.TensorBlock(values, samples, [], tmref.Labels.range("n", size.features[0]))
+    x = tmref.TensorMap(tmref.Labels.single(), [block])
+
+    def plain() -> torch.Tensor:
+        return values.new_zeros(count, values.shape[1]).index_add_(0, systems, values)
+
+    work: dict[str, Work] = {TORCH: plain, AGAIN: plain}
+    for name in names:
+        total, tensor = _operations(name).sum_over_samples, load(name).encode(x)
+        work[name] = lambda total=total, tensor=tensor: total(tensor, "atom")
+    return work
+
+
+_ABC = ["a", "b", "c"]
+
+#: What labels are made to do: the work of a class of them, given values of entries and, for what takes
+#: two labels, others, half of which are the same.
+LABELS: dict[str, Callable[[Any, torch.Tensor, torch.Tensor], Work]] = {
+    "construction": lambda labels, values, _: lambda: labels(_ABC, values),
+    "construction and a position": lambda labels, values, _: (
+        lambda: labels(_ABC, values).position(values[len(values) // 2])
+    ),
+    **{
+        f"select, {count} of {words}": (
+            lambda labels, values, _, count=count, width=width: _asked(
+                labels(_ABC, values).select,
+                labels(_ABC[:width], torch.unique(values[:, :width], dim=0)[:count]),
+            )
+        )
+        for count, words, width in (
+            (1, "one dimension", 1),
+            (100, "one dimension", 1),
+            (100, "two dimensions", 2),
+            (10000, "all dimensions", 3),
+        )
+    },
+    **{
+        name: (
+            lambda labels, values, others, name=name: _asked(
+                getattr(labels(_ABC, values), f"{name}_and_mapping"), labels(_ABC, others)
+            )
+        )
+        for name in ("union", "intersection")
+    },
+}
+
+
+def _asked(function: Callable[[Any], object], argument: Any) -> Work:
+    return lambda: function(argument)
+
+
+def of_labels(what: str, size: Size, names: list[str]) -> dict[str, Work]:
+    """What labels do with so many entries of three dimensions, in no order; a sort of as many numbers is
+    plain torch. What looks entries up has done so before."""
+    numbers = torch.randperm(2 * size.samples)
+    values = torch.stack([numbers // 1000, numbers // 10 % 100, numbers % 10], 1).to(torch.int32)
+    some, others = values[: size.samples], values[size.samples // 2 : size.samples * 3 // 2]
+    work: dict[str, Work] = {name: lambda: numbers[: size.samples].sort() for name in (TORCH, AGAIN)}
+    for name in names:
+        if name in ("reference", "metatensor-torch"):
+            work[name] = LABELS[what](load(name).Labels, some, others.flip(0))
     return work
 
 
@@ -260,9 +331,10 @@ def _limits(
     )
 
 
-_FORWARD = _limits(1.10, 1.25, {(1, 10): 4.0, (100,): 2.5, (1000,): 1.3}, {(1, 10): 0.35, (100,): 0.65})
+_FORWARD = _limits(1.10, 1.35, {(1, 10): 4.0, (100,): 2.5, (1000,): 1.3}, {(1, 10): 0.35, (100,): 0.65})
 _BACKWARD = _limits(1.08, 1.20, {(1, 10): 2.3, (100,): 1.4}, {(1, 10): 0.40})
 _ALL = lambda size: True  # noqa: E731
+_TWICE_AS_FAST = ("construction and a position", "union", "intersection")
 
 #: The lines: the work of a size, and the limits of its ratios.
 LINES: dict[str, tuple[Callable[[Size, list[str]], dict[str, Work]], tuple[Limit, ...]]] = {
@@ -286,9 +358,27 @@ LINES: dict[str, tuple[Callable[[Size, list[str]], dict[str, Work]], tuple[Limit
         (Limit("", "reference", _ALL, most=1.15), Limit("", PEER, _ALL, least=1.7)),
     ),
     "keys_to_samples, sorted": (
-        lambda size, names: keys_to_samples(names),
-        (Limit("beside torch.cat", "reference", _ALL), Limit("", PEER, _ALL, least=3.0)),
+        keys_to_samples,
+        (
+            Limit("64 blocks, beside torch.cat", "reference", lambda size: size.blocks == 64),
+            Limit("64 blocks", PEER, lambda size: size.blocks == 64, least=5.0),
+            Limit("12 small blocks", PEER, lambda size: size.blocks == 12, least=1.0),
+        ),
     ),
+    "sum_over_samples": (
+        sum_over_samples,
+        (
+            Limit("beside index_add", "reference", _ALL),
+            Limit("n = 100000", PEER, _at(100000), least=10.0),
+        ),
+    ),
+    **{
+        f"labels, {what}": (
+            lambda size, names, what=what: of_labels(what, size, names),
+            (Limit("", PEER, _ALL, least=2.0 if what in _TWICE_AS_FAST else 1.0),),
+        )
+        for what in LABELS
+    },
 }
 
 
@@ -298,7 +388,16 @@ def sizes(line: str, quick: bool) -> Iterator[Size]:
         yield Size(1, 100, (128, 1), ())
         return
     if line.startswith("keys_to_samples"):
-        yield Size(64, 10000, (32, 32), ())
+        for blocks, samples, width in ((12, 10, 4), (64, 1563, 32), (64, 10000, 32)):
+            yield Size(blocks, samples, (width, width), ())
+        return
+    if line.startswith("sum_over_samples"):
+        for samples in (1000, 100000):
+            yield Size(1, samples, (32, 32), ())
+        return
+    if line.startswith("labels"):
+        for samples in (100000,) if quick else (100000, 1000000):
+            yield Size(1, samples, (3, 3), ())
         return
     grid = itertools.product(BLOCKS, SAMPLES, FEATURES, COMPONENTS)
     for blocks, samples, features, components in grid:

@@ -129,7 +129,7 @@ def test_the_status_says_whether_they_are_what_they_say(capsys):
     assert main(["known", f"{__name__}:mended"]) == 1
     said = " ".join(capsys.readouterr().out.split())
     assert f"{LAW} all mended: delete tanh the entry" in said
-    assert said.endswith("1 known failures, counted by laws and rows: 1 is not so any more")
+    assert said.endswith("1 known failure, counted by laws and rows: 1 is not so any more")
 
 
 def test_an_implementation_may_have_none(capsys):
@@ -161,4 +161,5 @@ def test_a_check_says_what_is_mended_and_fails_where_the_entry_names_the_version
     kind = REASON.partition(":")[0]
     said = f"known failures of mine that are mended in 0.7:\n   1  {kind}\n"
     delete = f"mended: delete the entry of the known failure: {REASON}"
-    assert (said in found.stdout, delete in found.stdout) == (status == 0, status == 1)
+    assert said in found.stdout
+    assert (delete in found.stdout) == (status == 1)

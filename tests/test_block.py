@@ -162,11 +162,11 @@ def test_an_unknown_gradient_is_refused_by_name(block, with_gradient, refused):
         ),
         (
             {"samples": Labels(["sample"], torch.tensor([[1], [2]]))},
-            "'sample' of the gradient must be rows of the 2 samples of the values, got 1 to 2",
+            "'sample' of the gradient must be rows of the values' 2 samples, got 1 to 2",
         ),
         (
             {"samples": Labels(["sample"], torch.tensor([[-1], [0]]))},
-            "'sample' of the gradient must be rows of the 2 samples of the values, got -1 to 0",
+            "'sample' of the gradient must be rows of the values' 2 samples, got -1 to 0",
         ),
         (
             {"components": []},

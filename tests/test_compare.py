@@ -203,7 +203,7 @@ def test_a_side_is_equal_to_itself():
             make_map(make_block([[[1.0]]], components=[axis("m", 1)])),
             make_map(make_block([[1.0]])),
             ".block(0).components",
-            "block(0) has 1 components, expected 0",
+            "block(0) has 1 component, expected 0",
         ),
         (
             make_block([[1.0]]),

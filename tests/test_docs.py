@@ -304,10 +304,10 @@ def test_the_output_in_the_page_of_checks_is_real(tmp_path):
     arguments = ("-m", "tmref", "check", "metatensor-torch", "-n", "2", "--report", "torch.jsonl")
     found = python(*arguments, cwd=tmp_path)
     assert found.returncode == 0
-    again = python("-m", "tmref", "report", "torch.jsonl", cwd=tmp_path)
+    again = python("-m", "tmref", "report", "torch.jsonl", "--verbose", cwd=tmp_path)
     for command, done in (
         ("tmref check metatensor-torch -n 2 --report torch.jsonl", found),
-        ("tmref report torch.jsonl", again),
+        ("tmref report torch.jsonl --verbose", again),
     ):
         shown = [line.strip() for line in done.stdout.splitlines()]
         lines = quoted("docs/tutorials/first_check.md", command)
@@ -377,11 +377,22 @@ def test_the_example_of_torch_s_tools_runs(tmp_path):
     assert (found.returncode, found.stdout) == (0, ""), found.stderr
 
 
+def test_the_example_of_labels_gives_what_it_says():
+    (example,) = [e for e in examples_of("docs/reference/the_reference.md") if "union" in e]
+    names = {}
+    exec(example, names)
+    said = re.findall(r"^(a\..*?)  # (.*)$", example, re.M)
+    assert len(said) == 2
+    for code, result in said:
+        assert repr(eval(code, names)) == result
+    assert f"of_a is {names['of_a']!r}, of_b {names['of_b']!r}" in example
+
+
 @pytest.mark.slow
 def test_the_example_of_batched_modules_runs(tmp_path):
     checked = "y = fast(x)\nassert [b.shape for b in y] == [b.shape for b in module(x)]\n"
-    first, second = examples_of("docs/reference/the_reference.md")
-    (tmp_path / "script.py").write_text(first + second + checked)
+    first, *_, last = examples_of("docs/reference/the_reference.md")
+    (tmp_path / "script.py").write_text(first + last + checked)
     found = python("script.py", cwd=tmp_path)
     assert (found.returncode, found.stdout) == (0, ""), found.stderr
 

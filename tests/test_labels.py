@@ -1,10 +1,14 @@
 import copy
+import itertools
 import pickle
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import tmref.labels
 from tmref import Labels, LabelsEntry
 
 INT = torch.zeros((0, 1), dtype=torch.int32)
@@ -48,9 +52,9 @@ def test_values_may_lie_anyhow_in_memory(dtype):
     wide = torch.zeros(6, 4).to(dtype)
     wide[::2, ::2] = values
     of_the_same = torch.tensor([[8]]).to(dtype).expand(1, 2)
-    for given in (values, values.T, wide[::2, ::2], values[1:, 1:], of_the_same):
-        names = [f"d{i}" for i in range(given.shape[1])]
-        assert Labels(names, given).values.tolist() == given.tolist()
+    for lying in (values, values.T, wide[::2, ::2], values[1:, 1:], of_the_same):
+        names = [f"d{i}" for i in range(lying.shape[1])]
+        assert Labels(names, lying).values.tolist() == lying.tolist()
 
 
 @pytest.mark.parametrize("dtype", SIGNED, ids=str)
@@ -623,3 +627,419 @@ def test_select_refuses_what_it_cannot_find(refused, mts):
             labels.select(unknown)
         with pytest.raises(RuntimeError, match="'c' in selection is not part of these Labels"):
             mts.Labels(["a", "b"], labels.values).select(mts.Labels(unknown.names, unknown.values))
+
+
+# --- sets
+
+
+A = [[0, 1], [1, 2], [0, 3]]
+B = [[0, 3], [1, 3], [1, 2]]
+SETS = {
+    "union": ([[0, 1], [1, 2], [0, 3], [1, 3]], [0, 1, 2], [2, 3, 1]),
+    "intersection": ([[1, 2], [0, 3]], [-1, 0, 1], [1, -1, 0]),
+    "difference": ([[0, 1]], [0, -1, -1]),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("kind", ["tmref", "metatensor"])
+def test_set_operations(name, kind, mts):
+    labels = Labels if kind == "tmref" else mts.Labels
+    a, b = labels(["x", "y"], rows(*A)), labels(["x", "y"], rows(*B))
+    expected, *mappings = SETS[name]
+    found, *found_mappings = getattr(a, f"{name}_and_mapping")(b)
+    assert found.names == ["x", "y"]
+    assert found.values.tolist() == expected
+    assert [mapping.tolist() for mapping in found_mappings] == mappings
+    assert {mapping.dtype for mapping in found_mappings} == {torch.int64}
+    assert getattr(a, name)(b) == found
+
+
+@pytest.fixture(params=["one by one", "all at once"])
+def looked_up(request, monkeypatch):
+    """Few entries are looked up as they are, and as many are."""
+    if request.param == "all at once":
+        monkeypatch.setattr(tmref.labels, "_FEW", -1)
+        monkeypatch.setattr(tmref.labels, "_VERY_FEW", -1)
+
+
+EXTREMES = [-(2**31), -1, 0, 1, 2**31 - 1]
+
+some = settings(derandomize=True, database=None, deadline=None, max_examples=100)
+
+
+@st.composite
+def entries(draw, of=2):
+    """Lists of distinct entries of one width, some of whose numbers are the ends of 32 bits."""
+    width = draw(st.integers(1, 5))
+    numbers = st.one_of(st.sampled_from(EXTREMES), st.integers(0, 2))
+    return [draw(st.lists(st.tuples(*[numbers] * width), unique=True, max_size=9)) for _ in range(of)]
+
+
+def labels_of(entries, width, kind=Labels):
+    values = torch.tensor(entries, dtype=torch.int32).reshape(len(entries), width)
+    return kind([f"d{i}" for i in range(width)], values)
+
+
+def assert_set_operations(a, b):
+    """Those of labels are those of Python's sets, in the order of the dictionary of both."""
+    mine, theirs = (list(map(tuple, labels.values.tolist())) for labels in (a, b))
+    expected = {
+        "union": list(dict.fromkeys([*mine, *theirs])),
+        "intersection": [entry for entry in mine if entry in set(theirs)],
+        "difference": [entry for entry in mine if entry not in set(theirs)],
+    }
+    for name, found in expected.items():
+        where = {entry: i for i, entry in enumerate(found)}
+        labels, *mappings = getattr(a, f"{name}_and_mapping")(b)
+        assert labels.names == a.names
+        assert list(map(tuple, labels.values.tolist())) == found
+        of = (mine, theirs)[: len(mappings)]
+        assert [m.tolist() for m in mappings] == [[where.get(e, -1) for e in entries] for entries in of]
+    assert a.select(b).tolist() == [mine.index(entry) for entry in theirs if entry in set(mine)]
+    assert [a.position(entry) for entry in theirs] == [
+        mine.index(entry) if entry in set(mine) else None for entry in theirs
+    ]
+
+
+@pytest.mark.usefixtures("looked_up")
+def test_set_operations_are_those_of_sets():
+    @some
+    @given(entries())
+    def check(drawn):
+        width = next((len(entry) for entry in itertools.chain(*drawn)), 1)
+        assert_set_operations(*(labels_of(part, width) for part in drawn))
+
+    check()
+
+
+@pytest.mark.parametrize("width", [1, 3, 5])
+def test_set_operations_of_many_entries_are_those_of_sets(width):
+    draw = np.random.default_rng(0)
+    every = draw.integers(-(2**31), 2**31, (800, width)).tolist()
+    corners = draw.permutation(list(itertools.product(EXTREMES, repeat=width)))[:500].tolist()
+    a = labels_of([*every[:500], *corners[:300]], width)
+    b = labels_of([*corners[200:][::-1], *every[400:]], width)
+    assert_set_operations(a, b)
+    assert_set_operations(b, a)
+    assert_set_operations(a, labels_of(every[:3], width))
+    assert_set_operations(a, labels_of([], width))
+    assert_set_operations(labels_of([], width), a)
+
+
+@pytest.mark.parametrize("entries", [2, 400])
+@pytest.mark.parametrize("name", SETS)
+def test_set_operations_of_the_same_labels(name, entries):
+    labels = Labels.range("a", entries)
+    found, *mappings = getattr(labels, f"{name}_and_mapping")(labels)
+    none = name == "difference"
+    assert found == (Labels.empty("a") if none else labels)
+    assert [m.tolist() for m in mappings] == [[-1] * entries if none else list(range(entries))] * (
+        1 if none else 2
+    )
+
+
+@some
+@given(entries())
+def test_set_operations_agree_with_metatensor(mts, drawn):
+    width = next((len(entry) for entry in itertools.chain(*drawn)), 1)
+    ours = [labels_of(part, width) for part in drawn]
+    theirs = [labels_of(part, width, mts.Labels) for part in drawn]
+
+    def of(pair, name):
+        labels, *mappings = getattr(pair[0], f"{name}_and_mapping")(pair[1])
+        return labels.names, labels.values.tolist(), [mapping.tolist() for mapping in mappings]
+
+    for name in SETS:
+        if name == "intersection" and len(ours[1]) < len(ours[0]):  # theirs has the order of the fewer
+            found, expected = (pair[0].intersection(pair[1]).values.tolist() for pair in (ours, theirs))
+            assert sorted(found) == sorted(expected)
+        else:
+            assert of(ours, name) == of(theirs, name)
+
+
+def test_sets_are_where_the_first_labels_are():
+    a, b = Labels("x", rows([0], [1])), Labels("x", rows([1], [2]))
+    for name in SETS:
+        found, *mappings = getattr(a.to("meta"), f"{name}_and_mapping")(b)
+        assert {found.device, *(mapping.device for mapping in mappings)} == {torch.device("meta")}
+        assert found == getattr(a, name)(b)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_set_operations_need_the_same_dimensions(name, refused, mts):
+    labels = Labels(["a", "b", "c"], rows([0, 1, 2]))
+    with refused(TypeError, "other must be Labels, got list"):
+        getattr(labels, name)([[0, 1, 2]])
+    message = (
+        f"the {name} needs Labels of the same dimensions in the same order, got ['a', 'b', 'c'] and "
+    )
+    permuted = Labels(["c", "a", "b"], rows([2, 0, 1]))
+    remedy = "['c', 'a', 'b']; other.permute([1, 2, 0]) has them in this order"
+    assert permuted.permute([1, 2, 0]) == labels
+    for other, words in ((Labels("a", rows([0])), "['a']"), (permuted, remedy)):
+        for operation in (name, f"{name}_and_mapping"):
+            with refused(ValueError, message + words):
+                getattr(labels, operation)(other)
+            with pytest.raises(RuntimeError, match="they have different dimensions"):
+                getattr(mts.Labels(labels.names, labels.values), operation)(
+                    mts.Labels(other.names, other.values)
+                )
+
+
+# --- dimensions
+
+
+@pytest.fixture
+def table():
+    return Labels(["a", "b"], rows([0, 1], [2, 3], [0, 3]))
+
+
+def test_a_dimension_is_appended_or_inserted(table):
+    values = torch.tensor([7, 8, 9])
+    assert table.append("c", values) == Labels(["a", "b", "c"], rows([0, 1, 7], [2, 3, 8], [0, 3, 9]))
+    for index, expected in enumerate((["c", "a", "b"], ["a", "c", "b"], ["a", "b", "c"])):
+        inserted = table.insert(index, "c", values)
+        assert inserted.names == expected
+        assert inserted["c"].tolist() == [7, 8, 9]
+        assert [inserted[name].tolist() for name in "ab"] == [table[name].tolist() for name in "ab"]
+        assert inserted.position(inserted[1]) == 1
+    assert table.names == ["a", "b"]
+    assert Labels.empty("a").append("b", torch.empty(0)) == Labels.empty(["a", "b"])
+
+
+def test_dimensions_are_permuted(table):
+    expected = Labels(["b", "a"], rows([1, 0], [3, 2], [3, 0]))
+    assert table.permute([1, 0]) == table.permute((-1, 0)) == expected
+    assert table.permute([0, 1]) == table
+    assert table.permute([1, 0]).position([3, 0]) == 2
+
+
+def test_a_dimension_is_removed(table):
+    labels = Labels(["a", "b", "c"], rows([0, 1, 5], [2, 3, 5]))
+    assert labels.remove("c") == Labels(["a", "b"], rows([0, 1], [2, 3]))
+    assert labels.remove("a") == Labels(["b", "c"], rows([1, 5], [3, 5]))
+    assert labels.remove("a").remove("c") == Labels("b", rows([1], [3]))
+
+
+def test_a_dimension_is_renamed(table):
+    assert table.rename("a", "c") == Labels(["c", "b"], table.values)
+    assert table.rename("a", "a") == table
+
+
+def test_changed_labels_stay_where_they_are(table):
+    moved = table.to("meta")
+    changed = [
+        moved.append("c", torch.arange(3)),
+        moved.insert(0, "c", torch.arange(3)),
+        moved.permute([1, 0]),
+        moved.append("c", torch.arange(3)).remove("a"),
+        moved.rename("a", "c"),
+    ]
+    assert [labels.device.type for labels in changed] == ["meta"] * 5
+
+
+MEMBERS = {
+    "append": [
+        (("a", torch.arange(3)), ValueError, "names must be distinct, got 'a' twice in ['a', 'b', 'a']"),
+        (
+            ("1", torch.arange(3)),
+            ValueError,
+            "names must be identifiers of ASCII letters, digits and _, got '1'",
+        ),
+        (
+            (1, torch.arange(3)),
+            TypeError,
+            "names must be a string or a list of strings, got ['a', 'b', 1] of type list",
+        ),
+        (
+            ("c", [1, 2, 3]),
+            TypeError,
+            "values must be a torch.Tensor of integers, got list; make one with torch.tensor(values)",
+        ),
+        (("c", torch.ones(3)), TypeError, "values must be integers, got a tensor of torch.float32"),
+        (
+            ("c", torch.arange(2)),
+            ValueError,
+            "values must have the shape (3,), one for each entry, got (2,)",
+        ),
+        (
+            ("c", torch.arange(3).reshape(-1, 1)),
+            ValueError,
+            "values must have the shape (3,), one for each entry, got (3, 1)",
+        ),
+        (
+            ("c", torch.tensor([1, 2, 2**31])),
+            ValueError,
+            "values must fit in 32 bits, from -2147483648 to 2147483647, got 2147483648",
+        ),
+    ],
+    "insert": [
+        (
+            (index, "c", torch.arange(3)),
+            IndexError,
+            f"index must be from 0 to 2, the number of dimensions ['a', 'b'], got {index}",
+        )
+        for index in (3, -1)
+    ],
+    "permute": [
+        (([1, 2],), IndexError, "no dimension 2 in these labels, which have 2: ['a', 'b']"),
+        (([-3, 1],), IndexError, "no dimension -3 in these labels, which have 2: ['a', 'b']"),
+        *(
+            (
+                (order,),
+                ValueError,
+                f"dimensions_indexes must be the numbers from 0 to 1, each once, got {order}",
+            )
+            for order in ([], [0], [1, 1], [0, 1, 0], [1, -1])
+        ),
+    ],
+    "remove": [
+        (("c",), ValueError, "no dimension 'c' in these labels, which have ['a', 'b']"),
+        (
+            ("b",),
+            ValueError,
+            "the dimension 'b' can't be removed: the rows of Labels must be distinct, but the row [0] "
+            "of ['a'] stands at 0 and again at 2",
+        ),
+    ],
+    "rename": [
+        (("c", "d"), ValueError, "no dimension 'c' in these labels, which have ['a', 'b']"),
+        (("a", "b"), ValueError, "names must be distinct, got 'b' twice in ['b', 'b']"),
+        (("a", "1"), ValueError, "names must be identifiers of ASCII letters, digits and _, got '1'"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("member", "arguments", "error", "message"),
+    [(member, *case) for member, cases in MEMBERS.items() for case in cases],
+)
+def test_dimensions_that_cannot_be_changed_are_refused(
+    table, member, arguments, error, message, refused, mts
+):
+    with refused(error, message):
+        getattr(table, member)(*arguments)
+    if "fit in 32 bits" not in message:  # metatensor makes another number of it
+        with pytest.raises((RuntimeError, ValueError, IndexError)):
+            getattr(mts.Labels(table.names, table.values), member)(*arguments)
+
+
+def test_the_only_dimension_stays(refused):
+    with refused(ValueError, "'a' is the only dimension of these labels, which need one"):
+        Labels.range("a", 2).remove("a")
+
+
+# --- many entries
+
+
+@pytest.fixture(scope="module")
+def many():
+    """20000 entries in no order, and their values as lists."""
+    numbers = torch.randperm(60000, generator=torch.Generator().manual_seed(0))[:20000]
+    values = torch.stack([numbers // 300, numbers % 300 // 10, numbers % 10], 1)
+    return Labels(["a", "b", "c"], values), values.tolist()
+
+
+def test_many_entries_are_looked_up(many):
+    labels, values = many
+    where = {tuple(entry): i for i, entry in enumerate(values)}
+    for entry in [*values[:50], [0, 0, 0], [199, 29, 9], [200, 0, 0], [-1, 0, 0], [2**40, 0, 0]]:
+        assert labels.position(entry) == where.get(tuple(entry))
+        assert (entry in labels) == (tuple(entry) in where)
+    assert labels.position(LabelsEntry(["c", "b", "a"], torch.tensor(values[7][::-1]))) == 7
+    assert labels._tuples is None
+
+
+@pytest.mark.parametrize("dimensions", ["a", "ab", "cb", "cba", "abc"])
+@pytest.mark.parametrize("size", [1, 10, 11, 2000])
+def test_many_entries_are_selected(many, dimensions, size):
+    labels, values = many
+    columns = ["abc".index(name) for name in dimensions]
+    part = [tuple(entry[c] for c in columns) for entry in values]
+    wanted = list(dict.fromkeys([*part[-size:], (10**6,) * len(columns)]))
+    found = labels.select(Labels(list(dimensions), torch.tensor(wanted))).tolist()
+    if dimensions == "abc":
+        assert found == [part.index(entry) for entry in wanted[:-1]]
+    else:
+        assert found == [i for i, entry in enumerate(part) if entry in set(wanted)]
+
+
+def test_a_row_among_many_that_occurs_twice_is_refused(many, refused):
+    labels, values = many
+    values = torch.tensor([*values[:9999], values[5], *values[10000:], values[3]])
+    message = (
+        f"the rows of Labels must be distinct, but the row {values[5].tolist()} of ['a', 'b', 'c'] "
+        "stands at 5 and again at 9999"
+    )
+    with refused(ValueError, message):
+        Labels(labels.names, values)
+
+
+def test_many_entries_are_printed_without_being_read(many):
+    labels = many[0]
+    assert len(str(labels).splitlines()) == 7
+    assert repr(labels) == 'Labels(["a", "b", "c"], <tensor of shape (20000, 3), torch.int32>)'
+    assert labels._tuples is None
+
+
+def test_what_is_said_to_be_distinct_is_not_looked_at():
+    values = rows([0, 1], [0, 1], [2, 3])
+    for labels in (
+        Labels(["a", "b"], values, assume_unique=True),
+        Labels(["a", "b"], values, True),
+    ):
+        assert labels.values.tolist() == values.tolist()
+
+
+# --- what is compiled
+
+
+def apart(count):
+    """Labels of so many entries, and others of a part of them and of as many more."""
+    numbers = torch.arange(2 * count)
+    values = torch.stack([numbers // 7, numbers % 7 * 10**6], 1)
+    return Labels(["a", "b"], values[:count]), Labels(["a", "b"], values[count // 2 :].flip(0))
+
+
+COMPILED = {
+    "union": lambda a, b: a.union_and_mapping(b),
+    "intersection": lambda a, b: a.intersection_and_mapping(b),
+    "difference": lambda a, b: a.difference_and_mapping(b),
+    "selection": lambda a, b: (a.select(b), a.select(Labels("b", rows([10**6], [0])))),
+    "dimensions": lambda a, b: (
+        a.insert(1, "c", torch.arange(len(a))),
+        a.append("c", torch.arange(len(a))).remove("a"),
+        a.permute([1, 0]),
+        a.rename("a", "c"),
+    ),
+    "construction": lambda a, b: (Labels(["a", "b"], b.values.long()), str(a), a.position([0, 0])),
+}
+
+
+@pytest.mark.parametrize("count", [4, 400])
+@pytest.mark.parametrize("name", COMPILED)
+def test_compiled_code_does_with_labels_what_the_code_does(name, count):
+    labels = apart(count)
+
+    def function(x):
+        return [x + 1, *COMPILED[name](*labels)]
+
+    torch._dynamo.reset()
+    found = torch.compile(function, backend="eager")(torch.zeros(2))
+    for a, b in zip(found, function(torch.zeros(2)), strict=True):
+        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+@pytest.mark.parametrize("count", [4, 400])
+def test_a_lookup_is_no_part_of_a_graph(count):
+    labels, other = apart(count)
+    few = Labels("b", rows([10**6], [0]))
+
+    def function(x):
+        found = x + 1 if labels.position([0, 10**6]) == 1 and [-1, 0] not in labels else x
+        return found, labels.select(few), labels.select(other)
+
+    torch._dynamo.reset()
+    found = torch.compile(function, backend="eager", fullgraph=True)(torch.zeros(2))
+    assert all(map(torch.equal, found, function(torch.zeros(2))))

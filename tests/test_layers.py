@@ -17,8 +17,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"tmref": ROOT / "tmref", "tmref.strategies": ROOT / "strategies"}
 #: From the ground up; a package stands for what is in it, where that has no place of its own.
 LAYERS = (
-    "printing places verdicts",
+    "printing places renamed",
+    "verdicts",
     "resuming",
+    "rows",
     "labels",
     "block",
     "moves",

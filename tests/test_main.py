@@ -84,7 +84,9 @@ def test_a_check_ends_with_the_counts_and_what_shows_more(checked):
     said = "tmref check: in the main process (-n 0) a crash ends the check\n"
     assert (found.returncode, found.stderr) == (0, said)
     assert counts(found) == {"reference": [1, 0, 0, 0, EXAMPLES]}
-    assert found.stdout.splitlines()[-1] == f"    tmref report {Path('folder', 'report.jsonl')}"
+    assert (
+        found.stdout.splitlines()[-1] == f"    tmref report {Path('folder', 'report.jsonl')} --verbose"
+    )
     assert len(found.stdout.splitlines()) < 10
 
 
@@ -108,7 +110,7 @@ def test_known_failures_are_a_line_a_kind_and_scripts_only_where_it_is_verbose()
     for found in (brief, verbose):
         assert counts(found)["metatensor-torch"][:4] == [0, 1, 0, 0]
         assert found.returncode == 0
-    assert brief.stdout.splitlines()[-1] == "    --report FILE, then tmref report FILE"
+    assert brief.stdout.splitlines()[-1] == "    --report FILE, then tmref report FILE --verbose"
 
 
 def test_a_check_writes_one_line_a_verdict_between_header_and_footer(checked):
@@ -128,8 +130,11 @@ def test_a_check_writes_one_line_a_verdict_between_header_and_footer(checked):
 def test_a_report_is_shown_again(checked, capsys):
     path, found = checked
     assert main(["report", str(path)]) == 0
+    assert "keys_survive_in_order" not in (brief := capsys.readouterr().out)
+    assert main(["report", str(path), "--verbose"]) == 0
     shown = capsys.readouterr().out
     assert "keys_survive_in_order" in shown
+    assert shown.splitlines()[-1] in brief
     *_, last = filter(None, map(str.strip, shown.splitlines()))
     assert last.startswith("reference 0.1.0 ")
     assert last in found.stdout
@@ -144,7 +149,7 @@ def test_a_report_without_a_footer_was_cut_short(checked, tmp_path, capsys):
         said = capsys.readouterr().out
         assert "the run was cut short" in said
         assert "nothing was selected" not in said
-        assert said.endswith(f"to try what is missing:\n    tmref check --resume {cut}\n")
+        assert f"\n\nto try what is missing:\n    tmref check --resume {cut}\n" in said
 
 
 def test_workers_give_the_same_verdicts(checked, tmp_path):
@@ -478,7 +483,7 @@ def test_an_adapter_that_goes_to_another_folder_does_not_take_the_report_with_it
     )
     found = tmref("check", "adapter:silent", *QUICK, "--report", "report.jsonl", cwd=here)
     assert found.returncode == 0, found.stderr
-    assert found.stdout.splitlines()[-1] == "    tmref report report.jsonl"
+    assert found.stdout.splitlines()[-1] == "    tmref report report.jsonl --verbose"
     assert len(read(here / "report.jsonl").verdicts) == 1
     assert list(there.iterdir()) == []
 

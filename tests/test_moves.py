@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tmref import Labels, TensorBlock, TensorMap
-from tmref.moves import _codes, distinct
+from tmref.moves import distinct
 from tmref.strategies import tensor_maps
 
 MOVES = ("keys_to_samples", "keys_to_properties")
@@ -314,26 +314,6 @@ def test_other_properties_are_refused_with_values(refused):
 # --- rows
 
 
-EXTREMES = [-(2**31), -1, 0, 7, 2**31 - 1]
-
-
-@settings(derandomize=True, database=None, deadline=None, max_examples=200)
-@given(st.data(), st.integers(1, 5))
-def test_codes_order_rows_as_tuples_are(data, width):
-    numbers = st.one_of(st.sampled_from(EXTREMES), st.integers(0, 3))
-    drawn = data.draw(st.lists(st.tuples(*[numbers] * width), max_size=12))
-    codes = _codes(rows(drawn, width)).tolist()
-    ranks = {row: i for i, row in enumerate(sorted(set(drawn)))}
-    code_ranks = {code: i for i, code in enumerate(sorted(set(codes)))}
-    assert [code_ranks[code] for code in codes] == [ranks[row] for row in drawn]
-
-
-def test_codes_of_rows_that_need_more_than_63_bits():
-    corners = [[a, b, c] for a in EXTREMES for b in EXTREMES for c in EXTREMES]
-    codes = _codes(rows(corners, 3))
-    assert (codes[1:] > codes[:-1]).all()
-
-
 @pytest.mark.parametrize(
     ("sort", "union", "first", "second"),
     [
@@ -346,6 +326,66 @@ def test_distinct_rows(sort, union, first, second):
     found, places = distinct(given_rows, sort)
     assert found.tolist() == union
     assert [p.tolist() for p in places] == [first, second, []]
+
+
+def large(count, seed):
+    """A block of so many samples in no order, of which others have a part, too."""
+    generator = torch.Generator().manual_seed(seed)
+    numbers = torch.randperm(2 * count, generator=generator)[:count]
+    samples = Labels(["s", "a"], torch.stack([numbers // 7, numbers % 7 * 10**6], 1))
+    values = torch.randn(count, 3, generator=generator)
+    block = TensorBlock(values, samples, [], Labels.range("p", 3))
+    rows = torch.stack([torch.arange(count), numbers], 1)
+    gradient = TensorBlock(values + 1, Labels(["sample", "atom"], rows), [], Labels.range("p", 3))
+    block.add_gradient("x", gradient)
+    return block
+
+
+@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("sort", [True, False])
+def test_moves_of_many_samples_agree_with_metatensor(mts, move, sort):
+    tensor = TensorMap(Labels.range("k", 30), [large(1000, seed) for seed in range(30)])
+    ours = outcome(lambda: getattr(tensor, move)("k", sort_samples=sort), ValueError)
+    theirs = in_mts(mts, tensor)
+    assert ours == outcome(lambda: getattr(theirs, move)("k", sort_samples=sort), RuntimeError)
+
+
+@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("count", [4, 400])
+def test_compiled_moves_do_what_moves_do(move, count):
+    tensor = TensorMap(Labels.range("k", 3), [large(count, seed) for seed in range(3)])
+
+    def function(tensor):
+        return getattr(tensor, move)("k")
+
+    torch._dynamo.reset()
+    found = torch.compile(function, backend="eager")(tensor)
+    assert outcome(lambda: found, ()) == outcome(lambda: function(tensor), ())
+
+
+@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("count", [4, 400])
+def test_moves_are_transformed(move, count):
+    """Derivatives asked for or not: these are two ways to put values together."""
+    tensor = TensorMap(Labels.range("k", 3), [large(count, seed) for seed in range(3)])
+    tensor = tensor.to(torch.float64)
+
+    def function(*values):
+        blocks = [
+            TensorBlock(v, b.samples, b.components, b.properties)
+            for v, b in zip(values, tensor, strict=True)
+        ]
+        return getattr(TensorMap(tensor.keys, blocks), move)("k").block().values
+
+    values = [block.values for block in tensor]
+    expected = function(*values)
+    batched = torch.func.vmap(function)(*[torch.stack([v, 2 * v]) for v in values])
+    assert torch.equal(batched, torch.stack([expected, 2 * expected]))
+    _, pushed = torch.func.jvp(function, tuple(values), tuple(3 * v for v in values))
+    assert torch.equal(pushed, 3 * expected)
+    asked = [v.clone().requires_grad_() for v in values]
+    (function(*asked) * expected).sum().backward()
+    assert all(torch.equal(v.grad, v) for v in asked)
 
 
 # --- agreement with metatensor.torch

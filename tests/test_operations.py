@@ -581,8 +581,8 @@ def test_linear_operations_keep_gradients_of_gradients(block, with_gradient, ref
     assert torch.equal(second(multiply(tensor, 5)), 5 * second(tensor))
     assert torch.equal(second(sum_over_samples(tensor, "system")), second(tensor))
     message = (
-        "the gradient 'x' has gradients itself, whose product isn't determined by them; remove them "
-        "with remove_gradients, or multiply by a number"
+        "the gradient 'x' has gradients itself, and what becomes of them isn't determined by them; "
+        "remove them with remove_gradients, or multiply by a number"
     )
     with refused(NotImplementedError, message):
         multiply(tensor, tensor)

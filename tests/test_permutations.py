@@ -239,8 +239,8 @@ def test_the_repr_is_code_that_makes_it(permutation, code):
         ((-1, 0), ((), ()), "keys must be 0, 1, 2, ... in some order, got (-1, 0)"),
         ((0,), ((0, 2),), "samples must be 0, 1, 2, ... in some order, got (0, 2)"),
         ((0, 1), ((0,), (1,)), "samples must be 0, 1, 2, ... in some order, got (1,)"),
-        ((0, 1), ((0,),), "there are 2 keys, but samples of 1 blocks"),
-        ((), ((0,),), "there are 0 keys, but samples of 1 blocks"),
+        ((0, 1), ((0,),), "samples must be of as many blocks as there are keys, 2, got 1"),
+        ((), ((0,),), "samples must be of as many blocks as there are keys, 0, got 1"),
     ],
 )
 def test_what_is_no_permutation_is_refused(keys, samples, message, refused):

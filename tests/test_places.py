@@ -1,11 +1,15 @@
 """Where files are written: over others of their kind, and nothing else."""
 
 import errno
+import os
+import signal
+import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tmref.places import UnusablePlace, put, require_usable
+from tmref.places import UnusablePlace, put, require_usable, write
 from tmref.reports.html import BEGINNING, page
 
 
@@ -39,20 +43,77 @@ def test_anything_else_is_left_as_it_is(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
 
 
-@pytest.mark.parametrize("step", ["write_text", "replace"])
+@pytest.mark.parametrize("step", ["open", "replace"])
 def test_a_page_that_can_not_be_written_whole_leaves_the_one_before(step, tmp_path, monkeypatch):
     place = tmp_path / "page.html"
     put(place, "before")
 
     def full(self, *_, **__):
-        self.touch()
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, step, full)
     with pytest.raises(UnusablePlace, match=r"page.html can't be written: No space left on device"):
         put(place, "after")
+    monkeypatch.undo()
     assert place.read_text() == "before"
     assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_file_that_ends_in_the_middle_leaves_the_one_before(tmp_path):
+    def pieces():
+        yield b"aft"
+        raise KeyboardInterrupt
+
+    write(tmp_path / "file", [b"before"])
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "file", pieces())
+    assert (tmp_path / "file").read_bytes() == b"before"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_killed_in_the_middle_the_file_before_is_left(tmp_path, run_python):
+    write(tmp_path / "file", [b"before"])
+    done = run_python(f"""
+import os, pathlib, signal
+from tmref.places import write
+
+def pieces():
+    yield bytes(2**20)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+write(pathlib.Path({str(tmp_path / "file")!r}), pieces())
+""")
+    assert done.returncode == -signal.SIGKILL
+    assert (tmp_path / "file").read_bytes() == b"before"
+    assert len(list(tmp_path.iterdir())) == 2  # what was written until then
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o777])
+def test_permissions_stay(mode, tmp_path):
+    place = tmp_path / "file"
+    write(place, [b"before"])
+    before = os.umask(0o022)
+    os.umask(before)
+    assert stat.S_IMODE(place.stat().st_mode) == 0o666 & ~before
+    place.chmod(mode)
+    write(place, [b"after"])
+    assert stat.S_IMODE(place.stat().st_mode) == mode
+
+
+def test_what_is_no_file_is_written_to(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_bytes)
+        write(pipe, [b"some", b"thing"])
+        assert read.result() == b"something"
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+    assert not pipe.is_file()
+
+
+def test_names_may_be_as_long_as_the_system_takes_them(tmp_path):
+    write(tmp_path / ("x" * 255), [b"content"])
+    assert (tmp_path / ("x" * 255)).read_bytes() == b"content"
 
 
 def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path):

@@ -219,3 +219,33 @@ def test_cases_come_in_the_order_that_is_said():
     config = SimpleNamespace(hook=SimpleNamespace(pytest_deselected=lambda items: None))
     _Choice(None, ["b"], ["a", "b", "c", "d"]).pytest_collection_modifyitems(config, items)
     assert [item.callspec.params["tmref_case"].name for item in items] == ["a", "c", "d"]
+
+
+#: A module whose law is broken by some examples, found after others.
+RARELY_WRONG = """
+    def make(self, call):
+        module = super().make(call)
+        if call.name == "Tanh":
+            right = module.forward
+            module.forward = lambda x: x if x.block(0).values.shape[0] > 2 else right(x)
+        return module
+    rows = tuple(row for row in Reference.rows if row.name == "tanh")
+implementation = Adapter()
+"""
+
+
+def test_what_was_found_before_changes_no_verdict_unless_it_is_to_be_tried_first(tmp_path):
+    def check(*more):
+        arguments = ("-k", "values_are_those_of_plain_torch", "-n0", *more)
+        _, verdicts = checked(RARELY_WRONG, tmp_path, *arguments)
+        settings = read(tmp_path / "report.jsonl").header["settings"]
+        return [vars(v) | {"seconds": 0} for v in verdicts], settings["kept examples"]
+
+    first, kept = check()
+    assert [v["verdict"] for v in first] == ["fail"]
+    assert (check()[0], kept) == (first, None)
+    assert not (tmp_path / ".hypothesis" / "tmref").exists()
+    database = ("--database", "kept")
+    before, kept = check(*database)
+    assert (before, kept) == (first, "tried first")
+    assert check(*database)[0] != first, "what was kept was not tried first"

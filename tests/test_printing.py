@@ -15,7 +15,7 @@ from tmref.block import block_source
 from tmref.catalog import ROWS, Call, Recipe, Row
 from tmref.implementations import load
 from tmref.labels import labels_source
-from tmref.printing import LONGEST, source_of, tensor_source, type_of
+from tmref.printing import LONGEST, counted, source_of, tensor_source, type_of
 from tmref.strategies import (
     array_values,
     components,
@@ -517,3 +517,19 @@ def test_the_types_of_metatensor_are_named_with_what_converts_them(adapter, refu
     message = f"the input must be a TensorMap, got TensorMap of {library}, not of tmref; {convert}"
     with refused(TypeError, message):
         tmref.nn.Tanh(x.keys)(theirs)
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "verb", "words"),
+    [
+        (1, "row", "", "1 row"),
+        (0, "row", "", "0 rows"),
+        (2, "entry", "", "2 entries"),
+        (1, "entry", "is", "1 entry is"),
+        (2, "more law", "is", "2 more laws are"),
+        (1, "case", "was", "1 case was"),
+        (3, "case", "was", "3 cases were"),
+    ],
+)
+def test_numbers_of_things_are_said_in_their_grammar(number, noun, verb, words):
+    assert counted(number, noun, verb) == words

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -31,13 +32,13 @@ def test_a_page_is_written_and_said_to_be_there(kept, tmp_path, capsys):
     page = tmp_path / "pages" / "page.html"
     assert main(["report", kept("pass", "fail"), "--html", str(page)]) == 1
     said = capsys.readouterr()
-    assert said.err == f"tmref: {page} is the page of 2 verdicts, 1 of them unexpected\n"
+    assert said.err == f"tmref: {page} is the page of 2 verdicts, 1 unexpected\n"
     assert said.out == ""
     assert "it is fail" in page.read_text()
     assert main(["report", kept("pass"), "--html", str(page)]) == 0
     assert "it is fail" not in page.read_text()
     assert main(["report", kept("pass", complete=False), "--html", str(page)]) == 1
-    assert capsys.readouterr().err.endswith("none of them unexpected; the run was cut short\n")
+    assert capsys.readouterr().err.endswith("none unexpected; the run was cut short\n")
 
 
 @pytest.mark.parametrize(("form", "start"), [("--markdown", "## tmref: 1 un"), ("--github", "::error ")])
@@ -71,6 +72,8 @@ def test_what_can_not_be_used_is_said_in_a_line_and_nothing_is_shown(kept, tmp_p
             f"{other} is there and is no page of tmref report: it is left as",
         ),
         ([good, "--html", str(tmp_path)], f"{tmp_path} is no file: name one that is, or that is not"),
+        ([good, "--html", "a" * 256], f"{'a' * 256} can't be written: File name too long"),
+        (["a" * 256], f"{'a' * 256} can't be read: File name too long"),
     ):
         assert main(["report", *arguments]) == 2
         said = capsys.readouterr()
@@ -101,6 +104,57 @@ def test_a_baseline_that_can_not_be_used_is_said_in_a_line(kept, tmp_path, capsy
         assert said.out == ""
         (line,) = said.err.splitlines()
         assert line.startswith(f"tmref: {words}")
+
+
+def test_what_is_shown_is_a_line_a_kind_unless_all_is_asked_for(kept, capsys):
+    path = kept("pass", "fail", "untested")
+    assert main(["report", path]) == 1
+    out = capsys.readouterr().out
+    assert out.splitlines()[1:3] == [
+        "law_1[tanh] of mine 1: fail: it is fail",
+        "law_2[tanh] of mine 1: untested: it is untested",
+    ]
+    more = (
+        f"the table of laws and rows, and a script for each failure:\n    tmref report {path} --verbose"
+    )
+    assert out.endswith(f"\n\n{more}\n")
+    for option in ("-v", "--verbose"):
+        assert main(["report", path, option]) == 1
+        out = capsys.readouterr().out
+        assert ". pass  k known  F fail" in out
+        assert "tmref report" not in out
+
+
+def test_one_implementation_of_several_is_shown(kept, tmp_path, capsys):
+    mine = kept("pass", "fail")
+    theirs = tmp_path / "theirs.jsonl"
+    theirs.write_text((tmp_path / "report.jsonl").read_text().replace('"mine"', '"theirs"'))
+    both = [mine, str(theirs)]
+    assert main(["report", *both]) == 1
+    assert "mine 1" in (out := capsys.readouterr().out)
+    assert "theirs 1" in out
+    page = tmp_path / "page.html"
+    for form in ([], ["--verbose"], ["--markdown"], ["--github"], ["--html", str(page)]):
+        assert main(["report", *both, "--of", "theirs", *form]) == 1
+        said = capsys.readouterr()
+        shown = page.read_text() if "--html" in form else said.out
+        assert "theirs 1" in shown
+        assert "mine 1" not in shown
+    assert main(["report", *both, "--of", "their"]) == 2
+    words = "--of: there is no verdict on 'their'; did you mean 'theirs'?"
+    assert capsys.readouterr().err == f"tmref: {words}\n"
+
+
+def test_of_a_baseline_the_same_implementation_is_compared(kept, tmp_path, capsys):
+    lines = Path(kept("pass", "fail", name="old.jsonl")).read_text().splitlines(keepends=True)
+    head = lines[0].replace('{"mine": "1"}', '{"mine": "1", "theirs": "1"}')
+    theirs = lines[1].replace('"mine"', '"theirs"')
+    (tmp_path / "old.jsonl").write_text(head + theirs + "".join(lines[1:-1]))
+    form = ["--markdown", "--baseline", str(tmp_path / "old.jsonl")]
+    new = kept("fail", "pass")
+    for options, told in (([], True), (["--of", "mine"], False)):
+        assert main(["report", new, *form, *options]) == 1
+        assert ("theirs 1 is in the baseline alone" in capsys.readouterr().out) is told
 
 
 def test_two_forms_at_once_are_refused(kept, capsys):

@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 
 import pytest
 from markdown_it import MarkdownIt
 
 from tmref.__main__ import main
+from tmref.catalog import ROWS
 from tmref.laws import LAWS
 from tmref.reports.reproducers import run
 from tmref.verdicts import Report, Verdict, header
@@ -25,10 +27,10 @@ HOLDS = "print('seen')\n"
 def report(tmp_path):
     """A report of verdicts: (law, row, implementation, script), and more of what a verdict has."""
 
-    def write(*found, versions=None, **of_all):
+    def write(*found, versions=None, selection="", **of_all):
         path = tmp_path / "report.jsonl"
         names = {implementation: "1" for _, _, implementation, *_ in found}
-        head = header(names, {LAW: "metadata"}, [], 0, {"timeout": 30})
+        head = header(names, {LAW: "metadata"}, [], 0, {"timeout": 30, "selection": selection})
         head["header"]["versions"].update(versions or {})
         written = Report(path, head)
         for law, row, implementation, script, *more in found:
@@ -83,21 +85,34 @@ def test_the_script_is_printed(name, more, script, several, said):
     assert said(several, name, *more) == (0, script, "")
 
 
-def test_without_a_law_they_are_listed(several, said):
+def test_without_a_law_one_of_each_kind_is_listed(several, said):
     status, out, _ = said(several)
+    of_yours = f"{LAW}[tanh] of yours 1: fail: it is 1, expected 2"
     assert (status, out.splitlines()) == (
         0,
-        [
-            f"{OTHER}[tanh] of mine 1: fail",
-            f"{LAW}[linear] of mine 1: fail",
-            f"{LAW}[tanh] of mine 1: fail",
-            f"{LAW}[tanh] of yours 1: fail",
-        ],
+        [f"{OTHER}[tanh] of mine 1: fail, 3 verdicts: it is 1, expected 2", of_yours],
     )
-    assert said(several, "--of", "yours")[1] == f"{LAW}[tanh] of yours 1: fail\n"
+    assert said(several, "--of", "yours")[1] == f"{of_yours}\n"
 
 
-LISTS = "without LAW[ROW] it lists those that have a script"
+def test_known_failures_are_listed_by_their_kinds_with_the_reason(report, said):
+    path = report(
+        (LAW, "linear", "mine", f"{FAILS}# long\n", {"known": "a kind: why [doc]"}),
+        (OTHER, "tanh", "mine", FAILS, {"known": "a kind: why else [doc]"}),
+        (LAW, "tanh", "mine", FAILS, {"known": "another kind"}),
+        (LAW, "relu", "mine", FAILS, {"message": "it is\nso"}),
+    )
+    _, out, _ = said(path)
+    assert out.splitlines() == [
+        f"{LAW}[relu] of mine 1: fail: it is",
+        f"{OTHER}[tanh] of mine 1: known, 2 verdicts: a kind",
+        f"{LAW}[tanh] of mine 1: known: another kind",
+    ]
+    for line in out.splitlines():
+        assert said(path, line.partition(" ")[0])[1] == FAILS
+
+
+LISTS = "without LAW[ROW] it lists a script of each kind of failure"
 
 
 @pytest.mark.parametrize(
@@ -159,6 +174,8 @@ def test_what_is_no_report_is_said_in_a_line(content, tmp_path, said):
         (["--run", "--issue", LAW], "argument --issue: not allowed with argument --run"),
         (["--save", "folder", LAW], "argument --save: it writes every script: leave out LAW[ROW]"),
         (["--run"], "the following arguments are required: LAW[ROW], for --run and --issue"),
+        (["--kinds"], "arguments are required: --save FOLDER, for --kinds and --force"),
+        ([LAW, "--force"], "arguments are required: --save FOLDER, for --kinds and --force"),
     ],
 )
 def test_what_does_not_go_together_is_refused(arguments, words, several, capsys):
@@ -208,13 +225,8 @@ def test_a_script_that_takes_too_long_is_ended_with_what_it_started(report, said
     ran = run(lasting, 1)
     assert (ran.status, ran.failed) == (None, True)
     assert ran.raised == "it took longer than 2 s\n"
-    left = subprocess.run(
-        ["ps", "-o", "stat=", "-p", (tmp_path / "pid").read_text()],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    assert left.strip() in ("", "Z")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_limits_that_no_check_has_are_none(monkeypatch):
@@ -309,7 +321,7 @@ def test_a_script_that_is_no_python_shows_no_failure(does, report, said):
     path = report((LAW, "linear", "mine", "# mine\nx = (1\n"))
     status, out, err = said(path, LAW, does)
     assert (status, out, len(err.splitlines())) == (2, "", 1)
-    words = "the script can't be run here: it is no Python: '(' was never closed (line 2); "
+    words = "the script can't be run here: it is no Python: '(' was never closed (line "
     assert err.startswith(f"tmref reproduce: {words}")
 
 
@@ -321,21 +333,39 @@ def test_a_relative_folder_of_pythonpath_is_found_from_here(report, said, tmp_pa
     assert said(report((LAW, "linear", "mine", "import of_mine")), LAW, "--run")[0] == 0
 
 
-def test_what_a_script_leaves_behind_is_not_waited_for(tmp_path):
-    left = tmp_path / "pid"
-    script = (
-        "import subprocess, sys\n"
-        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'],"
-        " start_new_session=True)\n"
-        f"open({str(left)!r}, 'w').write(str(p.pid))\nprint('seen')\n"
-    )
+#: Starts a process in a session of its own, which starts another one in its.
+LEAVES = """
+import os, subprocess, sys
+sleeps = "import time; time.sleep(60)"
+starts = f'''
+import subprocess, sys
+p = subprocess.Popen([sys.executable, "-c", {sleeps!r}], start_new_session=True)
+print(p.pid, flush=True)
+{sleeps}
+'''
+p = subprocess.Popen([sys.executable, "-c", starts], start_new_session=True, stdout=subprocess.PIPE)
+print(p.pid, p.stdout.readline().decode(), flush=True)
+"""
+
+
+@pytest.mark.parametrize(("ends", "status"), [("", 0), ("os.abort()", -6), ("while True: pass", None)])
+def test_what_a_script_leaves_behind_ends_with_it(ends, status, monkeypatch):
+    monkeypatch.setattr("tmref.reports.reproducers._TO_IMPORT", 3)
     start = time.monotonic()
-    try:
-        ran = run(script, 30)
-    finally:
-        os.kill(int(left.read_text()), signal.SIGKILL)
-    assert (ran.status, ran.printed) == (0, "seen\n")
-    assert time.monotonic() - start < 30
+    ran = run(f"{LEAVES}{ends}", 1)
+    assert (ran.status, time.monotonic() - start < 30) == (status, True)
+    left = [int(number) for number in ran.printed.split()]
+    assert len(left) == 2
+    for process in left:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+
+
+def test_what_others_have_started_goes_on():
+    with subprocess.Popen(["sleep", "60"]) as other:
+        assert run("", 30).status == 0
+        assert other.poll() is None
+        other.kill()
 
 
 def test_of_what_a_script_prints_without_end_the_last_is_read():
@@ -389,7 +419,7 @@ def test_every_script_is_saved_under_a_name_that_sorts(several, said, tmp_path):
     folder = tmp_path / "deeper" / "scripts"
     for _ in range(2):  # what it wrote itself is written again
         status, out, _ = said(several, "--save", str(folder))
-        assert (status, out) == (0, f"4 scripts of {several} are in {folder}\n")
+        assert (status, out) == (0, f"4 scripts are in {folder}, of {several}\n")
         assert sorted(p.name for p in folder.iterdir()) == [
             f"mine.{OTHER}.tanh.py",
             f"mine.{LAW}.linear.py",
@@ -402,6 +432,17 @@ def test_every_script_is_saved_under_a_name_that_sorts(several, said, tmp_path):
     assert done.returncode == 1
     said(several, "--of", "yours", "--save", str(tmp_path / "few"))
     assert len(list((tmp_path / "few").iterdir())) == 1
+
+
+def test_one_script_of_each_kind_is_saved(several, said, tmp_path):
+    folder = tmp_path / "scripts"
+    _, out, _ = said(several, "--save", str(folder), "--kinds")
+    assert out == f"2 scripts are in {folder}, of {several}\n"
+    assert sorted(p.name for p in folder.iterdir()) == [f"mine.{OTHER}.tanh.py", f"yours.{LAW}.tanh.py"]
+    said(several, "--save", str(folder), "--kinds", "--of=yours")
+    assert said(several, "--save", str(tmp_path / "one"), "--kinds", "--of=yours")[1] == (
+        f"1 script is in {tmp_path / 'one'}, of {several}\n"
+    )
 
 
 @pytest.mark.parametrize("changed", ["edited", "another", "a link", "a folder"])
@@ -428,6 +469,15 @@ def test_what_is_not_its_own_is_left_as_it_is(changed, several, said, tmp_path):
     assert not first.exists(), "something was written before all was looked at"
     if is_left is not None:
         assert path.read_text() == is_left
+    status, _, err = said(several, "--save", str(tmp_path / "scripts"), "--force")
+    if changed == "a folder":
+        assert (status, err) == (
+            2,
+            f"tmref reproduce: --save: {path} is a folder: move it away, or name another folder\n",
+        )
+        return
+    assert (status, path.read_text(), path.is_symlink()) == (0, before, False)
+    assert not (tmp_path / "nowhere").exists(), "it was written to where the link leads"
 
 
 def test_a_folder_that_can_not_be_is_said_in_a_line(several, said, tmp_path):
@@ -459,20 +509,22 @@ def test_an_issue_has_what_a_tracker_asks_for(several, said):
     title, *_ = out.splitlines()
     assert title == "# `tanh`: `it is 1, expected 2`"
     assert re.search(r"^With mine 1, torch [\d.]+.* and Python 3\.\d+\.\d+ \(", out, re.M)
-    assert "```python\n# mine 1, tanh: a law\nprint('seen')\nassert 1 == 2\n```\n" in out
+    assert "```python\nprint('seen')\nassert 1 == 2\n```\n" in out
     assert (
-        'It prints\n\n```text\nseen\nTraceback (most recent call last):\n  File "script.py", line 3'
+        'It prints\n\n```text\nseen\nTraceback (most recent call last):\n  File "script.py", line 2'
         in out
     )
     (law,) = (law for law in LAWS if law.name == LAW)
     quoted = " ".join(line.removeprefix("> ") for line in out.splitlines() if line.startswith("> "))
-    assert quoted == law.demand
+    assert quoted == law.demand.replace("[doc] ", "By metatensor's documentation: ")
+    assert quoted != law.demand
     assert "This is a demand of metatensor's documentation." in out
     assert out.partition("## Where it is so\n")[2].strip().splitlines()[:2] == [
         "- mine 1: `linear`, `tanh`",
         "- yours 1: `tanh`",
     ]
-    assert out.rstrip().endswith(f"Found by the law `{LAW}` of tmref 0.1.0.")
+    assert "\n\nFound by the law `samples_survive` of tmref 0.1.0, a Python package of laws for " in out
+    assert out.endswith("`pip install 'tmref[check]'`, then `tmref check --help`.\n")
     assert os.sep + "script.py" not in out
 
 
@@ -485,10 +537,71 @@ def test_what_is_known_is_one_by_its_reason(report, said):
     )
     _, out, _ = said(path, f"{LAW}[linear]", "--issue")
     words = "a \\[bias\\] is @\u2060added to #\u20601"
-    assert out.startswith(f"# {words}\n\n{words}: see https:\u2060//example.org \\[doc\\]\n")
+    by = "(by metatensor's documentation)"
+    assert out.startswith(f"# {words}\n\nSee https:\u2060//example.org {by}\n\nWith mine")
     assert (
         "\n- mine 1: `linear`\n- yours 1: `relu`\n\nBy other laws, too: `keys_survive_in_order`\n" in out
     )
+
+
+@pytest.mark.parametrize(
+    ("said_first", "begins"),
+    [
+        ("a kind", "# a kind\n\nWith "),
+        ("a kind: the rest [maths]", "# a kind\n\nThe rest (by mathematics)\n\nWith "),
+        ("a kind: get_it gives 1 [torch]", "# a kind\n\nget_it gives 1 (by torch's conventions)\n\n"),
+        (
+            "a kind: it is so [doc], [torch]",
+            "# a kind\n\nIt is so (by metatensor's documentation and torch's conventions)\n\n",
+        ),
+    ],
+)
+def test_the_title_is_not_repeated_and_sources_are_words(said_first, begins, report, said):
+    _, out, _ = said(report((LAW, "linear", "mine", FAILS, {"known": said_first})), LAW, "--issue")
+    assert out.startswith(begins)
+
+
+def test_what_a_report_says_is_not_told_where_the_script_may_print_something_else(report, said):
+    script = "# mine 1, linear: a law\n# it is 1, expected 2\n# so\nimport sys\n# a note\nassert 0, 3\n"
+    _, out, _ = said(report((LAW, "linear", "mine", script)), LAW, "--issue")
+    assert "```python\nimport sys\n# a note\nassert 0, 3\n```\n" in out
+    assert 'File "script.py", line 3, in <module>\n    assert 0, 3\n' in out
+
+
+def test_the_version_of_an_issue_is_that_on_which_the_script_ran(report, said):
+    here = metadata.version("torch")
+    path = report((LAW, "linear", "torch", FAILS))  # as if that were what was judged, once 1
+    assert f"\nWith torch {here}, metatensor" in said(path, LAW, "--issue")[1]
+
+
+ROWS_OF = [row.name for row in ROWS]
+
+
+@pytest.mark.parametrize(
+    ("failing", "words"),
+    [
+        (ROWS_OF, "- mine 1: every module (25 of 25)"),
+        (ROWS_OF[:4], "`relu` (4 of 25 modules)"),
+        (ROWS_OF[:3], "- mine 1: `linear`, `linear_no_bias`, `equivariant_linear`"),
+    ],
+)
+def test_where_it_is_so_is_counted_where_the_report_is_of_all(failing, words, report, said):
+    known = {"known": "a kind"}
+    tried = [*ROWS_OF, "labels"]
+    found = [(LAW, row, "mine", FAILS if row in failing else None, known) for row in tried]
+    name = f"{LAW}[linear]"
+    assert f"{words}\n" in said(report(*found), name, "--issue")[1]
+    of_few = said(report(*found, selection="linear or relu"), name, "--issue")[1]
+    assert "modul" not in of_few.partition("## Where")[2].partition("Found by")[0].replace("module_", "")
+
+
+def test_of_what_is_no_law_it_is_not_said_whose_demand_it_is(report, said):
+    _, out, _ = said(
+        report(("it_can_be_made_and_called", "linear", "mine", FAILS)),
+        "it_can_be_made_and_called",
+        "--issue",
+    )
+    assert "demand of" not in out
 
 
 def test_of_what_is_not_there_no_issue_is_made(report, said):
@@ -528,7 +641,7 @@ def test_whatever_is_said_stands_in_an_issue_as_text(report, said):
         assert kinds.isdisjoint({"html_block", "html_inline", "link_open", "image", "em_open"})
         assert [t.info for t in tokens if t.type == "fence"] == ["python", "text"]
         script_shown, printed = [t.content for t in tokens if t.type == "fence"]
-        assert script_shown == script
+        assert f"# mine\n{script_shown}" == script
         assert ATTACK.partition("\n")[0] in printed
         headings = [t.tag for t in tokens if t.type == "heading_open"]
         assert headings == ["h1", "h2", "h2"]

@@ -51,12 +51,38 @@ def test_all_subjects_do_the_same_work(speed, kind, mode, components):
         do()
 
 
-@pytest.mark.parametrize("line", ["training, an epoch", "keys_to_samples, sorted"])
-def test_lines_of_one_cell(speed, line, monkeypatch):
-    (size,) = speed.sizes(line, quick=False)
-    work = speed.LINES[line][0](size, ["reference"])
+def test_training(speed):
+    (size,) = speed.sizes("training, an epoch", quick=False)
+    work = speed.LINES["training, an epoch"][0](size, ["reference"])
     for do in work.values():
         do()
+
+
+def test_lines_of_labels_and_what_goes_by_them(speed):
+    lines = [line for line in speed.LINES if line.startswith(("labels", "keys_to", "sum"))]
+    assert len(lines) == 2 + len(speed.LABELS)
+    for line in lines:
+        sizes = list(speed.sizes(line, quick=False))
+        assert sizes[:1] == list(speed.sizes(line, quick=True))[:1]
+        for limit in speed.LINES[line][1]:
+            assert any(map(limit.cells, sizes))
+        work = speed.LINES[line][0](speed.Size(12, 10, (4, 4), ()), list(speed.NAMES))
+        assert {speed.TORCH, speed.AGAIN, "reference", "metatensor-torch"} <= set(work)
+        for do in work.values():
+            do()
+
+
+@pytest.mark.parametrize("name", ["reference", "metatensor-torch"])
+def test_labels_are_found_in_part(speed, name):
+    labels = speed.load(name).Labels
+    values = torch.tensor([[0, 0, 0], [0, 1, 0], [1, 0, 0], [2, 0, 5]])
+    done = {what: make(labels, values[:3], values[1:])() for what, make in speed.LABELS.items()}
+    assert done["construction"].values.tolist() == values[:3].tolist()
+    assert done["construction and a position"] == 1
+    found = {what: positions.tolist() for what, positions in done.items() if what.startswith("select")}
+    assert list(found.values()) == [[0, 1], [0, 1, 2], [0, 1, 2], [0, 1, 2]]
+    assert [mapping.tolist() for mapping in done["union"][1:]] == [[0, 1, 2], [1, 2, 3]]
+    assert [mapping.tolist() for mapping in done["intersection"][1:]] == [[-1, 0, 1], [0, 1, -1]]
 
 
 def test_a_ratio_is_that_of_the_time_of_the_work(speed, monkeypatch):

@@ -6,7 +6,6 @@ import torch
 
 import tmref
 from tmref import Labels, LabelsEntry, TensorBlock, TensorMap
-from tmref.io import of_buffer, to_buffer
 
 KEYS = Labels(["l", "species"], torch.tensor([[0, 1], [1, 1], [1, 6]]))
 
@@ -69,7 +68,7 @@ def test_the_list_of_blocks_is_copied(block):
         ([[0]], [], TypeError, "keys must be Labels, got list"),
         (Labels.single(), None, TypeError, "blocks must be a list of TensorBlock, got NoneType"),
         (Labels.single(), [5], TypeError, "blocks[0] must be a TensorBlock, got int"),
-        (Labels.single(), [], ValueError, "keys have 1 entries, but there are 0 blocks"),
+        (Labels.single(), [], ValueError, "keys have 1 entry, got 0 blocks"),
     ],
 )
 def test_what_makes_no_map_is_refused(keys, blocks, error, message, refused):
@@ -470,7 +469,7 @@ KEEPING = {
     "pickle": lambda x: pickle.loads(pickle.dumps(x)),
     "dtype": lambda x: x.to(torch.float64),
     "device": lambda x: x.to("meta"),
-    "buffer": lambda x: of_buffer(TensorMap, to_buffer(x)),
+    "buffer": lambda x: tmref.load_buffer(tmref.save_buffer(x)),
     "repr": lambda x: eval(repr(x), {**vars(tmref), "torch": torch}),
     "keys_to_samples": lambda x: x.keys_to_samples("key"),
     "keys_to_properties": lambda x: x.keys_to_properties("key"),

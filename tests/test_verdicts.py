@@ -136,7 +136,7 @@ def test_every_line_is_json_and_has_the_promised_names(written):
     assert list(first) == ["header"]
     assert list(last) == ["footer"]
     promised = "law row implementation version verdict known examples message counterexample reproducer"
-    assert list(line) == [*promised.split(), "seconds", "offered", "warning", "mended"]
+    assert list(line) == [*promised.split(), "seconds", "offered", "warning", "mended", "refused"]
 
 
 @pytest.mark.parametrize("complete", [True, False])

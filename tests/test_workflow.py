@@ -107,6 +107,8 @@ def test_a_job_fails_where_a_law_breaks_that_was_not_broken_before(run, folder):
 
     printed, failed, summary = run()
     assert failed == [], printed
+    assert "tmref check: my_library is imported from " in printed["check"]
+    assert "/site-packages/my_library.py, not from this folder" in printed["check"]
     assert "::notice" in printed["tell"]
     assert summary.startswith("## tmref: as expected")
     assert "Since the baseline, <code>my-library 1.0</code>:" in summary

@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is reproduce:
         if options.folder and options.name:
             parser.error("argument --save: it writes every script: leave out LAW[ROW]")
+        if (options.kinds or options.force) and not options.folder:
+            parser.error("the following arguments are required: --save FOLDER, for --kinds and --force")
         if (options.run or options.issue) and not options.name:
             parser.error("the following arguments are required: LAW[ROW], for --run and --issue")
     if options.command is check:
@@ -93,6 +95,13 @@ def _add_cases(command: argparse.ArgumentParser) -> None:
     command.add_argument("--hypothesis-seed", type=int, dest="seed", metavar="N", help=_default("seed"))
 
 
+def _add_of(command: argparse.ArgumentParser) -> None:
+    """Let a command be told which implementation of a file is meant."""
+    command.add_argument(
+        "--of", dest="implementation", metavar="NAME", help="the implementation, where there are several"
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tmref", description="Laws for TensorMap modules.")
     parser.add_argument("--version", action="version", version=f"tmref {__version__}")
@@ -132,8 +141,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--database",
         metavar="PLACE",
-        help="where examples that broke a law are kept, and tried first: a folder, or "
-        "redis://HOST:PORT/NUMBER (default: .hypothesis/tmref)",
+        help="keep examples that broke a law there, and try them first: a folder, or "
+        "redis://HOST:PORT/NUMBER; without it, verdicts depend on nothing that was found before",
     )
     command.add_argument(
         "--timeout",
@@ -145,19 +154,26 @@ def _parser() -> argparse.ArgumentParser:
         "--memory", type=float, metavar="GIB", help=f"of a worker ({_default('memory')})"
     )
     command.add_argument(
-        "-v", "--verbose", action="store_true", help="show all that tmref report shows of the file"
+        "-v", "--verbose", action="store_true", help="show all that tmref report --verbose does"
     )
     command.add_argument("-q", "--quiet", action="store_true", help="say nothing before the end")
     command.set_defaults(command=check)
 
     command = commands.add_parser(
         "report",
-        help="show files of verdicts: the table of laws and rows, and a script for each failure",
-        description="Show files of verdicts: the table of laws and rows, and a script for each failure, "
-        "on the terminal or in another form. The exit status is 1 where a verdict is not as expected, "
-        "or some are missing.",
+        help="show files of verdicts: kinds of failures and the counts, or all of it",
+        description="Show files of verdicts: a line for each kind of failure and the counts, or the "
+        "table of laws and rows and a script for each failure, on the terminal or in another form. The "
+        "exit status is 1 where a verdict is not as expected, or some are missing.",
     )
     command.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    _add_of(command)
+    command.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="show the table of laws and rows, and a script for each failure",
+    )
     command.add_argument(
         "--html",
         type=Path,
@@ -192,14 +208,12 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "reproduce",
         help="print, run or save scripts of a file of verdicts, or make an issue of one",
-        description="Print the script of a verdict in a file, alone; without LAW, list which there are. "
-        "Scripts are run as they stand in the file: look at one first that isn't yours.",
+        description="Print the script of a verdict in a file, alone; without LAW, list one of each kind "
+        "of failure. Scripts are run as they stand in the file: look at one first that isn't yours.",
     )
     command.add_argument("file", type=Path, metavar="FILE")
     command.add_argument("name", nargs="?", metavar="LAW[ROW]", help="or LAW, where it has one script")
-    command.add_argument(
-        "--of", dest="implementation", metavar="NAME", help="the implementation, where there are several"
-    )
+    _add_of(command)
     does = command.add_mutually_exclusive_group()
     does.add_argument(
         "--run",
@@ -215,6 +229,12 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FOLDER",
         help="write every script, as a file; no file of others is overwritten",
+    )
+    command.add_argument(
+        "--kinds", action="store_true", help="with --save: one script of each kind of failure"
+    )
+    command.add_argument(
+        "--force", action="store_true", help="with --save: overwrite files that were edited, and others"
     )
     command.set_defaults(command=reproduce)
 

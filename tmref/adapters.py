@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 
 def usable(command: str, device: str) -> bool:
@@ -48,6 +49,24 @@ def chosen(command: str, given: Sequence[str]) -> list[str] | None:
         else:
             called[of_name] = name
             found.append(name)
+    return found
+
+
+def copies(folder: Path) -> list[str]:
+    """Of what is imported, and lies in the folder, too, where it is imported from instead, in words: of
+    a library in its checkout the copy is checked that is installed."""
+    from .verdicts import readable
+
+    found = []
+    for path in sorted(folder.iterdir()):
+        beside = path / "__init__.py" if path.is_dir() else path
+        name = path.name if path.is_dir() else path.stem
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file is None or name in sys.stdlib_module_names or beside.suffix != ".py":
+            continue
+        with contextlib.suppress(OSError, TypeError, ValueError):  # others may say any file
+            if not os.path.samefile(file, beside):
+                found.append(readable(f"{name} is imported from {file}, not from this folder"))
     return found
 
 

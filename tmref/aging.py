@@ -91,7 +91,7 @@ def _tried_again(entry: Known, row: str, case: Case) -> Aged:
         is_named = entry.was_seen_in(version)
         now = "still broken" if is_named else f"still broken in {version}: name it"
         return Aged(entry, row, now, True)
-    said = verdict.mended or verdict.message or verdict.verdict
+    said = verdict.message or verdict.mended or verdict.verdict
     if verdict.mended or said.startswith("mended"):
         said = said.removesuffix(f": {entry.reason}").removesuffix(" of the known failure")
     return Aged(entry, row, "not offered" if not verdict.offered else said, verdict.expected)

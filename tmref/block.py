@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 
 from .labels import Labels, labels_source
-from .printing import LONGEST, tensor_source, type_of
+from .printing import LONGEST, counted, tensor_source, type_of
 
 _new = object.__new__
 #: The gradients of a block that has none: these dictionaries are replaced, never changed.
@@ -69,7 +69,7 @@ class TensorBlock:
             if len(labels.names) != 1 or len(labels) == 0:
                 raise ValueError(
                     f"{name} must have one dimension and at least one entry, "
-                    f"got the dimensions {labels.names} and {len(labels)} entries"
+                    f"got the dimensions {labels.names} and {counted(len(labels), 'entry')}"
                 )
         names = [labels.names[0] for _, labels in axes[1:-1]]
         if len(set(names)) != len(names):
@@ -173,7 +173,7 @@ class TensorBlock:
         rows = gradient.samples._tensor()[:, 0]
         if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(self):
             raise ValueError(
-                f"'sample' of the gradient must be rows of the {len(self)} samples of the values, "
+                f"'sample' of the gradient must be rows of the values' {counted(len(self), 'sample')}, "
                 f"got {int(rows.min())} to {int(rows.max())}"
             )
         extra = len(gradient._components) - len(self._components)

@@ -12,8 +12,8 @@ from math import inf
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .adapters import chosen, usable
-from .reporting import shown
+from .adapters import chosen, copies, usable
+from .reporting import print_more, shown
 from .statuses import BAD, GOOD, UNUSABLE
 
 #: What a check is made with where nothing else is said.
@@ -146,7 +146,7 @@ def check(options: argparse.Namespace) -> int:
     import pytest
 
     from .cluster import UnusableCluster
-    from .laws.kept import FOLDER, UnusableDatabase, usable_database
+    from .laws.kept import UnusableDatabase, usable_database
     from .reports.progress import Bar
     from .reports.terminal import show, show_brief
     from .verdicts import read, usable_place
@@ -161,7 +161,8 @@ def check(options: argparse.Namespace) -> int:
         if options.failed and all(v.expected for v in read(options.failed).verdicts):
             print(f"every verdict in {options.failed} is as expected: there is nothing to try again")
             return GOOD
-        options.database = usable_database(options.database or FOLDER)
+        if options.database is not None:
+            options.database = usable_database(options.database)
     except UnusableDatabase as error:
         print(f"tmref check: --database: {error}", file=sys.stderr)
         return UNUSABLE
@@ -169,10 +170,13 @@ def check(options: argparse.Namespace) -> int:
         print(f"tmref check: {error}", file=sys.stderr)
         return UNUSABLE
     # from here on code of others runs, which may go to another folder
+    here = Path.cwd()
     kept, failed = (path and path.absolute() for path in (options.report, options.failed))
     names = chosen("check", options.names) if usable("check", options.device) else None
     if names is None or not _testable(names):
         return UNUSABLE
+    for words in copies(here):
+        print(f"tmref check: {words}", file=sys.stderr)
     if options.workers == "0":
         print("tmref check: in the main process (-n 0) a crash ends the check", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
@@ -198,10 +202,7 @@ def check(options: argparse.Namespace) -> int:
             )
         status = shown(read(path), options.report, show if options.verbose else show_brief)
     if not options.verbose:
-        print("\nthe table of laws and rows, and a script for each failure:")
-        more = f"tmref report {options.report or 'FILE'}"
-        how = more if options.report else f"--report FILE, then {more}"
-        print(f"    {how}")
+        print_more(str(options.report or "FILE"), kept=options.report is not None)
     return status
 
 
@@ -254,7 +255,7 @@ def _for_pytest(
         *(f"--tmref-timeout={options.timeout}", f"--tmref-memory={options.memory}"),
         *(["--tmref-resume"] if options.resume else []),
         *([f"--tmref-failed={failed}"] if failed else []),
-        f"--tmref-database={options.database}",
+        *([f"--tmref-database={options.database}"] if options.database else []),
         *(f"-n={'0' if options.on else options.workers or '1'}", f"-k={options.selection}"),
         *("--pyargs", "tmref.laws", *options.pytest),
     ]

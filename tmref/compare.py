@@ -10,7 +10,7 @@ import torch
 
 from .block import TensorBlock
 from .labels import Labels
-from .printing import type_of
+from .printing import counted, type_of
 from .tensor_map import TensorMap
 
 #: A side may be this many times as far from the float64 result as plain torch's own module is,
@@ -100,7 +100,7 @@ def _differences(path: str, left: Any, right: Any, tolerance: Tolerance | None) 
             words = (
                 f"is {found}, expected {expected}"
                 if plain
-                else f"has {found} entries, expected {expected}"
+                else f"has {counted(len(left), 'entry')}, expected {expected}"
             )
             yield Difference(path, left, right, _at(path, words))
             return
@@ -121,7 +121,7 @@ def _of_blocks(
 ) -> Iterator[Difference]:
     yield from _differences(f"{path}.samples", left.samples, right.samples, tolerance)
     if len(left.components) != len(right.components):
-        words = f"has {len(left.components)} components, expected {len(right.components)}"
+        words = f"has {counted(len(left.components), 'component')}, expected {len(right.components)}"
         yield Difference(f"{path}.components", left, right, _at(path, words))
         return
     for i, (a, b) in enumerate(zip(left.components, right.components, strict=True)):

@@ -7,19 +7,23 @@ import json
 import operator
 import re
 import struct
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import overload
 
+import numpy as np
 import torch
 
-from .printing import LONGEST, type_of
+from .printing import LONGEST, counted, type_of
+from .rows import Index, Mask, Numbers, Table, are_distinct, first_repeated, matches
 
 _CPU = torch.device("cpu")
 _INT32 = torch.iinfo(torch.int32)
 _WIDE_UNSIGNED = frozenset({torch.uint16, torch.uint32, torch.uint64})
 _INTEGERS = _WIDE_UNSIGNED | {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: Labels of as many entries are tuples in a dictionary, which is faster for them; in larger ones as many
+#: entries as these are looked up one by one.
+_FEW, _VERY_FEW = 256, 10
 
 
 class LabelsEntry:
@@ -103,7 +107,8 @@ class Labels:
 
     Raises TypeError where ``names`` aren't strings or ``values`` isn't a tensor of integers, and
     ValueError for a name that is no identifier or occurs twice, a shape that doesn't fit, a row that
-    occurs twice, or a value beyond 32 bits (it is never wrapped into another).
+    occurs twice, or a value beyond 32 bits (it is never wrapped into another). With ``assume_unique``
+    nobody looks whether rows occur twice; if they do, what becomes of them is not defined.
 
     Source: the interface of ``metatensor.torch.Labels``; of no entries, metatensor#833.
 
@@ -114,19 +119,25 @@ class Labels:
     1
     """
 
-    __slots__ = ("_content", "_device", "_index", "_length", "_names", "_tuples", "_values")
+    __slots__ = (
+        "_content",
+        "_device",
+        "_dictionary",
+        "_index",
+        "_length",
+        "_names",
+        "_tuples",
+        "_values",
+    )
 
-    def __init__(self, names: str | Sequence[str], values: torch.Tensor) -> None:
+    def __init__(
+        self, names: str | Sequence[str], values: torch.Tensor, assume_unique: bool = False
+    ) -> None:
         names = _checked_names(names)
         content = _checked_content(names, values)
         self._set(names, content, values.device)
-        if len(set(self._entries())) != len(self):
-            rows = self._entries()
-            row, second = next((r, i) for i, r in enumerate(rows) if r in rows[:i])
-            raise ValueError(
-                f"the rows of Labels must be distinct, but the row {list(row)} of {list(names)} "
-                f"stands at {rows.index(row)} and again at {second}"
-            )
+        if not assume_unique:
+            self._check_distinct()
 
     def _set(self, names: tuple[str, ...], content: bytes, device: torch.device) -> None:
         # The rows are bytes, as int32 stands in memory: nobody can change them, equality and hash are
@@ -138,7 +149,8 @@ class Labels:
         self._device = device
         self._values: torch.Tensor | None = None
         self._tuples: tuple[tuple[int, ...], ...] | None = None
-        self._index: dict[tuple[int, ...], int] | None = None
+        self._dictionary: dict[tuple[int, ...], int] | None = None
+        self._index: Index | None = None
 
     @classmethod
     def _unchecked(cls, names: tuple[str, ...], content: bytes, device: torch.device) -> Labels:
@@ -151,6 +163,23 @@ class Labels:
     def _of_tensor(cls, names: tuple[str, ...], rows: torch.Tensor, device: torch.device) -> Labels:
         """Labels of rows known to be distinct integers of 32 bits, whatever their dtype and device."""
         return cls._unchecked(names, _bytes_of(rows), device)
+
+    @classmethod
+    def _of_table(cls, names: tuple[str, ...], table: Table, device: torch.device) -> Labels:
+        """Labels of a table whose rows are known to be distinct."""
+        return cls._unchecked(names, table.tobytes(), device)
+
+    def _check_distinct(self) -> None:
+        if self._length <= _FEW:
+            if len(set(self._entries())) == self._length:
+                return
+        elif are_distinct(self._table()):
+            return
+        again, first = first_repeated(self._table())
+        raise ValueError(
+            f"the rows of Labels must be distinct, but the row {self._table()[first].tolist()} of "
+            f"{list(self._names)} stands at {first} and again at {again}"
+        )
 
     @staticmethod
     def single() -> Labels:
@@ -176,7 +205,7 @@ class Labels:
             raise TypeError(f"end must be an int, got {end!r} of type {type(end).__name__}")
         if end < 0:
             raise ValueError(f"end must be at least 0, got {end}")
-        return Labels._unchecked(_checked_names(name), array("i", range(end)).tobytes(), _CPU)
+        return Labels._unchecked(_checked_names(name), np.arange(end, dtype=np.int32).tobytes(), _CPU)
 
     @property
     def names(self) -> list[str]:
@@ -204,6 +233,13 @@ class Labels:
         if not self._content:
             return torch.empty(shape, dtype=torch.int32, device=_CPU)
         return torch.frombuffer(bytearray(self._content), dtype=torch.int32).reshape(shape)
+
+    def _table(self) -> Table:
+        """The rows as they are kept: a table that can't be written to."""
+        shape = self._length, len(self._names)
+        if torch.compiler.is_compiling():  # torch reads lists, and no memory
+            return np.array(self._entries(), np.int32).reshape(shape)
+        return np.frombuffer(self._content, np.int32).reshape(shape)
 
     @property
     def device(self) -> torch.device:
@@ -246,7 +282,7 @@ class Labels:
         """
         index = operator.index(index)
         if not -len(self) <= index < len(self):
-            raise IndexError(f"no entry {index} in Labels with {len(self)} entries")
+            raise IndexError(f"no entry {index} in Labels with {counted(len(self), 'entry')}")
         row = struct.Struct(f"{len(self._names)}i")
         index %= len(self)
         return LabelsEntry._unchecked(
@@ -272,10 +308,10 @@ class Labels:
             row = tuple(operator.index(v) for v in values)
             if len(row) != len(self._names):
                 raise ValueError(
-                    f"an entry of these Labels has {len(self._names)} values {list(self._names)}, "
-                    f"got {len(row)}: {list(row)}"
+                    f"an entry of these Labels has {counted(len(self._names), 'value')} "
+                    f"{list(self._names)}, got {len(row)}: {list(row)}"
                 )
-        return self._position_of_entry().get(row)
+        return self._look_up()(row)
 
     def select(self, selection: Labels) -> torch.Tensor:
         """The positions of the entries that agree with one of the selection's in its dimensions.
@@ -290,8 +326,166 @@ class Labels:
         """
         if not isinstance(selection, Labels):
             raise TypeError(f"selection must be Labels, got {type_of(selection)}")
-        positions = self._selected(selection)
-        return torch.tensor(positions, dtype=torch.int64, device=self._device)
+        return self._sent(self._selected(selection))
+
+    def union(self, other: Labels) -> Labels:
+        """The entries of these labels, followed by those that only the ``other`` ones have, in order.
+
+        On :attr:`device`. Raises TypeError for something other than Labels, ValueError where they don't
+        have the same dimensions in the same order.
+
+        Source: the documentation of ``metatensor.torch.Labels.union``; the order, its behaviour.
+        """
+        return self.union_and_mapping(other)[0]
+
+    def union_and_mapping(self, other: Labels) -> tuple[Labels, torch.Tensor, torch.Tensor]:
+        """:meth:`union`, and where the entries of these and of the ``other`` labels are in it.
+
+        These positions are int64, of the shapes ``(entries,)`` and ``(entries of other,)``, on
+        :attr:`device`. Raises as it does.
+
+        Source: the documentation of ``metatensor.torch.Labels.union_and_mapping``.
+        """
+        theirs, mine = self._common(other, "union")
+        places = np.full(other._length, -1)
+        places[theirs] = mine
+        new = np.flatnonzero(places < 0)
+        places[new] = np.arange(self._length, self._length + len(new))
+        content = self._content + other._table().take(new, 0).tobytes()
+        union = Labels._unchecked(self._names, content, self._device)
+        return union, self._sent(np.arange(self._length)), self._sent(places)
+
+    def intersection(self, other: Labels) -> Labels:
+        """The entries that are also in ``other``, in the order of these labels.
+
+        On :attr:`device`. Raises as :meth:`union` does.
+
+        Source: the documentation of ``metatensor.torch.Labels.intersection``; the order, ours: theirs is
+        that of the fewer.
+        """
+        return self.intersection_and_mapping(other)[0]
+
+    def intersection_and_mapping(self, other: Labels) -> tuple[Labels, torch.Tensor, torch.Tensor]:
+        """:meth:`intersection`, and where the entries of these and of the ``other`` labels are in it.
+
+        These positions are int64, of the shapes ``(entries,)`` and ``(entries of other,)``, on
+        :attr:`device`; -1 for entries that aren't in the intersection. Raises as it does.
+
+        Source: the documentation of ``metatensor.torch.Labels.intersection_and_mapping``.
+        """
+        theirs, mine = self._common(other, "intersection")
+        kept = np.zeros(self._length, np.bool_)
+        kept[mine] = True
+        intersection, mapping = self._kept(kept)
+        of_other = np.full(other._length, -1)
+        of_other[theirs] = mapping.take(mine)
+        return intersection, self._sent(mapping), self._sent(of_other)
+
+    def difference(self, other: Labels) -> Labels:
+        """The entries that are not in ``other``, in the order of these labels.
+
+        On :attr:`device`. Raises as :meth:`union` does.
+
+        Source: the documentation of ``metatensor.torch.Labels.difference``; the order, its behaviour.
+        """
+        return self.difference_and_mapping(other)[0]
+
+    def difference_and_mapping(self, other: Labels) -> tuple[Labels, torch.Tensor]:
+        """:meth:`difference`, and where the entries of these labels are in it.
+
+        These positions are int64, of the shape ``(entries,)``, on :attr:`device`; -1 for entries that
+        aren't in the difference. Raises as it does.
+
+        Source: the documentation of ``metatensor.torch.Labels.difference_and_mapping``.
+        """
+        _, mine = self._common(other, "difference")
+        kept = np.ones(self._length, np.bool_)
+        kept[mine] = False
+        difference, mapping = self._kept(kept)
+        return difference, self._sent(mapping)
+
+    def append(self, name: str, values: torch.Tensor) -> Labels:
+        """The labels with a new dimension after the others: :meth:`insert` at their number.
+
+        Source: the documentation of ``metatensor.torch.Labels.append``.
+        """
+        return self.insert(len(self._names), name, values)
+
+    def insert(self, index: int, name: str, values: torch.Tensor) -> Labels:
+        """The labels with a new dimension before the one at ``index``, from 0 to their number.
+
+        ``values`` are integers of the shape ``(entries,)``, on any device. Raises IndexError for another
+        index, and otherwise as the constructor does.
+
+        Source: the documentation of ``metatensor.torch.Labels.insert``.
+        """
+        index, size = operator.index(index), len(self._names)
+        if not 0 <= index <= size:
+            raise IndexError(
+                f"index must be from 0 to {size}, the number of dimensions {list(self._names)}, "
+                f"got {index}"
+            )
+        names = _checked_names([*self._names[:index], name, *self._names[index:]])
+        _check_integers(values)
+        if values.shape != (self._length,):
+            raise ValueError(
+                f"values must have the shape ({self._length},), one for each entry, "
+                f"got {tuple(values.shape)}"
+            )
+        column = Labels._unchecked((name,), _content_of(values), _CPU)._table()
+        table = np.insert(self._table(), [index], column, axis=1)
+        return Labels._of_table(names, table, self._device)
+
+    def permute(self, dimensions_indexes: Sequence[int]) -> Labels:
+        """The labels with their dimensions in another order, dimension ``i`` being that at index ``i``.
+
+        Negative indexes count from the end, as torch's do. Raises ValueError unless every dimension has
+        one index, IndexError for one out of range.
+
+        Source: the documentation of ``metatensor.torch.Labels.permute``.
+        """
+        indexes, size = [operator.index(i) for i in dimensions_indexes], len(self._names)
+        for index in indexes:
+            if not -size <= index < size:
+                raise IndexError(
+                    f"no dimension {index} in these labels, which have {size}: {list(self._names)}"
+                )
+        if sorted(index % size for index in indexes) != list(range(size)):
+            raise ValueError(
+                f"dimensions_indexes must be the numbers from 0 to {size - 1}, each once, got {indexes}"
+            )
+        names = tuple(self._names[index] for index in indexes)
+        return Labels._of_table(names, self._table().take(indexes, 1, mode="wrap"), self._device)
+
+    def remove(self, name: str) -> Labels:
+        """The labels without a dimension.
+
+        Raises ValueError for a name that isn't there, the only one, and where rows would then be the
+        same.
+
+        Source: the documentation of ``metatensor.torch.Labels.remove``.
+        """
+        index = _column_index(self._names, name)
+        if len(self._names) == 1:
+            raise ValueError(f"{name!r} is the only dimension of these labels, which need one")
+        names = (*self._names[:index], *self._names[index + 1 :])
+        removed = Labels._of_table(names, np.delete(self._table(), index, axis=1), self._device)
+        try:
+            removed._check_distinct()
+        except ValueError as error:
+            raise ValueError(f"the dimension {name!r} can't be removed: {error}") from None
+        return removed
+
+    def rename(self, old: str, new: str) -> Labels:
+        """The labels with the dimension ``old`` named ``new``.
+
+        Raises ValueError for a name that isn't there, and as the constructor does for the new one.
+
+        Source: the documentation of ``metatensor.torch.Labels.rename``.
+        """
+        names = list(self._names)
+        names[_column_index(self._names, old)] = new
+        return Labels._unchecked(_checked_names(names), self._content, self._device)
 
     def __contains__(self, entry: LabelsEntry | torch.Tensor | Sequence[int]) -> bool:
         return self.position(entry) is not None
@@ -318,12 +512,12 @@ class Labels:
 
         All lines but the first are indented. As metatensor.torch prints them.
         """
-        rows = [[str(v) for v in row] for row in self._entries()]
-        shown, dots = rows, -1
-        if 0 <= max_entries < len(rows):
+        table, dots = self._table(), -1
+        if 0 <= max_entries < len(table):
             entries = max(max_entries, 2)
             dots = (entries + 1) // 2
-            shown = rows[:dots] + rows[len(rows) - (entries - dots) :]
+            table = np.concatenate((table[:dots], table[len(table) - (entries - dots) :]))
+        shown = [[str(v) for v in row] for row in table.tolist()]
         widths = [max(map(len, column)) for column in zip(self._names, *shown, strict=True)]
         lines = [
             "".join(f" {cell:^{width}} " for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -342,26 +536,85 @@ class Labels:
 
     def _entries(self) -> tuple[tuple[int, ...], ...]:
         if self._tuples is None:
-            self._tuples = tuple(struct.iter_unpack(f"{len(self._names)}i", self._content))
+            self._tuples = _unpacked(self._content, len(self._names))
         return self._tuples
 
     def _taken(self, positions: Sequence[int]) -> Labels:
         """The entries at distinct positions."""
-        return Labels._of_tensor(self._names, self._tensor()[list(positions)], self._device)
+        table = self._table().take(np.array(positions, np.int64), 0)
+        return Labels._of_table(self._names, table, self._device)
 
-    def _selected(self, selection: Labels) -> list[int]:
+    def _kept(self, whether: Mask) -> tuple[Labels, Numbers]:
+        """The entries that are kept, and for each entry where it went, -1 if it isn't kept."""
+        positions = np.flatnonzero(whether)
+        mapping = np.full(self._length, -1)
+        mapping[positions] = np.arange(len(positions))
+        return Labels._of_table(self._names, self._table().take(positions, 0), self._device), mapping
+
+    def _common(self, other: Labels, operation: str) -> tuple[Numbers, Numbers]:
+        """The positions of common entries in ``other`` labels, ascending, and those in these."""
+        if not isinstance(other, Labels):
+            raise TypeError(f"other must be Labels, got {type_of(other)}")
+        if self._names != other._names:
+            remedy = ""
+            if set(self._names) == set(other._names):
+                order = [other._names.index(name) for name in self._names]
+                remedy = f"; other.permute({order}) has them in this order"
+            raise ValueError(
+                f"the {operation} needs Labels of the same dimensions in the same order, got "
+                f"{list(self._names)} and {list(other._names)}{remedy}"
+            )
+        return self._found(other)
+
+    def _found(self, other: Labels) -> tuple[Numbers, Numbers]:
+        few = _FEW if self._length <= _FEW else _VERY_FEW
+        if other._length > few and not torch.compiler.is_compiling():
+            return self._index_of_rows().find(other._table())
+        look_up = self._look_up()
+        places = [look_up(row) for row in other._entries()]
+        found = [i for i, place in enumerate(places) if place is not None]
+        return np.array(found, np.int64), np.array([places[i] for i in found], np.int64)
+
+    def _selected(self, selection: Labels) -> Numbers:
         columns = [_column_index(self._names, name) for name in selection._names]
         if selection._names == self._names:
-            found = map(self._position_of_entry().get, selection._entries())
-            return [position for position in found if position is not None]
-        wanted = set(selection._entries())
-        rows = enumerate(self._entries())
-        return [position for position, row in rows if tuple(row[c] for c in columns) in wanted]
+            return self._found(selection)[1]
+        if torch.compiler.is_compiling():  # torch reads sets
+            wanted = set(selection._entries())
+            rows = enumerate(self._entries())
+            found = [i for i, row in rows if tuple([row[c] for c in columns]) in wanted]
+            return np.array(found, np.int64)
+        return matches(self._table()[:, columns], selection._table())
+
+    def _look_up(self) -> Callable[[tuple[int, ...]], int | None]:
+        """What finds the position of a row."""
+        # what is compiled is read by torch, which knows dictionaries
+        if self._length <= _FEW or torch.compiler.is_compiling():
+            return self._position_of_entry().get
+        return self._index_of_rows().place
+
+    def _sent(self, positions: Numbers) -> torch.Tensor:
+        """A tensor of positions on the device."""
+        return torch.from_numpy(positions).to(self._device)
 
     def _position_of_entry(self) -> dict[tuple[int, ...], int]:
+        if self._dictionary is None:
+            self._dictionary = {row: i for i, row in enumerate(self._entries())}
+        return self._dictionary
+
+    def _index_of_rows(self) -> Index:
         if self._index is None:
-            self._index = {row: i for i, row in enumerate(self._entries())}
+            self._index = Index(self._table())
         return self._index
+
+
+def _unpacked(content: bytes, width: int) -> tuple[tuple[int, ...], ...]:
+    return tuple(struct.iter_unpack(f"{width}i", content))
+
+
+# What torch.compiler.assume_constant_result does, which would import torch.compile's half of torch: what
+# is compiled has the rows as they are.
+_unpacked._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _column_index(names: tuple[str, ...], dimension: str) -> int:
@@ -382,15 +635,27 @@ def _checked_names(names: str | Sequence[str]) -> tuple[str, ...]:
         )
     if not names:
         raise ValueError("names must have at least one dimension, got an empty list")
-    for i, name in enumerate(names):
+    known: set[str] = set()
+    for name in names:
         if not _NAME.fullmatch(name):
             raise ValueError(f"names must be identifiers of ASCII letters, digits and _, got {name!r}")
-        if name in names[:i]:
+        if name in known:
             raise ValueError(f"names must be distinct, got {name!r} twice in {list(names)}")
+        known.add(name)
     return tuple(names)
 
 
 def _checked_content(names: tuple[str, ...], values: torch.Tensor) -> bytes:
+    _check_integers(values)
+    if values.dim() != 2 or values.shape[1] != len(names):
+        raise ValueError(
+            f"values must have the shape (entries, {len(names)}), a column for each of {list(names)}, "
+            f"got {tuple(values.shape)}"
+        )
+    return _content_of(values)
+
+
+def _check_integers(values: torch.Tensor) -> None:
     if not isinstance(values, torch.Tensor):
         raise TypeError(
             f"values must be a torch.Tensor of integers, got {type(values).__name__}; "
@@ -400,11 +665,10 @@ def _checked_content(names: tuple[str, ...], values: torch.Tensor) -> bytes:
         raise TypeError(f"values must be integers, got a tensor of {values.dtype}")
     if values.layout is not torch.strided:
         raise TypeError(f"values must be a dense tensor, got one of {values.layout}; use .to_dense()")
-    if values.dim() != 2 or values.shape[1] != len(names):
-        raise ValueError(
-            f"values must have the shape (entries, {len(names)}), a column for each of {list(names)}, "
-            f"got {tuple(values.shape)}"
-        )
+
+
+def _content_of(values: torch.Tensor) -> bytes:
+    """Integers as int32 stands in memory, if they fit."""
     if values.device.type == "meta":
         raise ValueError(
             "values on the meta device have no rows to read; build Labels on the cpu and move them "
@@ -445,13 +709,14 @@ def _memory_of(host: torch.Tensor) -> bytes:
 
 def labels_source(labels: Labels, array: str = "torch.tensor", longest: int | None = None) -> str:
     """The code of labels, whose values are made by the call ``array``."""
-    rows = labels._entries()
     width = len(labels.names)
     names = json.dumps(labels.names[0] if width == 1 else labels.names)
     module = array.partition(".")[0]
+    too_long = longest is not None and len(labels) * width > longest
+    rows = () if too_long else labels._entries()
     flat = [row[0] for row in rows]
-    if longest is not None and len(rows) * width > longest:
-        code = f"Labels({names}, <tensor of shape {(len(rows), width)}, torch.int32>)"
+    if too_long:
+        code = f"Labels({names}, <tensor of shape {(len(labels), width)}, torch.int32>)"
     elif width == 1 and flat == list(range(len(rows))):
         code = f"Labels.range({names}, {len(rows)})"
     elif not rows:

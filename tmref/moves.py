@@ -5,14 +5,20 @@ These are the keys and the blocks of a map: they are methods of TensorMap, which
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from numbers import Number
 
+import numpy as np
 import torch
 
 from .block import TensorBlock
 from .labels import Labels
 from .printing import type_of
+from .rows import Numbers, Table, distinct_rows, order_of
+
+#: Values of as many numbers are put together before they are sorted, which is faster for them.
+_FEW = 2**16
 
 
 def keys_to_samples(
@@ -46,12 +52,10 @@ def keys_to_samples(
     moved = _moved_names(keys, keys_to_move, fill_value)
     names = _joined(blocks[0].samples.names, moved, "samples")
 
-    def merge(blocks: list[TensorBlock], values: torch.Tensor) -> TensorBlock:
-        rows = [
-            torch.cat([block.samples._tensor(), value.expand(len(block), -1)], 1)
-            for block, value in zip(blocks, values, strict=True)
-        ]
-        return _stacked(blocks, names, rows, fill_value, sort_samples)
+    def merge(blocks: list[TensorBlock], values: Table) -> TensorBlock:
+        rows = _below_each_other([block._samples for block in blocks])
+        again = values.repeat([block._samples._length for block in blocks], 0)
+        return _stacked(blocks, names, np.concatenate((rows, again), 1), fill_value, sort_samples)
 
     return _merged(keys, blocks, moved, merge)
 
@@ -84,9 +88,9 @@ def keys_to_properties(
     """
     moved = _moved_names(keys, keys_to_move, fill_value)
     names = _joined(moved, blocks[0].properties.names, "properties")
-    wanted = keys_to_move._tensor() if isinstance(keys_to_move, Labels) and len(keys_to_move) else None
+    wanted = keys_to_move._table() if isinstance(keys_to_move, Labels) and len(keys_to_move) else None
 
-    def merge(blocks: list[TensorBlock], values: torch.Tensor) -> TensorBlock:
+    def merge(blocks: list[TensorBlock], values: Table) -> TensorBlock:
         picked: list[int | None] = list(range(len(blocks)))
         if wanted is not None:
             if any(block.properties != blocks[0].properties for block in blocks):
@@ -98,14 +102,10 @@ def keys_to_properties(
             picked = [places.get(tuple(value)) for value in wanted.tolist()]
             values = wanted
         owners = [blocks[i or 0] for i in picked]  # any, where Labels have entries: all have the same
-        columns = torch.cat(
-            [
-                torch.cat([value.expand(len(block.properties), -1), block.properties._tensor()], 1)
-                for value, block in zip(values, owners, strict=True)
-            ]
-        )
-        properties = Labels._of_tensor(names, columns, keys.device)
-        rows = [block.samples._tensor() for block in blocks]
+        columns = _below_each_other([block._properties for block in owners])
+        again = values.repeat([block._properties._length for block in owners], 0)
+        properties = Labels._of_table(names, np.concatenate((again, columns), 1), keys._device)
+        rows = _below_each_other([block._samples for block in blocks])
         return _side_by_side(blocks, rows, picked, properties, fill_value, sort_samples)
 
     return _merged(keys, blocks, moved, merge)
@@ -148,7 +148,7 @@ def _merged(
     keys: Labels,
     blocks: Sequence[TensorBlock],
     moved: tuple[str, ...],
-    merge: Callable[[list[TensorBlock], torch.Tensor], TensorBlock],
+    merge: Callable[[list[TensorBlock], Table], TensorBlock],
 ) -> tuple[Labels, list[TensorBlock]]:
     """The other dimensions of the keys, with ``merge`` of the blocks that agree in them.
 
@@ -159,7 +159,7 @@ def _merged(
     groups: dict[tuple[int, ...], list[int]] = {}
     for position, row in enumerate(keys._entries()):
         groups.setdefault(tuple(row[i] for i in kept), []).append(position)
-    values = keys._tensor()[:, [names.index(name) for name in moved]]
+    values = keys._table()[:, [names.index(name) for name in moved]]
     merged = []
     for positions in groups.values():
         block = merge([blocks[i] for i in positions], values[positions])
@@ -167,56 +167,56 @@ def _merged(
         merged.append(block)
     if not kept:
         return Labels.single().to(keys.device), merged
-    left = torch.tensor(list(groups), dtype=torch.int32)
-    return Labels._of_tensor(tuple(names[i] for i in kept), left, keys.device), merged
+    left = np.array(list(groups), np.int32)
+    return Labels._of_table(tuple(names[i] for i in kept), left, keys._device), merged
+
+
+def _below_each_other(labels: Sequence[Labels]) -> Table:
+    """The rows of labels of the same dimensions."""
+    if torch.compiler.is_compiling():  # see Labels._table
+        return np.concatenate([of._table() for of in labels])
+    content = b"".join([of._content for of in labels])
+    return np.frombuffer(content, np.int32).reshape(-1, len(labels[0]._names))
 
 
 def _stacked(
     blocks: Sequence[TensorBlock],
     names: tuple[str, ...],
-    rows: Sequence[torch.Tensor],
+    rows: Table,
     fill: float | complex,
     sort: bool,
 ) -> TensorBlock:
-    """The blocks below each other; ``rows`` are their new samples, distinct together."""
+    """The blocks below each other; ``rows`` are their new samples, which are distinct."""
     _check_components(blocks)
-    properties, columns = blocks[0].properties, None
-    if any(block.properties != properties for block in blocks):
-        union, columns = distinct([block.properties._tensor() for block in blocks], sort=False)
-        properties = Labels._of_tensor(properties._names, union, properties.device)
-
-    samples = torch.cat(list(rows))
-    order = _order(samples) if sort else None
-    pieces = [block.values for block in blocks]
-    if columns is not None:
+    properties, pieces = blocks[0]._properties, [block.values for block in blocks]
+    if any(block._properties != properties for block in blocks):
+        of_blocks = [block._properties for block in blocks]
+        union, columns = distinct_rows(_below_each_other(of_blocks), sort=False)
+        properties = Labels._of_table(properties._names, union, properties._device)
+        parts = torch.from_numpy(columns).split([of._length for of in of_blocks])
         pieces = [
             _spread(piece, -1, places, len(properties), fill)
-            for piece, places in zip(pieces, columns, strict=True)
+            for piece, places in zip(pieces, parts, strict=True)
         ]
-    places = torch.arange(len(samples))
+    order, places = order_of(rows) if sort else None, np.arange(len(rows))
     if order is None:
         values = torch.cat(pieces)
     else:
-        samples, places = samples[order], torch.empty_like(order).scatter_(0, order, places)
-        values = _reordered(pieces, order, places)
-
-    merged = TensorBlock._unchecked(
-        values,
-        Labels._of_tensor(names, samples, values.device),
-        blocks[0]._components,
-        properties,
-    )
-    of_block = places.split([len(block) for block in blocks])
+        places[order] = places.copy()
+        rows = rows.take(order, 0)
+        values = _reordered(pieces, torch.from_numpy(order), torch.from_numpy(places))
+    samples = Labels._of_table(names, rows, values.device)
+    merged = TensorBlock._unchecked(values, samples, blocks[0]._components, properties)
     for parameter, gradients in _gradients(blocks):
-        again = [gradient_rows(g, moved) for g, moved in zip(gradients, of_block, strict=True)]
-        names = gradients[0].samples._names
+        again = _gradient_rows(blocks, gradients, places)
+        names = gradients[0]._samples._names
         attach(merged, parameter, _stacked(gradients, names, again, fill, sort=True))
     return merged
 
 
 def _side_by_side(
     blocks: Sequence[TensorBlock],
-    rows: Sequence[torch.Tensor],
+    rows: Table,
     picked: Sequence[int | None],
     properties: Labels,
     fill: float | complex,
@@ -224,25 +224,13 @@ def _side_by_side(
 ) -> TensorBlock:
     """The picked blocks beside each other, None being one of ``fill``; ``rows`` are their samples."""
     _check_components(blocks)
-    samples, places = distinct(rows, sort)
     first = blocks[0]
-    values = torch.cat(
-        [
-            first.values.new_full((len(samples), *first.shape[1:]), fill)
-            if i is None
-            else _spread(blocks[i].values, 0, places[i], len(samples), fill)
-            for i in picked
-        ],
-        -1,
-    )
-    merged = TensorBlock._unchecked(
-        values,
-        Labels._of_tensor(first.samples._names, samples, values.device),
-        first._components,
-        properties,
-    )
+    union, places = distinct_rows(rows, sort)
+    values = _spread_beside(blocks, places, len(union), picked, fill)
+    samples = Labels._of_table(first._samples._names, union, values.device)
+    merged = TensorBlock._unchecked(values, samples, first._components, properties)
     for parameter, gradients in _gradients(blocks):
-        again = [gradient_rows(g, moved) for g, moved in zip(gradients, places, strict=True)]
+        again = _gradient_rows(blocks, gradients, places)
         gradient = _side_by_side(gradients, again, picked, properties, fill, sort=True)
         attach(merged, parameter, gradient)
     return merged
@@ -268,6 +256,17 @@ def attach(block: TensorBlock, parameter: str, gradient: TensorBlock) -> None:
     block._gradients = {**block._gradients, parameter: gradient}
 
 
+def _gradient_rows(
+    blocks: Sequence[TensorBlock], gradients: Sequence[TensorBlock], places: Numbers
+) -> Table:
+    """The gradients' samples, below each other, after row ``i`` of all blocks' went to ``places[i]``."""
+    rows = _below_each_other([gradient._samples for gradient in gradients]).copy()
+    begins = np.cumsum([0, *[block._samples._length for block in blocks[:-1]]])
+    begin = begins.repeat([gradient._samples._length for gradient in gradients])
+    rows[:, 0] = places.take(rows[:, 0] + begin)
+    return rows
+
+
 def gradient_rows(gradient: TensorBlock, places: torch.Tensor) -> torch.Tensor:
     """The gradient's samples after row ``i`` of the values has gone to ``places[i]``."""
     rows = gradient.samples._tensor()
@@ -280,15 +279,48 @@ def _reordered(
 ) -> torch.Tensor:
     """``torch.cat(pieces)[order]``, where ``places`` is the inverse of ``order``.
 
-    What needs no derivative is copied once instead of twice, straight to its place: autograd would
-    then copy the whole for every piece.
+    What is large and needs no derivative is copied once instead of twice, straight to its place:
+    autograd would then copy the whole for every piece.
     """
     order, places = order.to(pieces[0].device), places.to(pieces[0].device)
-    if any(piece.requires_grad for piece in pieces):
+    shape = len(order), *pieces[0].shape[1:]
+    if math.prod(shape) <= _FEW or any(piece.requires_grad for piece in pieces):
         return torch.cat(list(pieces)).index_select(0, order)
-    values = pieces[0].new_empty((len(order), *pieces[0].shape[1:]))
+    values = pieces[0].new_empty(shape)
     for piece, its_places in zip(pieces, places.split([len(p) for p in pieces]), strict=True):
-        values.index_copy_(0, its_places, piece)
+        values[its_places] = piece
+    return values
+
+
+def _spread_beside(
+    blocks: Sequence[TensorBlock],
+    places: Numbers,
+    size: int,
+    picked: Sequence[int | None],
+    fill: float | complex,
+) -> torch.Tensor:
+    """The values of the picked blocks beside each other: row ``i`` of all blocks' at ``places[i]`` of
+    ``size``, and ``fill`` elsewhere."""
+    shape = size, *blocks[0].shape[1:]
+    pieces = [blocks[0].values.new_full(shape, fill) if i is None else blocks[i].values for i in picked]
+    if np.array_equal(places, np.tile(np.arange(size), len(blocks))):
+        return torch.cat(pieces, -1)
+    of_block = torch.from_numpy(places).to(blocks[0].device).split([len(block) for block in blocks])
+    if any(block.values.requires_grad for block in blocks):  # see _reordered
+        return torch.cat(
+            [
+                piece
+                if i is None
+                else piece.new_full((size, *piece.shape[1:]), fill).index_copy(0, of_block[i], piece)
+                for i, piece in zip(picked, pieces, strict=True)
+            ],
+            -1,
+        )
+    sizes = [piece.shape[-1] for piece in pieces]
+    values = blocks[0].values.new_empty((*shape[:-1], sum(sizes))).fill_(fill)
+    for i, piece, part in zip(picked, pieces, values.split(sizes, -1), strict=True):
+        if i is not None:
+            part[of_block[i]] = piece
     return values
 
 
@@ -311,37 +343,5 @@ def distinct(
     The tensors have the shapes ``(n_i, d)``, the union ``(n, d)``, the places, int64, ``(n_i,)``. The
     union is in lexicographic order, or else in the order of the rows' first occurrence.
     """
-    every = torch.cat(list(rows))
-    found, places = torch.unique(_codes(every), return_inverse=True)
-    first = torch.full_like(found, len(every))
-    first.scatter_reduce_(0, places, torch.arange(len(every)), "amin")
-    if not sort:
-        first, order = first.sort()
-        places = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))[places]
-    return every[first], places.split([len(r) for r in rows])
-
-
-def _order(rows: torch.Tensor) -> torch.Tensor | None:
-    """What sorts rows lexicographically; None where they are."""
-    codes = _codes(rows)
-    if bool((codes[1:] >= codes[:-1]).all()):
-        return None
-    return codes.argsort(stable=True)
-
-
-def _codes(rows: torch.Tensor) -> torch.Tensor:
-    """An integer of 64 bits for each row, in the lexicographic order of the rows.
-
-    The columns are its digits. Where they would need more than 63 bits, the number of a row so far is
-    replaced by its rank, which needs 31 at most and leaves room for 32 more.
-    """
-    codes, size = torch.zeros(len(rows), dtype=torch.int64), 1
-    for column in rows.T if len(rows) else ():
-        low, high = map(int, column.aminmax())
-        span = high - low + 1
-        if size * span > 2**63:
-            codes = torch.unique(codes, return_inverse=True)[1]
-            size = len(rows)
-        codes = codes * span + (column.long() - low)
-        size *= span
-    return codes
+    union, places = distinct_rows(torch.cat(list(rows)).numpy(), sort)
+    return torch.from_numpy(union), torch.from_numpy(places).split([len(r) for r in rows])

@@ -33,7 +33,8 @@ class Permutation(PrintedAsSource):
                 raise ValueError(f"{name} must be 0, 1, 2, ... in some order, got {order}")
         if len(self.samples) != len(self.keys):
             raise ValueError(
-                f"there are {len(self.keys)} keys, but samples of {len(self.samples)} blocks"
+                f"samples must be of as many blocks as there are keys, {len(self.keys)}, got "
+                f"{len(self.samples)}"
             )
 
     def __call__(self, tensor: TensorMap) -> TensorMap:

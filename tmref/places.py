@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 
@@ -39,26 +39,43 @@ def require_usable(path: Path, beginning: str, is_what: str) -> None:
     try:
         require_ours(path, begins, is_what)
         path.parent.mkdir(parents=True, exist_ok=True)
-        _new(path).touch()
-        _new(path).unlink()
+        new = _new(path)
+        new.touch()
+        new.unlink()
     except OSError as error:
         raise UnusablePlace(f"{path} can't be written: {error.strerror}") from error
 
 
 def put(path: Path, text: str) -> None:
-    """Write a file, which takes its place when it is whole; a link there stays one. Raises UnusablePlace
-    where it can't be written."""
-    place = path.resolve()
-    new = _new(place)
+    """Write a text as :func:`write` does. Raises UnusablePlace where it can't be written."""
     try:
-        new.write_text(text, encoding="utf-8")
-        new.replace(place)
+        write(path, [text.encode()])
     except OSError as error:
         raise UnusablePlace(f"{path} can't be written: {error.strerror}") from error
+
+
+def write(path: Path, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
+    """Write a file, which takes its place when it is whole: until then the one before is there.
+
+    A link there stays one, permissions stay those of the file before. What is no file, as a pipe, is
+    written to. Raises OSError where it can't be written.
+    """
+    place = path.resolve()
+    if place.exists() and not place.is_file():
+        with place.open("wb") as file:
+            file.writelines(pieces)
+        return
+    new = _new(place)
+    try:
+        with new.open("xb") as file:
+            if place.exists():
+                new.chmod(place.stat().st_mode)
+            file.writelines(pieces)
+        new.replace(place)
     finally:
         new.unlink(missing_ok=True)
 
 
 def _new(path: Path) -> Path:
-    """Where a file is until it is whole, which is no other process's."""
-    return path.with_name(f"{path.name}.{os.getpid()}.new")
+    """Where a file is until it is whole, which is nobody else's."""
+    return path.with_name(f".{secrets.token_hex(8)}.new")

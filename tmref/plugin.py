@@ -19,7 +19,6 @@ from .implementations import CPU, Implementation, UnknownImplementation, Unusabl
 from .laws import LAWS, limits, smoke
 from .laws.apart import apart, explained
 from .laws.checks import Case, cases
-from .laws.kept import FOLDER
 from .laws.limits import Ended
 from .laws.own import it_can_be_made_and_called
 from .laws.pulse import Pulse
@@ -67,10 +66,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--tmref-database",
-        default=FOLDER,
         metavar="PLACE",
-        help="keep examples that broke a law in this folder or Redis, and try them first "
-        "(default: %(default)s)",
+        help="keep examples that broke a law in this folder or Redis, and try them first",
     )
     group.addoption(
         "--tmref-timeout",
@@ -339,12 +336,16 @@ def _report(config: pytest.Config, found: Sequence[Implementation], choice: _Cho
         laws = dict.fromkeys((smoke.NAME, it_can_be_made_and_called.name), "smoke")
         laws |= {law.name: law.family for law in LAWS}
         of_all = (row for implementation in found for row in implementation.rows)
+        settings = {name: config.getoption(option) for name, option in _SETTINGS.items()}
+        # what is added to a report is made as the rest was, but for what was kept since
+        asked = "tried first" if config.getoption("tmref_database") else None
+        settings[_KEPT] = begun.header["settings"].get(_KEPT) if begun is not None else asked
         head = verdicts.header(
             {implementation.name: implementation.version for implementation in found},
             laws,
             [NO_ROW, *dict.fromkeys(row.name for row in (*DATA, *of_all))],
             _seed(config),
-            {name: config.getoption(option) for name, option in _SETTINGS.items()},
+            settings,
             str(found[0].device),
             config.getoption("tmref_impl") or ["reference"],
             choice.only,
@@ -366,6 +367,8 @@ _SETTINGS = {
     "timeout": "tmref_timeout",
     "memory": "tmref_memory",
 }
+#: What else verdicts depend on: whether examples that are kept were tried first, wherever they are.
+_KEPT = "kept examples"
 
 
 def _id(name: str) -> str:

@@ -30,6 +30,18 @@ def meant(name: str, known: Iterable[str], otherwise: str) -> str:
     return f"did you mean {near[0]!r}?" if near else otherwise
 
 
+#: Verbs after one thing, and after several.
+_VERBS = {"": "", "is": " are", "was": " were"}
+
+
+def counted(number: int, noun: str, verb: str = "") -> str:
+    """A number of things in words, with the ``verb`` that follows: 1 row is, 2 rows are, 0 entries."""
+    if number == 1:
+        return f"1 {noun} {verb}".rstrip()
+    many = f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}s"
+    return f"{number} {many}{_VERBS[verb]}"
+
+
 class PrintedAsSource:
     """A dataclass that prints as the call that makes it, without what has its default, in its repr and
     where Hypothesis and IPython show it."""

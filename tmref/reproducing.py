@@ -19,7 +19,9 @@ def reproduce(options: argparse.Namespace) -> int:
     """Print a script of a report, or do with it what the options say. Returns 1 where the script that
     was run shows the failure, 0 where it doesn't; with ``--issue`` the other way round: there is nothing
     to file."""
-    from .reports.issue import issue, require_failed
+    from .printing import counted
+    from .reports.failures import kinds_of, line_of
+    from .reports.issue import issue, require_failed, script_of
     from .reports.reproducers import changes, find, run, save, scripts_of
     from .verdicts import read, readable
 
@@ -28,15 +30,17 @@ def reproduce(options: argparse.Namespace) -> int:
         results = read(path)
         if options.folder is not None:
             verdicts = scripts_of(results, options.implementation)
-            save(verdicts, options.folder)
-            print(f"{len(verdicts)} scripts of {path} are in {options.folder}")
+            if options.kinds:
+                verdicts = [first for first, *_ in kinds_of(verdicts)]
+            save(verdicts, options.folder, force=options.force)
+            print(f"{counted(len(verdicts), 'script', 'is')} in {options.folder}, of {path}")
             return GOOD
         if options.name is None:
-            for v in scripts_of(results, options.implementation):
-                print(f"{v.law}[{v.row}] of {v.implementation} {v.version}: {v.status}")
+            for kind in kinds_of(scripts_of(results, options.implementation)):
+                print(line_of(kind))
             return GOOD
         verdict = find(results, options.name, options.implementation)
-        script = verdict.reproducer or ""
+        script = script_of(verdict) if options.issue else verdict.reproducer or ""
         if not (options.run or options.issue):
             print(script, end="")
             return GOOD

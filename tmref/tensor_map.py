@@ -9,7 +9,7 @@ import torch
 from . import moves
 from .block import TensorBlock, _dtype_and_device, _in_brackets, _in_parentheses, block_source
 from .labels import Labels, LabelsEntry, labels_source
-from .printing import LONGEST, type_of
+from .printing import LONGEST, counted, type_of
 
 _new = object.__new__
 #: The info of a map that says nothing of itself: these dictionaries are replaced, never changed.
@@ -44,7 +44,9 @@ class TensorMap:
             if not isinstance(block, TensorBlock):
                 raise TypeError(f"blocks[{i}] must be a TensorBlock, got {type_of(block)}")
         if len(keys) != len(blocks):
-            raise ValueError(f"keys have {len(keys)} entries, but there are {len(blocks)} blocks")
+            raise ValueError(
+                f"keys have {counted(len(keys), 'entry')}, got {counted(len(blocks), 'block')}"
+            )
         for key, block in zip(keys, blocks, strict=True):
             what = _mismatch(blocks[0], block)
             if what:
@@ -94,7 +96,7 @@ class TensorMap:
     def block_by_id(self, index: int) -> TensorBlock:
         """The block at a position. Raises IndexError where there is none."""
         if not 0 <= index < len(self._blocks):
-            raise IndexError(f"no block {index} in a TensorMap of {len(self)} blocks")
+            raise IndexError(f"no block {index} in a TensorMap of {counted(len(self), 'block')}")
         return self._blocks[index]
 
     def block(self, selection: Selection | None = None) -> TensorBlock:
@@ -253,8 +255,10 @@ class TensorMap:
         if len(blocks) < len(self._blocks):
             width = sum(w + 2 for w in widths) if keys else 2 * len(self._keys._names)
             lines.append(" " * (7 + width) + "...")
-        count = "1 block" if len(self) == 1 else f"{len(self)} blocks"
-        head = [f"TensorMap with {count}", f"    keys: {_in_brackets(self._keys._names)}"]
+        head = [
+            f"TensorMap with {counted(len(self), 'block')}",
+            f"    keys: {_in_brackets(self._keys._names)}",
+        ]
         return "\n".join([*head, "    blocks:", *lines])
 
     def __str__(self) -> str:

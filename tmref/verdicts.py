@@ -11,13 +11,15 @@ import platform
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
 from .places import UnusablePlace, require_ours
+from .printing import meant
+from .renamed import name_now
 
 PASS, FAIL, ERROR, UNTESTED = VERDICTS = ("pass", "fail", "error", "untested")
 #: What is untested because the implementation does not have it.
@@ -70,7 +72,9 @@ class Verdict:
     how many inputs exercised the law; ``offered`` is false where the implementation does not have what
     the law is about. ``message`` is the difference in words, ``counterexample`` and
     ``reproducer`` the smallest input and a script that shows it. ``warning`` is what no law is about.
-    ``mended`` says of a known failure that it isn't there in this version, which no entry names.
+    ``mended`` says of a known failure that it isn't there in this version; where its entry names the
+    version, the verdict is a fail: delete it. ``refused`` is true of what is not offered since all that
+    the law is about is refused, as it may be.
     """
 
     law: str
@@ -87,6 +91,7 @@ class Verdict:
     offered: bool = True
     warning: str | None = None
     mended: str | None = None
+    refused: bool = False
 
     def __setattr__(self, name: str, value: Any) -> None:
         # whatever a library under test said: it must neither be lost nor spoil a terminal or a file
@@ -317,21 +322,38 @@ _COUNTED = (*VERDICTS, "known", "examples")
 
 @dataclass(frozen=True)
 class Results:
-    """A file of verdicts that was read: ``footer`` is None where the run was cut short."""
+    """A file of verdicts that was read: ``footer`` is None where the run was cut short; ``renamed`` are
+    the names in the file that laws don't have any more, with those that they have here."""
 
     header: dict[str, Any]
     verdicts: list[Verdict]
     footer: dict[str, int] | None
+    renamed: dict[str, str] = field(default_factory=dict)
 
     @property
     def good(self) -> bool:
         """Whether the run is complete, said something, and everything is as expected."""
         return self.footer is not None and bool(self.verdicts) and all(v.expected for v in self.verdicts)
 
+    def of(self, implementation: str) -> Results:
+        """What is of one implementation alone."""
+        told = self.header["implementations"].items()
+        kept = {name: version for name, version in told if name == implementation}
+        found = [v for v in self.verdicts if v.implementation == implementation]
+        return replace(self, header={**self.header, "implementations": kept}, verdicts=found)
+
+
+def require_verdicts_on(implementation: str, reports: Sequence[Results]) -> None:
+    """Raises ValueError, with the remedy, where none of the reports has a verdict on it."""
+    there = list(dict.fromkeys(v.implementation for results in reports for v in results.verdicts))
+    if implementation not in there:
+        remedy = meant(implementation, there, f"there are {', '.join(there) or 'none'}")
+        raise ValueError(f"--of: there is no verdict on {implementation!r}; {remedy}")
+
 
 def read(path: Path) -> Results:
-    """The verdicts in a file. Raises ValueError where it isn't such a file, or its footer counts other
-    verdicts than it has, saying what is wrong."""
+    """The verdicts in a file, on laws by the names that they have now. Raises ValueError where it isn't
+    such a file, or its footer counts other verdicts than it has, saying what is wrong."""
     try:
         text = path.read_text(encoding="utf-8").partition("\0")[0]  # zeros: the power was cut
         lines = text.splitlines(keepends=True)
@@ -342,17 +364,35 @@ def read(path: Path) -> Results:
         footer = records[-1].get("footer") if len(records) > 1 else None
         body = records[1:] if footer is None else records[1:-1]
         verdicts = [_checked_verdict(record) for record in body]
+        renamed = {v.law: name_now(v.law) for v in verdicts if v.law != name_now(v.law)}
+        for v in verdicts:
+            v.law = name_now(v.law)
         _check_footer(footer, verdicts)
-        return Results(head, verdicts, footer)
+        return Results(_with_names_of_now(head), verdicts, footer, renamed)
     except OSError as error:
         raise ValueError(f"{path} can't be read: {error.strerror}{_where_it_is(path)}") from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is no report of tmref check: {error}") from error
 
 
+def _with_names_of_now(head: dict[str, Any]) -> dict[str, Any]:
+    """The header, whose laws are called what they are called now."""
+    found = {**head, "laws": [*map(name_now, head["laws"])]}
+    if "families" in head:
+        found["families"] = {name_now(law): family for law, family in head["families"].items()}
+    if head.get("only"):
+        cases = (case.rpartition("-") for case in head["only"])
+        found["only"] = [f"{of}-{name_now(law)}" for of, _, law in cases]
+    return found
+
+
 def _where_it_is(path: Path) -> str:
     """The remedy where only the part of a report is there."""
-    if path.exists() or not part_of(path).exists():
+    try:
+        is_begun = part_of(path).exists() and not path.exists()
+    except OSError:  # a name that is too long
+        is_begun = False
+    if not is_begun:
         return ""
     return (
         f"; its run was cut short, or goes on: see {part_of(path)}, or try what is missing with "
@@ -368,7 +408,7 @@ _TYPES: dict[str, Any] = {
     ),
     "examples": int,
     "seconds": (int, float),
-    "offered": bool,
+    **dict.fromkeys(("offered", "refused"), bool),
 }
 
 

@@ -28,6 +28,8 @@ class _Worker:
     """A process at the other end of a gateway of execnet, as the parent sees it."""
 
     def __init__(self, gateway: Any) -> None:
+        # nothing public of execnet 2.1 gives a gateway's process, and its status, which can be had once,
+        # or closes a channel that others hold: _io and _channelfactory are its own
         self._gateway = gateway
         self._began = time.monotonic()
         self.process: int = gateway._io.popen.pid
@@ -67,8 +69,11 @@ class _Worker:
         """How it ended, which it did."""
         end(self.process)
         self.place.unlink(missing_ok=True)
-        reason = self.reason or how_it_ended(self._gateway._io.wait())
-        return Ended(reason, self.pulse.seen().tried)
+        tried = self.pulse.seen().tried
+        if self.reason:
+            return Ended(self.reason, tried)
+        status = self._gateway._io.wait()
+        return Ended(how_it_ended(status), tried, status)
 
 
 class Watch:

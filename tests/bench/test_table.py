@@ -48,7 +48,7 @@ def test_what_can_not_be_timed_is_a_dash_with_the_reason(monkeypatch, capsys, tm
     _, _, reference, batched, why = capsys.readouterr().out.splitlines()
     assert " ".join(reference.split()).startswith("tanh, inference 1 1 reference")
     assert batched.split() == ["batched", "-", "-", "-", "-"]
-    assert why == "- batched, tanh, inference, 1 blocks × 1 samples: ValueError: not today"
+    assert why == "- batched, tanh, inference, 1 block × 1 sample: ValueError: not today"
     assert path.exists()
 
 

@@ -137,7 +137,7 @@ def test_unknown_implementations_are_refused():
 def test_a_grid_has_all_combinations():
     cells = grid(["linear", "tanh"], [1, 2], [3], [FORWARD, INFERENCE])
     assert len(set(cells)) == 8
-    assert str(cells[0]) == "linear, forward, 1 blocks × 3 samples"
+    assert str(cells[0]) == "linear, forward, 1 block × 3 samples"
 
 
 def own_row(**options):

@@ -259,7 +259,7 @@ def test_check_has_their_rows(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     results = read(path)
     assert set(NAMES) <= {verdict.row for verdict in results.verdicts}
-    done = run("report", path)
+    done = run("report", path, "--verbose")
     assert all(name in done.stdout for name in NAMES)
 
 

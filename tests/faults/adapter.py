@@ -205,7 +205,7 @@ FAULTS = {
     "swallows": Fault(swallow, LATE, held=False, slow=True),
     "takes_half_a_second": Fault(slow, "$", verdict=PASS, slow=True),
     "devours": Fault(
-        lambda x: [bytearray(2**26) for _ in range(128)],
+        lambda x: bytearray(2**33),  # in one go: on a busy machine its time is up before, between pieces
         "it used more than 2 GiB of memory",
         held=False,
         slow=True,

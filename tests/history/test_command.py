@@ -73,7 +73,7 @@ def test_every_release_is_checked_and_what_changed_is_told(history, tmp_path):
     assert "was made otherwise: effort was 1.0, is 0.1. Give another --folder, or delete it" in line
     status, _, err = ended(history(*PACKAGE, "--versions", "1.2", "--with", "torch"))
     assert (status, len(err)) == (2, 1)
-    assert "was made otherwise: with was nothing, is torch. Give another --folder" in err[0]
+    assert "was made otherwise: --with was nothing, is torch. Give another --folder" in err[0]
 
 
 @pytest.mark.slow
@@ -223,12 +223,14 @@ def said(capsys):
     ("was", "arguments", "words"),
     [
         ({"package": "mine"}, [], None),
-        ({"package": "mine"}, ["--package", "yours"], "package was mine, is yours"),
-        ({"package": "mine"}, ["--with", "b", "a>1"], "with was nothing, is a>1 b"),
+        ({"package": "mine"}, ["--package", "yours"], "--package was mine, is yours"),
+        ({"package": "mine"}, ["--with", "b", "a>1"], "--with was nothing, is a>1 b"),
+        ({"package": "mine"}, ["-k", "tanh"], "-k was nothing, is tanh"),
+        ({"package": "mine"}, ["--hypothesis-seed", "3"], "--hypothesis-seed was 0, is 3"),
         ({"with": "a>1 b"}, ["--with", "b", "a>1", "b"], None),
-        ({"with": "a"}, [], "with was a, is nothing"),
+        ({"with": "a"}, [], "--with was a, is nothing"),
         ({"implementation": "m/ine"}, [], "implementation was m/ine, is mine"),
-        ({}, [], "implementation was nothing, is mine; package was nothing, is mine"),
+        ({}, [], "implementation was nothing, is mine; --package was nothing, is mine"),
     ],
 )
 def test_reports_of_what_was_installed_otherwise_are_not_taken(was, arguments, words, there, said):
@@ -284,6 +286,14 @@ def test_a_release_counts_once_however_its_version_is_written(there, said, tmp_p
     there("1.0", package="mine")
     assert said("--versions", "1.0", "1.0.0", " 1.0", "--json", "kept.json") == (0, "")
     assert [of.version for of in read_history(tmp_path / "kept.json").releases] == ["1.0"]
+
+
+@pytest.mark.parametrize("written", ["1.0.0", "1", "1.0"])
+def test_a_release_has_one_report_however_its_version_is_written(written, there, tmp_path):
+    there("1.0", package="mine")
+    arguments = ["history", "mine", "--package", "mine", "--versions", written, "--json", "kept.json"]
+    assert main(arguments) == 0  # checking it anew would fail
+    assert [of.problem for of in read_history(tmp_path / "kept.json").releases] == [None]
 
 
 def test_the_first_release_is_found_however_its_version_is_written(there, monkeypatch, tmp_path):

@@ -42,6 +42,9 @@ def test_what_a_report_says_is_a_sign_for_each_row():
         "known": {"verdict": "fail", "known": "why"},
         "absent": {"verdict": "untested", "offered": False},
         "open": {"verdict": "untested"},
+        "listed": {"verdict": "fail", "mended": "mended in 1: why"},
+        "refused": {"verdict": "untested", "offered": False, "mended": "mended in 1: why"},
+        "another": {"verdict": "fail", "known": "another", "mended": "mended in 1: why"},
     }
     verdicts = [Verdict(law, "tanh", "mine", "1", **kind) for law, kind in kinds.items()]
     versions = {"python": "3.11", "torch": "2.0", "pytest": "9"}
@@ -53,6 +56,9 @@ def test_what_a_report_says_is_a_sign_for_each_row():
         "known": " x",
         "absent": " -",
         "open": " ?",
+        "listed": " .",
+        "refused": " .",
+        "another": " x",
     }
     assert found.versions == {"python": "3.11", "torch": "2.0"}
 
@@ -118,6 +124,38 @@ def test_rows_that_can_not_be_used_are_told_once_with_the_reason():
     assert f"1.1:\n  broken\n    all laws: {one}\n      linear\n" in file.getvalue()
 
 
+def test_what_breaks_a_law_is_told_in_a_line(tmp_path):
+    def of(version, *broken):
+        found = [Verdict("first", row, "mine", version, "pass") for row in ROWS]
+        found += [
+            Verdict("second", row, "mine", version, "fail", message="it is broken") for row in ROWS
+        ]
+        for verdict in found[: len(broken)]:
+            verdict.verdict, verdict.message = "fail", broken[0]
+        return release(version, Results({"versions": {}}, found, {}), ROWS)
+
+    why = f"block(0).values[0] is 1, expected *2* {'long ' * 40}"
+    releases = [of("1.0"), of("1.1", f"{why}\nand more", "another")]
+    history = History("mine", "mine", MADE, ROWS, {"first": "", "second": ""}, releases)
+    path = tmp_path / "kept.json"
+    path.write_text(written(history))
+    for found in (history, read_history(path)):
+        ((_, (turn,)),) = found.turns()
+        assert (turn.what, turn.law, turn.why[:40]) == ("broken", "first", why[:40])
+        assert (
+            "- `first`: `linear`, `tanh`: block(0).values\\[0\\] is 1, expected \\*2\\* "
+            in history_page(found)
+        )
+        file = io.StringIO()
+        show_history(found, Console(file=file, highlight=False, soft_wrap=True))
+        assert (
+            "    first\n      2 rows: linear, tanh\n      block(0).values[0] is 1, exp"
+            in file.getvalue()
+        )
+        assert max(map(len, file.getvalue().splitlines())) <= 80
+    assert "it is broken" not in path.read_text()  # it was before
+
+
 def test_an_error_of_few_laws_makes_no_row_unusable():
     error = {"verdict": "error", "message": "why"}
     found = [Verdict(f"law_{i}", "tanh", "mine", "1", **error) for i in range(3)]
@@ -149,6 +187,19 @@ def test_what_is_no_history_is_said(text, words, tmp_path):
         read_history(path)
 
 
+@pytest.mark.parametrize(
+    ("signs", "words"),
+    [
+        (("x.", "..", "..", ".."), "The other 3 laws are broken in no release."),
+        (("x.", "x.", "x.", ".."), "The other law is broken in no release."),
+        (("x.", "x.", "x.", "x."), "No other law was tried."),
+        (("..", "..", "..", ".."), "Of 4 laws none is broken in any release."),
+    ],
+)
+def test_the_other_laws_are_counted(signs, words):
+    assert history_page(made(signs)).endswith(f"\n{words}\n")
+
+
 def test_the_page_has_the_releases_what_changed_and_the_laws():
     page = history_page(HISTORY)
     assert "by tmref 0.1.0, with effort 0.1 and seed 0.\n" in page
@@ -160,7 +211,7 @@ def test_the_page_has_the_releases_what_changed_and_the_laws():
     assert "### 1.3\n\nNo law broke, and none was mended.\n" in page
     assert f"| `{LONG}` | 1 | - | 2 | 2 |\n" in page
     assert "| `values_stay` | 1 | . | . | . |\n" in page
-    assert "\nThe other 1 laws are broken in no release.\n" in page
+    assert "\nThe other law is broken in no release.\n" in page
 
 
 def test_the_terminal_has_the_same_in_80_columns():

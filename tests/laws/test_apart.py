@@ -45,16 +45,16 @@ def test_what_is_raised_there_is_raised_here(error, kind):
 
 
 @pytest.mark.parametrize(
-    ("work", "reason"),
+    ("work", "reason", "status"),
     [
-        (crash, CRASHED),
-        (lambda: os.kill(os.getpid(), 40), "crashed (signal 40)"),
-        (lambda: os._exit(3), "it ended the process, with status 3"),
-        (lambda: os._exit(0), "it ended the process, with status 0"),
+        (crash, CRASHED, -9),
+        (lambda: os.kill(os.getpid(), 40), "crashed (signal 40)", -40),
+        (lambda: os._exit(3), "it ended the process, with status 3", 3),
+        (lambda: os._exit(0), "it ended the process, with status 0", 0),
     ],
 )
-def test_what_ends_it_is_said(work, reason):
-    assert apart(work) == Ended(reason, None)
+def test_what_ends_it_is_said(work, reason, status):
+    assert apart(work) == Ended(reason, None, status)
 
 
 def test_what_takes_too_long_and_catches_all_is_ended():
@@ -119,7 +119,7 @@ def test_what_it_has_started_keeps_nobody_waiting():
         os._exit(5)
 
     started = time.monotonic()
-    assert apart(work) == Ended("it ended the process, with status 5", None)
+    assert apart(work) == Ended("it ended the process, with status 5", None, 5)
     assert time.monotonic() - started < 8
 
 
@@ -132,7 +132,7 @@ def test_what_was_printed_before_is_not_printed_twice(capfd):
 
 def test_a_crash_is_not_told_by_python_too(capfd):
     faulthandler.enable()
-    assert apart(lambda: os.kill(os.getpid(), signal.SIGSEGV)) == Ended("crashed (SIGSEGV)", None)
+    assert apart(lambda: os.kill(os.getpid(), signal.SIGSEGV)) == Ended("crashed (SIGSEGV)", None, -11)
     assert "Fatal Python error" not in capfd.readouterr().err
 
 

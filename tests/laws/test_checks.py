@@ -235,9 +235,15 @@ def test_rows_and_laws_that_are_not_there_are_refused(function, options, error, 
         function("reference", **options)
 
 
-def test_a_law_that_is_not_offered_and_expected_to_fail_is_a_failure():
-    options = {"rows": ["labels"], "laws": ["set_algebra_is_that_of_sets"], "effort": 0.1}
-    with pytest.raises(UnexpectedVerdicts, match=r"expected to fail .why., and didn't: it is untested"):
-        check_implementation(
-            "reference", expected_failed_laws={"set_algebra_is_that_of_sets[labels]": "why"}, **options
-        )
+@pytest.mark.parametrize(
+    ("law", "row", "is_now"),
+    [
+        ("a_scripted_module_does_what_the_module_does", "relu", "untested"),
+        ("gradients_of_gradients_are_refused_or_right", "linear", "refused now"),
+    ],
+)
+def test_a_law_that_is_not_offered_and_expected_to_fail_is_a_failure(law, row, is_now):
+    options = {"rows": [row], "laws": [law], "effort": 0.1}
+    words = rf"expected to fail .why., and didn't: it is {is_now}; take it out"
+    with pytest.raises(UnexpectedVerdicts, match=words):
+        check_implementation("reference", expected_failed_laws={f"{law}[{row}]": "why"}, **options)

@@ -1,14 +1,20 @@
 """Scripts of laws that could compare nothing end in what the output lacks."""
 
+import dataclasses
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
 import tmref
+from tmref.implementations.reference import implementation as reference
 from tmref.laws import check_function, check_module
+from tmref.laws.law import law
+from tmref.laws.runner import check
 from tmref.reports.reproducers import Ran
 from tmref.verdicts import ERROR, FAIL, SHOWS_NOTHING, Verdict
 
@@ -69,6 +75,9 @@ def ended(script):
     return script.rstrip().splitlines()[-1].strip(), found.returncode
 
 
+EXITED = 'raise AssertionError("it raised SystemExit") from error'
+
+
 def of_law(law, verdicts):
     (found,) = (v for v in verdicts if v.law == law)
     assert found.verdict in (FAIL, ERROR)
@@ -88,7 +97,7 @@ def of_law(law, verdicts):
         ),
         (returns_nothing, "it_can_be_made_and_called", "assert y is not None, 'it returns nothing, "),
         (returns_a_text, "it_can_be_made_and_called", "assert type(y).__name__ != 'str', 'it returns a"),
-        (leaves, "it_can_be_made_and_called", 'raise AssertionError("it raised SystemExit") from error'),
+        (leaves, "it_can_be_made_and_called", EXITED),
     ],
 )
 def test_the_script_ends_in_what_is_missing_and_is_right_for_what_is_mended(judged, law, last, only):
@@ -150,6 +159,75 @@ def test_the_script_names_parameters_that_are_frozen(only):
         "assert all(parameter.requires_grad for parameter in module.parameters())",
         1,
     )
+
+
+class ExitsWhenMade(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        raise SystemExit(0)
+
+
+def test_the_script_of_what_exits_when_it_is_made_fails():
+    (found,) = check_module(lambda x: ExitsWhenMade(), on_fail=None)
+    assert (found.verdict, found.message) == (ERROR, "the module can't be made: SystemExit: 0")
+    assert ended(found.reproducer) == (EXITED, 1), found.reproducer
+    assert ended(found.reproducer.replace("ExitsWhenMade", "Tanh"))[1] == 0
+
+
+@law("linear")
+def others_are_made_with_other_parameters(f, x, draw):
+    """[ours]"""
+    call = dataclasses.replace(f.recipe.call, kwargs={"bias": "none"})
+    f.make("other", dataclasses.replace(f.recipe, call=call))
+    return f(x), f(x)
+
+
+def test_the_script_makes_another_module_that_can_not_be_made(rows):
+    verdict = check(others_are_made_with_other_parameters, rows["linear"], reference, examples=5)
+    assert (verdict.verdict, verdict.message[:31]) == (ERROR, "the module can't be made: TypeE")
+    assert "\nother = nn.Linear(bias='none')\n" in verdict.reproducer
+    assert ended(verdict.reproducer)[1] == 1
+
+
+# --- what fails by no line
+
+
+class Sleeps(torch.nn.Module):
+    def forward(self, x):
+        time.sleep(0.6)
+        return x
+
+
+class Devours(torch.nn.Module):
+    def forward(self, x):
+        return x if bytearray(2**29) else None
+
+
+def ending(status):
+    class Ends(torch.nn.Module):
+        def forward(self, x):
+            os._exit(status)
+
+    return Ends
+
+
+@pytest.mark.parametrize(
+    ("judged", "words", "says_so"),
+    [
+        (Sleeps, "it took longer than 0.5 s", True),
+        (Devours, "it used more than 0.25 GiB of memory", True),
+        (ending(0), "it ended the process, with status 0", True),
+        (ending(3), "it ended the process, with status 3", False),
+        (ExitsWhenMade, "the module can't be made: SystemExit: 0", False),
+    ],
+)
+def test_a_script_whose_lines_do_not_fail_says_so(judged, words, says_so):
+    limits = {"timeout": 0.5, "memory": 0.25}
+    (found,) = check_module(lambda x: judged(), on_fail=None, **limits)
+    assert found.verdict == ERROR
+    assert found.message.startswith(words)
+    line, status = ended(found.reproducer)
+    assert (line == SHOWS_NOTHING, status == 0) == (says_so, says_so), found.reproducer
 
 
 def test_a_script_that_shows_nothing_is_no_sign_that_something_is_mended():

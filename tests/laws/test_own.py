@@ -25,7 +25,7 @@ from tmref.laws import (
 )
 from tmref.laws.examples import EXAMPLES
 from tmref.strategies import labels_of
-from tmref.verdicts import ERROR, FAIL, PASS, UNTESTED
+from tmref.verdicts import ERROR, FAIL, PASS, SHOWS_NOTHING, UNTESTED
 
 ALL_KEPT = ["keeps_keys", "keeps_samples", "keeps_components"]
 
@@ -723,6 +723,7 @@ def test_what_can_not_be_read_is_no_refusal():
     verdicts = check_module(linear, implementation=Unreadable(), on_fail=None)
     words = "what 'y = module(x)' gives can't be read: ValueError: there is no such thing"
     assert [(v.verdict, v.message.splitlines()[0]) for v in verdicts] == [(ERROR, words)]
+    assert verdicts[0].reproducer.endswith(f"\n{SHOWS_NOTHING}\n")
 
 
 def test_a_class_under_two_names_is_one(mts, only):

@@ -103,6 +103,7 @@ def test_a_known_failure_is_in_versions_of_the_package_that_it_is_in(laws, rows)
         ({"rows": "relu"}, "rows must be a list of rows, got 'relu': write ('relu',)"),
         ({"versions": None}, "versions must be a list of versions, as texts, got None"),
         ({"versions": [1.0]}, "versions must be a list of versions, as texts, got [1.0]"),
+        ({"law": None}, "law must be the name of a law, got None"),
         ({"reason": None}, "reason must say in words what is wrong, got None"),
     ],
 )
@@ -179,7 +180,7 @@ def test_a_known_failure_that_passes_is_mended(check_relu, rows):
         # the version that is tried is 0.1.0
         (("0.1.0",), "broken", (FAIL, "large values are lost", None)),
         (("0.0.9",), "broken", (FAIL, "large values are lost", None)),
-        (("0.1.0", "0.0.9"), "mended", (FAIL, None, None)),
+        (("0.1.0", "0.0.9"), "mended", (FAIL, None, "mended in 0.1.0: large values are lost")),
         (("0.0.9",), "mended", (PASS, None, "mended in 0.1.0: large values are lost")),
         (("0.0.8", "0.0.9"), "mended", (PASS, None, "mended in 0.1.0: large values are lost")),
         (("0.2",), "mended", (PASS, None, "not there in 0.1.0: large values are lost")),
@@ -196,7 +197,7 @@ def test_a_known_failure_may_be_mended_in_a_version_that_it_does_not_name(
         runner.replay(entry_law(entry), rows["relu"], subject(changes[change]), entry),
     ):
         assert (verdict.verdict, verdict.known, verdict.mended) == expected
-        assert verdict.expected is (expected != (FAIL, None, None))
+        assert verdict.expected is (expected[:2] != (FAIL, None))
 
 
 def entry_law(entry):
@@ -227,6 +228,70 @@ def test_one_known_failure_that_is_mended_says_nothing_of_another(check_relu, ro
     there = dataclasses.replace(known(rows, example=3.0), reason="larger values are lost")
     verdict = check_relu(lambda v: torch.where(v > 2, 0, v), mended, there)
     assert (verdict.verdict, verdict.known) == (FAIL, "larger values are lost")
+    assert verdict.mended == f"mended in 0.1.0: {mended.reason}"
+
+
+#: The law of explicit gradients, which may be refused.
+OF_GRADIENTS = "explicit_gradients_are_refused_or_right_by_the_chain_rule"
+
+
+class RefusesGradients(Reference):
+    """The reference, whose modules refuse what they once did wrong."""
+
+    def build(self, recipe):
+        made = super().build(recipe)
+        forward = made.forward
+
+        def refusing(x):
+            if any(block.has_any_gradient() for block in x):
+                raise ValueError("no explicit gradients")
+            return forward(x)
+
+        made.forward = refusing
+        return made
+
+
+def gradients_of_ones(row):
+    """One block of one value and its gradient, and the module for it."""
+    example = only(row, 1.0)
+    block = example.x.block(0).copy()
+    one = block.values, Labels.range("sample", 1), [], block.properties
+    block.add_gradient("positions", TensorBlock(*one))
+    return dataclasses.replace(example, x=TensorMap(example.x.keys, [block]))
+
+
+@pytest.mark.parametrize(
+    ("versions", "verdict", "words"),
+    [
+        ((), FAIL, "mended, refused now: delete the entry of the known failure: it is wrong"),
+        (("0.1.0",), FAIL, "mended, refused now: delete the entry of the known failure: it is wrong"),
+        (("0.0.9",), UNTESTED, "it is refused: ValueError: no explicit gradients"),
+    ],
+)
+def test_a_known_failure_that_is_refused_now_is_mended(versions, verdict, words, laws, rows):
+    def has_gradients(recipe, x):
+        return any(block.has_any_gradient() for block in x)
+
+    def example(name):
+        return gradients_of_ones(rows[name])
+
+    subject = RefusesGradients()
+    entry = Known(OF_GRADIENTS, ("linear",), has_gradients, example, "it is wrong", versions=versions)
+    subject.known = (entry,)
+    found = check(laws[OF_GRADIENTS], rows["linear"], subject, examples=10)
+    assert (found.verdict, found.message, found.known) == (verdict, words, None)
+    assert found.mended == "mended in 0.1.0, refused now: it is wrong"
+    assert (found.refused, found.offered) == ((True, False) if verdict == UNTESTED else (False, True))
+    alone = runner.replay(laws[OF_GRADIENTS], rows["linear"], subject, entry)
+    assert (alone.mended, alone.verdict) == (found.mended, FAIL if verdict == FAIL else PASS)
+
+
+def test_what_is_refused_is_told_from_what_is_not_there(laws, rows):
+    refused = check(laws[OF_GRADIENTS], rows["linear"], RefusesGradients(), examples=10)
+    absent = check(
+        laws["a_scripted_module_does_what_the_module_does"], rows["linear"], implementation, examples=10
+    )
+    assert [(v.offered, v.refused) for v in (refused, absent)] == [(False, True), (False, False)]
 
 
 def test_what_breaks_before_the_law_draws_is_no_known_failure_of_what_it_draws(check_relu, rows):

@@ -11,7 +11,7 @@ SAMPLES = Labels(["sample", "atom"], torch.tensor([[3, 1], [3, 2]]))
 
 @pytest.fixture
 def x():
-    """A map with a gradient, whose samples are called as those of the values, and which has components."""
+    """A map with components, and a gradient, whose samples are called as those of the values."""
     properties = Labels(["n", "l"], torch.tensor([[0, 5], [1, 6]]))
     block = TensorBlock(torch.ones(2, 1, 2), SAMPLES, [Labels.range("c", 1)], properties)
     rows = Labels(["sample", "atom"], torch.tensor([[1, 8]]))
@@ -144,7 +144,8 @@ def test_components_are_renamed_with_those_of_gradients_or_in_these_alone(x):
             "remove_dimension",
             ("samples", "atom"),
             ValueError,
-            "the rows of Labels must be distinct, but the row [3] of ['sample'] stands at 0 and again at 1",
+            "the rows of Labels must be distinct, but the row [3] of ['sample'] stands at 0 "
+            "and again at 1",
         ),
         (
             "rename_dimension",

@@ -137,8 +137,8 @@ def test_what_cannot_be_joined_is_refused(refused):
         join([a, tmref.permute_dimensions(a, "samples", [1, 0])], "samples")
     with refused(
         ValueError,
-        "properties to join have different names, ['p'] and ['q'], so that they are numbered anew: there "
-        "is nothing to add the dimension 'of' to",
+        "properties to join have different names, ['p'] and ['q'], so that they are numbered anew: "
+        "there is nothing to add the dimension 'of' to",
     ):
         join([a, tmref.rename_dimension(a, "properties", "p", "q")], "properties", add_dimension="of")
 
@@ -158,8 +158,8 @@ def test_what_has_other_metadata_is_refused(refused):
     for axis, other in (("samples", "properties"), ("properties", "samples")):
         with refused(
             NotEqualError,
-            f"what is joined must have the same {other}, in the same order, but they differ in blocks of "
-            "the shapes (1, 1) and (1, 2)",
+            f"what is joined must have the same {other}, in the same order, but they differ in blocks "
+            "of the shapes (1, 1) and (1, 2)",
         ):
             join([a, b], axis)
     with refused(NotEqualError, "what is joined must have the same gradients, got ['positions'] and []"):

@@ -5,7 +5,6 @@ import io
 import pytest
 from rich.console import Console
 
-from tmref.laws.renamed import RENAMED
 from tmref.reports.changes import KINDS, SAME, changes
 from tmref.reports.terminal import show_changes
 from tmref.verdicts import Results, Verdict
@@ -26,6 +25,8 @@ RAISES = {"verdict": "error", "message": "it raised"}
 KNOWN = {**FAILS, "known": "a reason"}
 UNTESTED = {"verdict": "untested", "message": "nothing was compared"}
 NOT_OFFERED = {**UNTESTED, "offered": False}
+REFUSED = {**NOT_OFFERED, "refused": True}
+LISTED = {**FAILS, "mended": "mended in 1: a reason", "message": "mended: delete the entry"}
 
 
 def results(*verdicts, footer=True, **header):
@@ -54,6 +55,13 @@ def shown(found):
         (FAILS, KNOWN, "known now", True),
         (FAILS, PASSES, "mended", True),
         (KNOWN, PASSES, "mended", True),
+        (KNOWN, REFUSED, "mended", True),
+        (FAILS, REFUSED, "mended", True),
+        (KNOWN, {**NOT_OFFERED, "mended": "mended in 1: a reason"}, "mended", True),
+        (KNOWN, LISTED, "mended", True),
+        (PASSES, REFUSED, "not tried any more", True),
+        (REFUSED, REFUSED, "the same", True),
+        (REFUSED, PASSES, "tried now", True),
         (UNTESTED, PASSES, "tried now", True),
         (NOT_OFFERED, PASSES, "tried now", True),
         (PASSES, NOT_OFFERED, "not tried any more", True),
@@ -76,6 +84,12 @@ def test_what_becomes_of_a_verdict(old, new, kind, good):
     assert found.good is good
 
 
+def test_how_a_known_failure_was_mended_is_said():
+    for new, words in ((REFUSED, "known → refused"), (LISTED, "known → mended: delete its entry")):
+        lines = shown(changes(results(("law", KNOWN)), results(("law", new))))
+        assert lines[1:4] == ["  1 mended", "    law", f"      {words}"]
+
+
 def test_versions_of_an_implementation_are_compared_by_its_name():
     old = results(("law", {**FAILS, "version": "1"}))
     new = results(("law", {**PASSES, "version": "2"}), implementations={"mine": "2"})
@@ -95,25 +109,6 @@ def test_reports_with_nothing_in_common_can_not_be_compared(refused):
     words = "there is nothing to compare: the old report is of mine 1, the new one of theirs 3"
     with refused(ValueError, words):
         changes(results(), results(implementations={"theirs": "3"}))
-
-
-def test_laws_that_were_renamed_are_the_same_and_told():
-    (was, is_now), *_ = RENAMED.items()
-    for pair in ((was, is_now), (is_now, was), (was, was)):
-        found = changes(*(results((name, PASSES)) for name in pair))
-        assert len(found.of_kind("mine", "the same")) == 1
-        assert shown(found) == [
-            "mine 1: all 1 verdicts are the same",
-            f"{was} is called {is_now} now",
-        ]
-    assert changes(results((is_now, PASSES)), results((is_now, PASSES))).renamed == {}
-
-
-def test_a_renamed_law_that_nobody_told_of_is_noticed(monkeypatch):
-    (was, is_now), *_ = RENAMED.items()
-    monkeypatch.delitem(RENAMED, was)
-    found = changes(results((was, PASSES)), results((is_now, PASSES)))
-    assert [len(found.of_kind("mine", kind)) for kind in ("gone", "new")] == [1, 1]
 
 
 def test_what_reports_were_made_with_is_compared():

@@ -40,7 +40,7 @@ def test_what_is_missing_is_said_first(results, verdict):
     assert said(only, cut) == [
         ("1.jsonl: the run was cut short, there are verdicts missing", True),
         ("0.jsonl: only rows and laws of such names were tried: tanh or relu", False),
-        ("0.jsonl: of all cases only 1 were chosen", False),
+        ("0.jsonl: only 1 case was chosen", False),
     ]
 
 
@@ -48,7 +48,7 @@ def test_what_can_not_be_compared_is_said(results, verdict):
     few = results(verdict("tanh", "pass"), selection="tanh")
     many = results(*(verdict(row, "pass", of="theirs") for row in ("tanh", "relu", "linear")))
     quick = results(verdict("tanh", "pass"), settings={"effort": 0.1}, versions={"tmref": "0.0.9"})
-    assert said(few, many)[1:] == [("mine 1: 2 of the verdicts that others have are not there", False)]
+    assert said(few, many)[1:] == [("mine 1: 2 verdicts are not there that others have", False)]
     assert said(results(verdict("tanh", "pass")), many) == []  # which has rows of its own
     assert said(many, quick) == [
         ("1.jsonl: made by tmref 0.0.9, and what laws demand is told by 0.1.0", False),

@@ -193,11 +193,11 @@ def test_it_is_never_longer_than_github_takes(letter, results, verdict):
     assert "\n- and 250 more\n" in gone
     assert LONGEST / 3 < len(text.encode()) <= LONGEST == 65_536
     left_out = int(
-        re.search(r"^(\d+) more causes are left out here: `tmref report` shows them", text, re.M)[1]
+        re.search(r"^Left out here: (\d+) more causes, which `tmref report` shows", text, re.M)[1]
     )
     assert left_out + text.count("<summary>fail") == 60
     assert text.count("<details>") == text.count("\n</details>\n")
-    assert "281 more implementations are left out here." in text
+    assert "Left out here: 281 more implementations." in text
 
 
 def test_kinds_of_changes_that_are_left_out_are_counted(results, verdict):
@@ -209,6 +209,6 @@ def test_kinds_of_changes_that_are_left_out_are_counted(results, verdict):
     )
     text = markdown([new], ["a"], [changes(old, new)])
     told = text.count("broken, of <code>of_")
-    left_out = re.search(r"^(\d+) more kinds of changes are left out here: `tmref diff`", text, re.M)
+    left_out = re.search(r"^Left out here: (\d+) more kinds of changes, which `tmref diff`", text, re.M)
     assert 0 < told < 10
     assert int(left_out[1]) >= 10 - told

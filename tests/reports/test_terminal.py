@@ -6,7 +6,8 @@ import string
 import pytest
 from rich.console import Console
 
-from tmref.reports.terminal import show, show_brief
+from tmref.reports.changes import changes
+from tmref.reports.terminal import show, show_brief, show_changes
 from tmref.verdicts import Results, Verdict
 
 HEADER = {
@@ -213,9 +214,34 @@ def test_known_failures_that_are_mended_in_a_version_are_a_line_a_kind(how, show
     ]
 
 
+def test_what_is_mended_in_two_ways_is_under_two_headings(shown):
+    ways = {"first": "mended in 1: a kind: why", "second": "mended in 1, refused now: a kind: why"}
+    found = [verdict(law, "row", "pass", mended=words) for law, words in ways.items()]
+    lines = shown(found, {}, show=show_brief)
+    for place in ("mended in 1", "mended in 1, refused now"):
+        at = lines.index(f"known failures of mine that are {place}:")
+        assert lines[at + 1] == "   1  a kind"
+
+
 def test_a_known_failure_that_was_mended_twice_is_a_line_of_its_kind(shown):
     words = "mended in 1: biases: why; mended in 1: more: why"
     assert "   1  biases" in shown([verdict("first", "row", "pass", mended=words)], {}, show=show_brief)
+
+
+def test_one_is_no_several(results, verdict):
+    one = results(verdict("tanh", "pass"))
+    two = results(verdict("tanh", "pass"), verdict("relu", "pass"))
+    lines = []
+    for new in (one, two):
+        console = Console(file=io.StringIO(), width=80)
+        show_changes(changes(one, new), console)
+        lines += console.file.getvalue().splitlines()
+    assert lines[0] == "mine 1: the one verdict is the same"
+    assert [line.strip() for line in lines[3:6]] == [
+        "1 pass",
+        "1 law: keys_survive_in_order",
+        "1 row: relu",
+    ]
 
 
 def test_names_in_brackets_are_names(results, verdict):

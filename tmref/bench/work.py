@@ -13,6 +13,7 @@ import torch
 from tmref import Labels, TensorBlock, TensorMap
 from tmref.catalog import ROWS, Call, Recipe, Row, make_torch, recipe, row
 from tmref.implementations import load
+from tmref.printing import counted
 
 Work = Callable[[], Any]
 
@@ -62,7 +63,7 @@ class Cell:
         return row(self.row) if self.rows is ROWS else row(self.row, self.rows)
 
     def __str__(self) -> str:
-        sizes = f"{self.blocks} blocks × {self.samples} samples"
+        sizes = f"{counted(self.blocks, 'block')} × {counted(self.samples, 'sample')}"
         return f"{self.row}, {self.mode}, {sizes}" + (f", {self.form}" if self.form != EQUAL else "")
 
 

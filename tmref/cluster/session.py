@@ -18,6 +18,7 @@ from distributed import TimeoutError as TimeIsOver
 from ..laws.apart import explained
 from ..laws.checks import Case
 from ..laws.limits import Ended
+from ..printing import counted
 from ..verdicts import ERROR, FAIL, NOT_OFFERED, PASS, UNTESTED, Verdict
 from . import UnusableCluster
 from .process import Options, Processes, ready, try_case
@@ -160,17 +161,23 @@ class Cluster:
             self._client.cancel(list(given))
             self._say(len(items), len(items) - len(found), seeds)
         for item, case in cases.items():
-            over = f"not tried: the budget of {self._minutes:g} minutes was over"
+            over = f"not tried: {self._budget} was over"
             suspected = suspects[item][1] if item in suspects else None
             yield item, suspected or found.get(item) or case.without(UNTESTED, over)
 
+    @property
+    def _budget(self) -> str:
+        minutes = "1 minute" if self._minutes == 1 else f"{self._minutes:g} minutes"
+        return f"the budget of {minutes}"
+
     def _say(self, cases: int, untried: int, seeds: Sequence[int]) -> None:
         if untried:
-            self.said = f"{untried} of {cases} cases were not tried: "
+            was = "was" if untried == 1 else "were"
+            self.said = f"{untried} of {counted(cases, 'case')} {was} not tried: "
         elif len(seeds) > 1:
             self.said = f"the cases were tried with the seeds {', '.join(map(str, seeds))}: "
         if self.said:
-            self.said += f"the budget of {self._minutes:g} minutes is over"
+            self.said += f"{self._budget} is over"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from ..checking import MADE_WITH, wrong_about_cases
 from ..places import put, require_usable
@@ -62,6 +62,8 @@ def history(options: argparse.Namespace) -> int:
 
 #: What every page of a history begins with.
 _BEGINNING_OF_PAGE = "# History of "
+#: What is said of what a report was made with, by the option that says it.
+_OPTIONS = {"selection": "-k", "seed": "--hypothesis-seed", "package": "--package", "with": "--with"}
 #: Beside a report: what was installed for it.
 _INSTALLED = "installed.json"
 
@@ -147,7 +149,8 @@ class _History:
         was = {**header["settings"], "seed": header["seed"], "tmref": header["versions"].get("tmref")}
         was |= self._was_installed(path.with_name(_INSTALLED))
         now = {**self.made_with, **self.installed}
-        differences = list(of_each({name: was.get(name) for name in now}, now))
+        pairs = ({_OPTIONS.get(name, name): of.get(name) for name in now} for of in (was, now))
+        differences = list(of_each(*pairs))
         if differences:
             raise Misfit(
                 f"{path} was made otherwise: {readable('; '.join(differences))}. Give another --folder, "
@@ -164,7 +167,15 @@ class _History:
             return {}
 
     def _place(self, version: str) -> Path:
-        return self.folder / version
+        """The folder of a release: the one that it has, however its version was written then."""
+        place = self.folder / version
+        if place.exists() or not self.folder.exists():
+            return place
+        for other in sorted(self.folder.iterdir()):
+            with contextlib.suppress(InvalidVersion):
+                if Version(other.name) == Version(version):
+                    return other
+        return place
 
     def _check(self, version: str, wheel: Path) -> Results:
         """Check a release in an environment of its own. Raises NotInstalled where it doesn't come to

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..renamed import name_now
 from ..verdicts import ERROR, FAIL, NOT_OFFERED, PASS, UNTESTED, Results, Verdict, readable
 
 #: The signs of verdicts. A law that is broken is, whether that is known or not; where a row can't be
@@ -19,6 +20,8 @@ _SIGNS = {PASS: HOLDS, FAIL: BROKEN, ERROR: BROKEN, "known": BROKEN, NOT_OFFERED
 
 #: An error of no more laws is one of theirs.
 _FEW = 3
+#: So many letters of a reason are kept: there is one for every law that is broken.
+_LONGEST_REASON = 120
 
 #: What may differ between the environments of releases, beside the package itself.
 _SAID = (
@@ -35,13 +38,15 @@ _SAID = (
 class Release:
     """A release: the ``versions`` that it was checked with, and for each law a sign for each row; or
     the ``problem`` that kept it from being checked. ``unusable`` are the rows on which most laws end in
-    one error, with that: a module that can't be made breaks all of them."""
+    one error, with that: a module that can't be made breaks all of them. ``reasons`` say in a line what
+    broke a law on the first row that it is broken on."""
 
     version: str
     problem: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     signs: Mapping[str, str] = field(default_factory=dict)
     unusable: Mapping[str, str] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     def broken(self, law: str) -> int:
         """On how many rows the law is broken."""
@@ -50,9 +55,9 @@ class Release:
 
 @dataclass(frozen=True)
 class Turn:
-    """What became of a law with a release, on these rows: ``what`` is one of :data:`TURNS`. Where it is
-    of all laws, since the rows can't or couldn't be used, there is no ``law``, and ``why`` says what is
-    or was raised."""
+    """What became of a law with a release, on these rows: ``what`` is one of :data:`TURNS`, and ``why``
+    says what breaks it. Where it is of all laws, since the rows can't or couldn't be used, there is no
+    ``law``, and ``why`` says what is or was raised."""
 
     what: str
     law: str
@@ -103,7 +108,8 @@ class History:
                 triples = zip(self.rows, *pairs, strict=False)
                 found = tuple(row for row, was, is_now in triples if _turn(was, is_now) == what)
                 if found:
-                    yield Turn(what, law, found)
+                    is_broken = what in (BROKE, CAME_BROKEN)
+                    yield Turn(what, law, found, after.reasons.get(law, "") if is_broken else "")
 
     def _turns_of_rows(self, before: Release, after: Release) -> dict[tuple[str, str], list[str]]:
         """The rows that can't be used any more, or can be now, by what became of them and the reason."""
@@ -141,13 +147,22 @@ def release(version: str, results: Results, rows: Sequence[str]) -> Release:
     unusable = dict(_unusable(results))
     places = {row: place for place, row in enumerate(rows)}
     signs: dict[str, list[str]] = {}
+    reasons: dict[str, str] = {}
     for verdict in results.verdicts:
         of_law = signs.setdefault(verdict.law, [NONE] * len(rows))
         is_it = verdict.verdict == ERROR and _first_line(verdict) == unusable.get(verdict.row)
-        of_law[places[verdict.row]] = UNUSABLE if is_it else _SIGNS[verdict.status]
+        sign = of_law[places[verdict.row]] = UNUSABLE if is_it else _sign(verdict)
+        if sign == BROKEN and verdict.message:
+            reasons.setdefault(verdict.law, _first_line(verdict, _LONGEST_REASON))
     said = {name: str(v) for name, v in results.header["versions"].items() if name in _SAID}
     kept = {law: "".join(of).rstrip() for law, of in signs.items()}
-    return Release(version, None, said, kept, unusable)
+    return Release(version, None, said, kept, unusable, reasons)
+
+
+def _sign(verdict: Verdict) -> str:
+    """The sign of a verdict: what is mended holds, whether its entry is still listed or not, and also
+    where it is refused now."""
+    return HOLDS if verdict.mended and verdict.known is None else _SIGNS[verdict.status]
 
 
 def _unusable(results: Results) -> Iterator[tuple[str, str]]:
@@ -164,8 +179,8 @@ def _unusable(results: Results) -> Iterator[tuple[str, str]]:
             yield row, message
 
 
-def _first_line(verdict: Verdict) -> str:
-    return readable((verdict.message or "").partition("\n")[0], 300)
+def _first_line(verdict: Verdict, longest: int = 300) -> str:
+    return readable((verdict.message or "").partition("\n")[0], longest)
 
 
 #: What every file of a history begins with.
@@ -174,7 +189,7 @@ BEGINNING = '{"history": '
 
 def written(history: History) -> str:
     """The history as JSON, a line for each release and each law. Of a law there are the signs of the
-    releases in which they are others than in the one before."""
+    releases in which they are others than in the one before, and what broke it where it did."""
     laws = {}
     for law in history.families:
         last, found = "", {}
@@ -183,8 +198,10 @@ def written(history: History) -> str:
                 last = found[of.version] = of.signs.get(law, "")
         laws[law] = {"family": history.families[law], "signs": found}
     releases = []
+    broke = {of.version: {turn.law for turn in turns if turn.why} for of, turns in history.turns()}
     for of in history.releases:
-        checked = {"versions": of.versions, "unusable": of.unusable}
+        reasons = {law: why for law, why in of.reasons.items() if law in broke.get(of.version, ())}
+        checked = {"versions": of.versions, "unusable": of.unusable, "reasons": reasons}
         more = checked if of.problem is None else {"problem": of.problem}
         releases.append({"version": of.version, **more})
     head = {
@@ -208,16 +225,16 @@ def read_history(path: Path) -> History:
     """The history in a file. Raises ValueError where it is none, saying what is wrong."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        head, laws = found["history"], found["laws"]
+        head = found["history"]
+        laws = {name_now(law): of for law, of in found["laws"].items()}
         families = {law: of["family"] for law, of in laws.items()}
         releases, last = [], dict.fromkeys(laws, "")
         for of in found["releases"]:
             if of.get("problem") is None:
                 last = {n: law["signs"].get(of["version"], last[n]) for n, law in laws.items()}
                 signs = {law: text for law, text in last.items() if text}
-                releases.append(
-                    Release(of["version"], None, of["versions"], signs, of.get("unusable", {}))
-                )
+                unusable, reasons = of.get("unusable", {}), of.get("reasons", {})
+                releases.append(Release(of["version"], None, of["versions"], signs, unusable, reasons))
             else:
                 releases.append(Release(of["version"], readable(of["problem"])))
         return History(**head, families=families, releases=releases)

@@ -18,6 +18,7 @@ import torch
 from ..block import TensorBlock
 from ..catalog import ROWS, Call, Deferred, Recipe, Row, make_torch, set_parameters
 from ..labels import Labels
+from ..renamed import name_now
 from ..tensor_map import TensorMap
 
 ENTRY_POINTS = "tmref.implementations"
@@ -80,8 +81,11 @@ class Known:
                 raise TypeError(f"{name} must be a list of {name}, got {value!r}: write ({value!r},)")
             if not isinstance(value, Collection) or not all(isinstance(one, str) for one in value):
                 raise TypeError(f"{name} must be a list of {name}, as texts, got {value!r}")
+        if not isinstance(self.law, str):
+            raise TypeError(f"law must be the name of a law, got {self.law!r}")
         if not isinstance(self.reason, str):
             raise TypeError(f"reason must say in words what is wrong, got {self.reason!r}")
+        object.__setattr__(self, "law", name_now(self.law))
 
     def version_of(self, implementation: Implementation) -> str:
         """The version that ``versions`` are about: of the package, or of the implementation."""

@@ -7,7 +7,8 @@ import warnings
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-from ..printing import meant
+from ..printing import counted, meant
+from ..renamed import name_now
 from ..verdicts import ERROR, FAIL, Verdict, alike
 
 OnFail = Literal["raise", "warn"] | None
@@ -19,8 +20,9 @@ class UnexpectedVerdicts(AssertionError):
     def __init__(self, verdicts: Sequence[Verdict], unexpected: Sequence[Verdict]) -> None:
         self.verdicts = list(verdicts)
         self.unexpected = list(unexpected)
-        number = f"{len(unexpected)} of {len(verdicts)}"
-        texts = [f"{number} verdicts are not as they should be", *map(_text, alike(unexpected))]
+        number = f"{len(unexpected)} of {counted(len(verdicts), 'verdict')}"
+        is_not = "is not as it" if len(unexpected) == 1 else "are not as they"
+        texts = [f"{number} {is_not} should be", *map(_text, alike(unexpected))]
         super().__init__("\n\n".join(texts))
 
 
@@ -53,7 +55,8 @@ def checked(on_fail: OnFail) -> OnFail:
 
 def law_names(expected: Mapping[str, str], there: Collection[str], among: str = "") -> Mapping[str, str]:
     """Laws that are expected to fail, with reasons; ``among`` says which are there. Raises TypeError
-    where it is no dictionary of words, and ValueError for a law that does not exist."""
+    where it is no dictionary of words, and ValueError for a law that does not exist. One that was
+    renamed has its name of now in what is returned."""
     if not isinstance(expected, Mapping):
         raise TypeError(f"expected_failed_laws must be a dictionary of reasons by law, got {expected!r}")
     for name, reason in expected.items():
@@ -63,10 +66,10 @@ def law_names(expected: Mapping[str, str], there: Collection[str], among: str = 
             )
         if not isinstance(name, str):
             raise TypeError(f"expected_failed_laws must have laws by name, got {name!r}")
-        if name not in there:
+        if name_now(name) not in there:
             remedy = meant(name, there, "tmref list laws has them all")
             raise ValueError(f"expected_failed_laws: there is no law {name!r}{among}; {remedy}")
-    return expected
+    return {name_now(name): reason for name, reason in expected.items()}
 
 
 def with_expected(verdict: Verdict, expected: Mapping[str, str]) -> Verdict:
@@ -77,6 +80,9 @@ def with_expected(verdict: Verdict, expected: Mapping[str, str]) -> Verdict:
         return verdict
     if verdict.verdict in (FAIL, ERROR):
         return dataclasses.replace(verdict, known=reason)
-    words = f"it is expected to fail ({reason}), and didn't: it is {verdict.verdict}"
+    is_now = "refused now" if verdict.refused else verdict.verdict
+    words = f"it is expected to fail ({reason}), and didn't: it is {is_now}"
     message = f"{words}; take it out of expected_failed_laws"
-    return dataclasses.replace(verdict, verdict=FAIL, message=message, known=None, offered=True)
+    return dataclasses.replace(
+        verdict, verdict=FAIL, message=message, known=None, offered=True, refused=False
+    )

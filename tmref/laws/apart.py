@@ -69,7 +69,8 @@ def apart(work: Callable[[], T], memory: float | None = None) -> T | Ended:
     try:
         result, error = pickle.loads(said)
     except Exception:  # it did not come to its end
-        return Ended(reason or how_it_ended(status), pulse.seen().tried)
+        tried = pulse.seen().tried
+        return Ended(reason, tried) if reason else Ended(how_it_ended(status), tried, status)
     if error is not None:
         raise error
     done: T = result

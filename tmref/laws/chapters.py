@@ -25,7 +25,16 @@ from .modules import (
     transforms,
     values,
 )
-from .operations import arithmetic, dimensions, joining, moving, selecting, sorting
+from .operations import (
+    arithmetic,
+    creation,
+    dimensions,
+    equality,
+    joining,
+    moving,
+    selecting,
+    sorting,
+)
 
 #: Every law, family by family: a family is a file.
 LAWS: tuple[Law, ...] = tuple(
@@ -36,7 +45,9 @@ LAWS: tuple[Law, ...] = tuple(
         maps,
         memory,
         arithmetic,
+        creation,
         dimensions,
+        equality,
         joining,
         moving,
         selecting,

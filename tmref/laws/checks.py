@@ -10,6 +10,7 @@ from typing import Any
 from ..catalog import DATA, Row
 from ..implementations import Implementation, load
 from ..printing import meant
+from ..renamed import name_now
 from ..verdicts import ERROR, PASS, UNTESTED, Verdict
 from . import runner, smoke
 from .answer import OnFail, answer, checked, law_names, with_expected
@@ -127,7 +128,7 @@ def _chosen(found: list[Case], rows: Collection[str] | None, laws: Collection[st
     """The smoke law, and the cases of these rows and laws: None are all of them. Raises TypeError for
     what are no names, and ValueError for a name of nothing that is there, and where nothing is left."""
     in_rows = _among("rows", rows, {case.row.name for case in found if case.row})
-    in_laws = _among("laws", laws, {case.law.name for case in found if case.law})
+    in_laws = _among("laws", laws, {case.law.name for case in found if case.law}, name_now)
     smoke_law, *others = found
     kept = [c for c in others if c.row and c.row.name in in_rows and c.law and c.law.name in in_laws]
     if not kept:
@@ -135,7 +136,10 @@ def _chosen(found: list[Case], rows: Collection[str] | None, laws: Collection[st
     return [smoke_law, *kept]
 
 
-def _among(option: str, names: Collection[str] | None, there: set[str]) -> Collection[str]:
+def _among(
+    option: str, names: Collection[str] | None, there: set[str], now: Callable[[str], str] = str
+) -> Collection[str]:
+    """The names that are chosen, as they are ``now``."""
     if names is None:
         return there
     if isinstance(names, str) or not isinstance(names, Collection):
@@ -143,10 +147,10 @@ def _among(option: str, names: Collection[str] | None, there: set[str]) -> Colle
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"{option} must be names, got {name!r} among them")
-        if name not in there:
+        if now(name) not in there:
             remedy = meant(name, there, f"tmref list {option} has them all")
             raise ValueError(f"{option}: there is no {name!r} that is to be tried; {remedy}")
-    return names
+    return {*map(now, names)}
 
 
 def _expected(expected: Mapping[str, str] | None, found: Sequence[Case]) -> Mapping[str, str]:

@@ -8,8 +8,6 @@ from typing import Any
 
 from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 
-#: Where they are kept unless it is said.
-FOLDER = str(Path(".hypothesis") / "tmref")
 #: What the address of a Redis begins with.
 REDIS = ("redis://", "rediss://")
 

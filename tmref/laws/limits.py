@@ -41,17 +41,23 @@ class TookTooLong(BaseException):
     nothing to be shrunk."""
 
 
-class Interrupted(TookTooLong):
-    """What is judged interrupted its process as Ctrl-C would, which nobody pressed there: it isn't to go
-    on, either."""
+class EndsProcess(TookTooLong):
+    """What is judged ends its process, with a status that isn't 0: it isn't to go on, either, and a
+    script ends so, too."""
+
+
+class Interrupted(EndsProcess):
+    """What is judged interrupted its process as Ctrl-C would, which nobody pressed there."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended that tried examples, in words, and what it called last."""
+    """How a process ended that tried examples, in words, and what it called last; its ``status``, where
+    it ended by itself: 0 else."""
 
     reason: str
     tried: Tried | None
+    status: int = 0
 
 
 @contextlib.contextmanager
@@ -95,7 +101,7 @@ def a_call() -> Iterator[None]:
     """A context for a call of what is judged. Raises TookTooLong where that ended another process."""
     call, until = _here.pulse.calls(), _here.until
     if until is not None and until.tried is not None and until.tried.call == call:
-        raise TookTooLong(until.reason)
+        raise (EndsProcess if until.status else TookTooLong)(until.reason)
     with _in_this_process():
         yield
 

@@ -20,6 +20,10 @@ class NotOffered(Untested):
     """The law is about something that the implementation does not offer."""
 
 
+class AllRefused(NotOffered):
+    """The implementation refuses whatever the law is about."""
+
+
 class NotTaken(Exception):
     """What a law makes of its input is none that the row takes; the message says why."""
 
@@ -35,9 +39,11 @@ class Unlike(Exception):
 
 @dataclass(frozen=True)
 class Nothing:
-    """What a law returns that has nothing to compare in an example, and won't have in one like it."""
+    """What a law returns that has nothing to compare in an example, and won't have in one like it;
+    ``is_refusal`` where that is since the implementation refuses the example, as it may."""
 
     reason: str
+    is_refusal: bool = False
 
 
 NO_STATE = Nothing("the module has no state: neither parameters nor buffers")

@@ -29,6 +29,7 @@ from .. import strategies
 from ..catalog import Call, Recipe, Row
 from ..compare import Difference, Refused, Tolerance, compare
 from ..implementations import CPU, Example, Implementation, Known
+from ..printing import counted
 from ..strategies._internals import by_the_seed_alone, choices_of, drawn, replaying
 from ..strategies._settings import settings_of_our_own
 from ..tensor_map import TensorMap
@@ -37,9 +38,9 @@ from . import limits, process
 from .interrupts import is_not_of_what_is_judged, noticing_the_user
 from .kept import may_have_some
 from .law import Law
-from .limits import Ended, TookTooLong, at_most
+from .limits import Ended, EndsProcess, TookTooLong, at_most
 from .missing import missing, of_no_data
-from .outcomes import Nothing, NotOffered, NotTaken, Raised, Unlike, Untested
+from .outcomes import AllRefused, Nothing, NotOffered, NotTaken, Raised, Unlike, Untested
 from .premises import OF_LABELS, TWIN, is_like, is_plain, is_written, plain_data, promised
 from .script import ScriptWriter, ends_in_a_failure
 from .session import ModuleSession, Session, copied
@@ -103,6 +104,7 @@ class LawBroken(Exception):
         difference: Difference | None = None,
         sides: tuple[Any, Any] = (None, None),
         tolerance: Tolerance | None = None,
+        error: BaseException | None = None,
     ) -> None:
         super().__init__(words)
         self.kind = kind
@@ -112,6 +114,15 @@ class LawBroken(Exception):
         self.difference = difference
         self.sides = sides
         self.tolerance = tolerance
+        self._error = error
+
+    @property
+    def steps(self) -> list[Step]:
+        """What was done; where no module could be made, that this was tried."""
+        if self.session is not None:
+            return self.session.steps
+        made = {"module": self.example.recipe}
+        return [] if self._error is None else [Step("module", made, "module", Refused(self._error))]
 
 
 def try_example(
@@ -155,10 +166,10 @@ def try_example(
         if recipe is not None and isinstance(error, Exception):  # what is none is no refusal
             refused = _not_promised(law, recipe.row, given, before)
         if refused:
-            return Nothing(f"{refused}: {words}")
+            return Nothing(f"{refused}: {words}", is_refusal=True)
         if error is None:
             _assert_data(session, words)
-        return LawBroken(ERROR, words, _example(recipe, before, draw, session), session)
+        return LawBroken(ERROR, words, _example(recipe, before, draw, session), session, error=error)
     except Exception as error:  # what came back has not even the shape that the law speaks of
         no_map = _no_map(session)
         draws_like_it = no_map is not None and isinstance(error, InvalidArgument)
@@ -168,7 +179,7 @@ def try_example(
         _assert_a_map(session)
         return LawBroken(FAIL, words, _example(recipe, before, draw, session), session)
     if isinstance(sides, Refused):
-        return Nothing(f"it is refused: {_in_words(sides.error)}")
+        return Nothing(f"it is refused: {_in_words(sides.error)}", is_refusal=True)
     if sides is None or isinstance(sides, Nothing):
         return sides or Nothing("")
     tolerance = None
@@ -311,7 +322,11 @@ def check(
         try:
             known, mended = _aged(law, row, implementation, recipes, clock)
             excuse = functools.partial(
-                _excuse, law=law, implementation=implementation, mended=mended, inherited=inherited
+                _excuse,
+                law=law,
+                implementation=implementation,
+                mended=[entry for entry, _ in mended],
+                inherited=inherited,
             )
             _search(
                 *(verdict, law, row, implementation, known, excuse, recipes, how),
@@ -324,8 +339,9 @@ def check(
                     if verdict.verdict == PASS and not verdict.examples:
                         verdict.verdict, verdict.message = UNTESTED, str(reason)
                         verdict.offered = False
-            if verdict.verdict == PASS and mended:
-                verdict.mended = "; ".join(_mended(entry, implementation) for entry in mended)
+            if verdict.expected:
+                gone = [words for entry, words in mended if entry.reason != verdict.known]
+                verdict.mended = "; ".join(gone) or None
         except TookTooLong as late:
             verdict.verdict, verdict.message = ERROR, str(late)
             if clock.broken is not None:
@@ -469,10 +485,10 @@ def _search(
         except TookTooLong as late:
             session = draw.session
             example = _example(recipe, x, draw, session)
-            clock.broken = LawBroken(ERROR, str(late), example, session)
+            clock.broken = LawBroken(ERROR, str(late), example, session, error=late)
             raise
         if isinstance(broken, Nothing):
-            tally.nothing(broken.reason)
+            tally.nothing(broken)
         elif broken and not any(entry.covers(recipe, x, broken.example.draws) for entry in known):
             if tally.to_be_excused(excuse(broken)):
                 return
@@ -520,6 +536,7 @@ def _search(
         tally = _Tally()
         verdict.verdict, verdict.message = UNTESTED, str(reason)
         verdict.offered = not isinstance(reason, NotOffered)
+        verdict.refused = isinstance(reason, AllRefused)
     except (Unsatisfiable, InvalidArgument) as invalid:
         if law.of_data or is_written(row):
             raise
@@ -528,8 +545,9 @@ def _search(
         low, high = inputs.numbers["blocks"]
         further = getattr(row, "given", {})
         strategies = ", ".join([*inputs.choices, *further]) or "maps"
-        blocks = f"at least {low}" if high == inf else f"{low} to {high}"
-        why = f"{strategies} gave none that is allowed, of {blocks} blocks"
+        least = f"at least {counted(int(low), 'block')}"
+        blocks = least if high == inf else f"{low} to {counted(int(high), 'block')}"
+        why = f"{strategies} gave none that is allowed, of {blocks}"
         verdict.message = (
             f"nothing can be drawn: {_first_line(invalid)}" if refused else f"{NO_MAP}: {why}"
         )
@@ -539,9 +557,10 @@ def _search(
     else:
         if not tally.compared and not known:
             verdict.verdict, verdict.offered = UNTESTED, not tally.reasons
-            verdict.message = tally.reason or "no example exercised the law"
-        elif tally.refused:
-            verdict.message = tally.refused
+            verdict.refused = tally.reason.is_refusal
+            verdict.message = tally.reason.reason or "no example exercised the law"
+        elif tally.not_promised:
+            verdict.message = tally.not_promised
     verdict.examples += tally.compared
 
 
@@ -556,7 +575,7 @@ class _Tally:
     in_vain: int = 0
     compared: int = 0
     found: bool = False
-    reasons: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[Nothing] = field(default_factory=Counter)
     is_enough: int | None = None
     excuses: bool = True
     excused: bool = False
@@ -566,11 +585,11 @@ class _Tally:
         """Whether all compared nothing for a reason, and others would for the same."""
         return self.in_vain == sum(self.reasons.values())
 
-    def nothing(self, reason: str) -> None:
+    def nothing(self, found: Nothing) -> None:
         """One compared nothing."""
         self.in_vain += not self.found
-        if reason and not self.found:
-            self.reasons[reason] += 1
+        if found.reason and not self.found:
+            self.reasons[found] += 1
 
     def holds(self) -> None:
         """One compared something, and the law holds. Raises _Enough where that is enough."""
@@ -594,14 +613,14 @@ class _Tally:
         self.found = True
 
     @property
-    def reason(self) -> str:
+    def reason(self) -> Nothing:
         """Why most of those that compared nothing didn't."""
-        return self.reasons.most_common(1)[0][0] if self.reasons else ""
+        return self.reasons.most_common(1)[0][0] if self.reasons else Nothing("")
 
     @property
-    def refused(self) -> str:
+    def not_promised(self) -> str:
         """What was refused that nobody promised."""
-        found = [reason for reason in self.reasons if reason.startswith("maps ")]
+        found = [why.reason for why in self.reasons if why.reason.startswith("maps ")]
         return found[0] if found else ""
 
 
@@ -614,7 +633,7 @@ def _require(law: Law, implementation: Implementation, row: Row, recipe: Recipe 
 
 
 def _ways(law: Law, row: Row, implementation: Implementation, recipes: Recipes) -> Sequence[str]:
-    """The ways of the law that are not refused for a plain map. Raises NotOffered where all are."""
+    """The ways of the law that are not refused for a plain map. Raises AllRefused where all are."""
     if not law.ways or (is_written(row) and any(premise.claimed for premise in law.needs)):
         return law.ways
     if law.of_data:
@@ -635,7 +654,7 @@ def _offered(law: Law, made: Callable[[], Session], x: Any) -> Sequence[str]:
     found = [way for way, result in tried.items() if not isinstance(result, Refused)]
     if not found:
         first = _in_words(next(iter(tried.values())).error)
-        raise NotOffered(f"no way is offered: {first} (for {law.ways[0]!r}, of {len(tried)})")
+        raise AllRefused(f"no way is offered: {first} (for {law.ways[0]!r}, of {len(tried)})")
     return found
 
 
@@ -684,67 +703,88 @@ def _replay(
             verdict.message = f"the example of a known failure is none by its own `when`: {entry.reason}"
             return
         with clock.an_example():
-            broken, is_it = _what_breaks(example, law, row, implementation, recipes)
-            if broken is not None and not is_it:
-                _describe(verdict, broken, implementation)
+            found, is_it = _what_breaks(example, law, row, implementation, recipes)
+            if isinstance(found, LawBroken) and not is_it:
+                _describe(verdict, found, implementation)
                 return
         verdict.examples += 1
-        if broken is not None:
-            _describe(verdict, broken, implementation)
+        if isinstance(found, LawBroken):
+            _describe(verdict, found, implementation)
             verdict.known = entry.reason
-        elif entry.was_seen_in(entry.version_of(implementation)):
-            verdict.verdict = FAIL
-            verdict.message = f"mended: delete the entry of the known failure: {entry.reason}"
+            continue
+        verdict.mended = _mended(entry, implementation, found)
+        if entry.was_seen_in(entry.version_of(implementation)):
+            verdict.verdict, verdict.refused = FAIL, False
+            how = _REFUSED_NOW if _is_refusal(found) else ""
+            verdict.message = f"mended{how}: delete the entry of the known failure: {entry.reason}"
             return
-        else:
-            verdict.mended = _mended(entry, implementation)
 
 
 def _what_breaks(
     example: Example, law: Law, row: Row, implementation: Implementation, recipes: Recipes
-) -> tuple[LawBroken | None, bool]:
-    """What breaks the law on the example of a known failure, and whether it is that; where nothing does,
-    that the module can't be called at all: what nobody can call breaks few laws, and mends nothing."""
+) -> tuple[LawBroken | Nothing | None, bool]:
+    """What becomes of the law on the example of a known failure, and whether it is broken by that; where
+    it isn't, that the module can't be called at all: what nobody can call breaks few laws, and mends
+    nothing. A module that refuses what the law is about can be called on other maps."""
     pinned = Draw(functools.partial(_pinned, example))
-    broken = try_example(law, implementation, example.recipe, example.x, pinned)
-    if isinstance(broken, LawBroken):
-        return broken, True
-    if not law.of_data and not law.inputs(row).empty:
-        plain = _plain(law, row, recipes)
+    found = try_example(law, implementation, example.recipe, example.x, pinned)
+    if isinstance(found, LawBroken):
+        return found, True
+    probed = _CALLED if _is_refusal(found) else law
+    if not law.of_data and not probed.inputs(row).empty:
+        plain = _plain(probed, row, recipes)
         draw = Draw(functools.partial(_pinned, plain))
-        broken = try_example(_CALLED, implementation, plain.recipe, plain.x, draw)
-    return (broken, False) if isinstance(broken, LawBroken) else (None, False)
+        called = try_example(_CALLED, implementation, plain.recipe, plain.x, draw)
+        if isinstance(called, LawBroken):
+            return called, False
+    return found, False
+
+
+def _is_refusal(found: Any) -> bool:
+    return isinstance(found, Nothing) and found.is_refusal
 
 
 def _aged(
     law: Law, row: Row, implementation: Implementation, recipes: Recipes, clock: _Clock
-) -> tuple[list[Known], list[Known]]:
+) -> tuple[list[Known], list[tuple[Known, str]]]:
     """The known failures of the law and the row, and apart from them those that are mended in this
-    version, which they don't name."""
+    version, which they don't name, each with what says so."""
     known: list[Known] = []
-    mended: list[Known] = []
+    mended: list[tuple[Known, str]] = []
     for entry in getattr(implementation, "known", ()):
         if not _concerns(entry, law, row):
             continue
-        found = known
-        if not entry.was_seen_in(entry.version_of(implementation)):
-            with contextlib.suppress(NotOffered), clock.an_example():
-                example = entry.example(row.name)
-                broken, _ = _what_breaks(example, law, row, implementation, recipes)
-                found = known if broken is not None else mended
-        found.append(entry)
+        found: LawBroken | Nothing | None = None
+        is_there = entry.was_seen_in(entry.version_of(implementation))
+        if not is_there:
+            try:
+                _require(law, implementation, row, None)
+                with clock.an_example():
+                    example = entry.example(row.name)
+                    found, _ = _what_breaks(example, law, row, implementation, recipes)
+                is_there = isinstance(found, LawBroken)
+            except NotOffered:
+                is_there = True  # as far as can be seen
+        if is_there:
+            known.append(entry)
+        else:
+            mended.append((entry, _mended(entry, implementation, found)))
     return known, mended
 
 
-def _mended(entry: Known, implementation: Implementation) -> str:
-    """That a known failure isn't there in a version that the entry doesn't name: it is mended there, but
-    in an older one than it was seen in."""
+#: How a known failure is mended whose example is refused.
+_REFUSED_NOW = ", refused now"
+
+
+def _mended(entry: Known, implementation: Implementation, found: Any) -> str:
+    """That a known failure isn't there in this version, in which its example gives what was ``found``:
+    it is mended, but in an older version than it was seen in."""
     word, version = "mended in", entry.version_of(implementation)
     with contextlib.suppress(InvalidVersion):
-        if Version(version) < min(map(Version, entry.versions)):
+        if entry.versions and Version(version) < min(map(Version, entry.versions)):
             word = "not there in"
     what = f"{entry.package} {version}" if entry.package else version
-    return f"{word} {what}: {entry.reason}"
+    return f"{word} {what}{_REFUSED_NOW if _is_refusal(found) else ''}: {entry.reason}"
 
 
 def _excuse(
@@ -832,12 +872,18 @@ def _describe(verdict: Verdict, broken: LawBroken, implementation: Implementatio
         lines += writer.bound(label, value)
     verdict.counterexample = "\n".join(lines)
     title = f"{implementation.name} {implementation.version}, {verdict.row}: {verdict.law}\n{words}"
-    steps = broken.session.steps if broken.session else []
-    script = writer.script(title, example, steps, found)
-    last = steps[-1] if steps else None
-    is_refused = last is None or (isinstance(last.result, Refused) and not last.may_be_refused)
-    raises = is_refused or broken.kind == ERROR
-    verdict.reproducer = script if raises or ends_in_a_failure(script) else f"{script}{SHOWS_NOTHING}\n"
+    script = writer.script(title, example, broken.steps, found)
+    shows = ends_in_a_failure(script) or (bool(broken.steps) and _fails(broken.steps[-1]))
+    verdict.reproducer = script if shows else f"{script}{SHOWS_NOTHING}\n"
+
+
+def _fails(last: Step) -> bool:
+    """Whether a script fails by the last step: it raises, or ends the process as what was judged did. In
+    what takes too long, or too much memory, no line fails."""
+    if not isinstance(last.result, Refused) or last.may_be_refused:
+        return False
+    error = last.result.error
+    return not isinstance(error, TookTooLong) or isinstance(error, EndsProcess)
 
 
 def _ends_in_an_assertion(session: Session | None) -> bool:

@@ -34,7 +34,7 @@ _OF_CLONES = (
     "x = TensorMap(x.keys, [TensorBlock(v.clone(), b.samples, b.components, b.properties) "
     "for v, b in zip(inputs, x.blocks())])"
 )
-#: What follows on what ended the process: the script would end as if all were well.
+#: What follows on what exits: the script would end as if all were well.
 _EXITS = 'except SystemExit as error:\n    raise AssertionError("it raised SystemExit") from error'
 #: The longest code of an expected tensor that stands within the assertion.
 _INLINE = 60
@@ -284,11 +284,14 @@ class ScriptWriter:
         overwrites = recipe is not None and bool(recipe.call.kwargs.get("in_place"))
         done: list[Statement] = []
         bound: dict[str, list[str]] = {}
+        last = 0
 
         def bind(name: str, value: Any) -> None:
+            nonlocal last
             code = self.bound(name, value)
             if bound.get(name) != code or (overwrites and isinstance(value, TensorMap)):
                 bound[name] = code
+                last = len(done)
                 done.extend(Statement(lines, is_data=True) for lines in _statements(code))
 
         if not steps or (recipe is not None and _takes_a_map(recipe.call)):
@@ -303,6 +306,7 @@ class ScriptWriter:
                 bind(name, value)
             if step.ran:
                 goes_on = step is not steps[-1] or any(place.name == "x" for place in places)
+                last = len(done)
                 done += self._ran(step, goes_on=goes_on, overwrites=overwrites)
             later = {name for of in steps[i + 1 :] if of.ran for name in (of.name, *_assigned(of.code))}
             later.update(*(of.given for of in steps[i + 1 :]))
@@ -317,6 +321,9 @@ class ScriptWriter:
         if shown is not None and isinstance(shown.expected, Refused):
             done[-1] = dataclasses.replace(done[-1], may_be_refused=True)
             done.append(Statement('raise AssertionError("this must be refused")'))
+        elif steps and _exits(steps[-1]):
+            code = textwrap.indent("\n".join(of.code for of in done[last:]), "    ")
+            done[last:] = [Statement(f"try:\n{code}\n{_EXITS}")]
         elif shown is not None:
             done += map(Statement, self._assertion(shown, *codes))
         return done
@@ -338,8 +345,6 @@ class ScriptWriter:
             ]
         assigns = step.name == "result" and not step.code.startswith("result = ")
         code = f"result = {step.code}" if assigns else step.code
-        if isinstance(step.result, Refused) and isinstance(step.result.error, SystemExit):
-            code = f"try:\n{textwrap.indent(code, '    ')}\n{_EXITS}"
         was_refused = isinstance(step.result, Refused) and goes_on
         line = Statement(code, was_refused or step.may_be_refused, was_refused)
         return [*map(Statement, before), line, *map(Statement, after)]
@@ -393,6 +398,11 @@ class ScriptWriter:
 def ends_in_a_failure(script: str) -> bool:
     """Whether its last line is one that fails, or says what must be."""
     return script.rstrip().splitlines()[-1].lstrip().startswith(("assert ", "torch.testing.", "raise "))
+
+
+def _exits(step: Step) -> bool:
+    """Whether it ended in an exit of Python."""
+    return isinstance(step.result, Refused) and isinstance(step.result.error, SystemExit)
 
 
 def _assigned(code: str) -> list[str]:

@@ -20,10 +20,11 @@ from ..catalog import Call, Recipe
 from ..compare import Refused, compare
 from ..implementations import CPU, NAMESPACES, Implementation
 from ..labels import Labels
+from ..printing import counted
 from ..strategies import like
 from ..tensor_map import TensorMap
 from .interrupts import is_not_of_what_is_judged
-from .limits import a_call
+from .limits import TookTooLong, a_call
 from .outcomes import NotOffered, NotTaken, Raised
 from .premises import FURTHER_INPUTS, PROPERTIES, TWIN, WRITTEN, Inputs, Premise, is_like, is_written
 from .steps import CALL, MODULES, Step
@@ -353,7 +354,12 @@ class ModuleSession(Session):
 
     def make(self, name: str, recipe: Recipe) -> torch.nn.Module:
         """Make another module, under a name for the code."""
-        made = self._names[name] = self._built(recipe)
+        try:
+            made = self._names[name] = self._built(recipe)
+        except (Raised, TookTooLong) as error:
+            raised = error.__cause__ if isinstance(error, Raised) else error
+            self.steps.append(Step(name, {name: recipe}, name, Refused(raised)))
+            raise
         if not recipe.call.sets_parameters and list(made.parameters()):
             self.steps.append(Step(f"torch.manual_seed({recipe.seed})", {}, "", None))
         self.steps.append(Step(name, {name: recipe}, name, None))
@@ -424,7 +430,9 @@ class ModuleSession(Session):
             return dict(module.named_parameters())
         names = self.twin.parameters()
         if len(names) != len(theirs):
-            raise Raised(f"the module has {len(theirs)} parameters, its twins together {len(names)}")
+            raise Raised(
+                f"the module has {counted(len(theirs), 'parameter')}, its twins together {len(names)}"
+            )
         return dict(zip(names, theirs, strict=True))
 
     def derivatives(self, x: TensorMap, cotangents: TensorMap) -> dict[str, torch.Tensor]:

@@ -33,6 +33,7 @@ from ..printing import meant
 from ..strategies import array_values, systems_and_atoms
 from ..strategies.numbers import check_strategies
 from ..tensor_map import TensorMap
+from .interrupts import is_not_of_what_is_judged
 from .premises import Inputs
 from .sources import code_of
 from .twin import quiet
@@ -390,7 +391,9 @@ def own_recipes(draw: st.DrawFn, row: OwnRow, x: TensorMap, implementation: Impl
             else:
                 made = [list(make().parameters()) for make in twins]
             sizes = [p.numel() for of_key in made for p in of_key]
-    except Exception:
+    except BaseException as error:
+        if is_not_of_what_is_judged(error):
+            raise
         return Recipe(row, call, x.keys, twins, None)  # the law will meet it again, and say so
     numbers = draw(array_values(shapes=st.just((sum(sizes),)), dtypes=st.just(x.dtype)))
     pieces = iter(numbers.split(sizes)) if sizes else iter(())

@@ -1,6 +1,14 @@
 """Functions on maps, as metatensor-operations has them."""
 
-from .arithmetic import add, multiply
+from .arithmetic import abs, add, divide, dot, multiply, pow, subtract
+from .creation import (
+    detach,
+    empty_like,
+    ones_like,
+    random_uniform_like,
+    requires_grad,
+    zeros_like,
+)
 from .dimensions import (
     append_dimension,
     insert_dimension,
@@ -35,13 +43,18 @@ from .sorting import sort, sort_block
 
 __all__ = [
     "NotEqualError",
+    "abs",
     "add",
     "allclose",
     "allclose_raise",
     "append_dimension",
     "block_from_array",
+    "detach",
+    "divide",
+    "dot",
     "drop_blocks",
     "drop_empty_blocks",
+    "empty_like",
     "equal",
     "equal_metadata",
     "equal_metadata_raise",
@@ -51,19 +64,25 @@ __all__ = [
     "join",
     "join_blocks",
     "multiply",
+    "ones_like",
     "permute_dimensions",
+    "pow",
+    "random_uniform_like",
     "remove_dimension",
     "remove_gradients",
     "rename_dimension",
+    "requires_grad",
     "slice",
     "slice_block",
     "sort",
     "sort_block",
     "split",
     "split_block",
+    "subtract",
     "sum_over_samples",
     "unique_metadata",
     "unique_metadata_block",
     "with_gradients",
     "with_info",
+    "zeros_like",
 ]

@@ -146,9 +146,8 @@ def _check_keys(keys: object) -> None:
 def _of_blocks_at(tensor: TensorMap, positions: list[int], copy: bool) -> TensorMap:
     if not isinstance(copy, bool):
         raise TypeError(f"copy must be a bool, got {copy!r} of type {type(copy).__name__}")
-    keys = tensor.keys
-    kept = Labels._of_tensor(keys._names, keys._tensor()[positions], keys.device)
-    filtered = TensorMap._unchecked(kept, [tensor._blocks[i] for i in positions], tensor._info)
+    blocks = [tensor._blocks[i] for i in positions]
+    filtered = TensorMap._unchecked(tensor.keys._taken(positions), blocks, tensor._info)
     return filtered.copy() if copy else filtered
 
 

@@ -33,8 +33,9 @@ class Change:
 
     ``kind`` is one of :data:`KINDS`: broken (nobody expects it, and it was expected before, or not
     there), broken otherwise (nobody expects it, as before, but it was another verdict), known now (it is
-    listed as a known failure), mended (it passes, and failed), not tried any more and tried now (what
-    the law is about is not offered, or is), new and gone (only one of the reports has it), or the same.
+    listed as a known failure), mended (it failed, and passes, or what it is about is refused now, or the
+    entry of the known failure is to be deleted), not tried any more and tried now (what the law is about
+    is not offered, or is), new and gone (only one of the reports has it), or the same.
     ``old`` and ``new`` are the verdicts, where there are any.
     """
 
@@ -58,8 +59,17 @@ class Change:
     @property
     def words(self) -> str:
         """How the verdict was, and is."""
-        was, is_now = (v and v.status for v in (self.old, self.new))
+        was, is_now = (v and _word(v) for v in (self.old, self.new))
         return f"{was} → {is_now}" if was and is_now else f"{was or is_now}"
+
+
+def _word(verdict: Verdict) -> str:
+    """What a verdict is, in the words of a change: what is refused, and what is mended, too."""
+    if verdict.refused:
+        return "refused"
+    if verdict.verdict == FAIL and verdict.mended:
+        return "mended: delete its entry"
+    return verdict.status
 
 
 @dataclass(frozen=True)
@@ -111,8 +121,8 @@ class Changes:
 def changes(old: Results, new: Results) -> Changes:
     """What changed between two reports.
 
-    Verdicts are compared by implementation, law and row, whatever their versions are; laws that were
-    renamed are found by both names. Raises ValueError where no implementation is in both.
+    Verdicts are compared by implementation, law and row, whatever their versions are. Raises ValueError
+    where no implementation is in both.
     """
     were, are = _versions(old), _versions(new)
     both = [name for name in are if name in were]
@@ -144,7 +154,7 @@ def changes(old: Results, new: Results) -> Changes:
             name for name, results in (("old", old), ("new", new)) if results.footer is None
         ),
         made_otherwise=tuple(_made_otherwise(old, new, both)),
-        renamed=_renamed(old, new),
+        renamed={**old.renamed, **new.renamed},
     )
 
 
@@ -173,7 +183,7 @@ def _listed(versions: Mapping[str, str]) -> str:
 
 def _by_case(results: Results) -> dict[tuple[str, str, str], Verdict]:
     """The verdicts by implementation, law and row."""
-    return {(v.implementation, _now(v.law), v.row): v for v in results.verdicts}
+    return {(v.implementation, v.law, v.row): v for v in results.verdicts}
 
 
 def _change(old: Verdict | None, new: Verdict | None) -> Change:
@@ -185,6 +195,9 @@ def _kind(old: Verdict | None, new: Verdict | None) -> str:
         return GONE
     if old is not None and new.status == old.status:
         return SAME
+    failed = old is not None and old.status in ("known", FAIL, ERROR)
+    if failed and (new.status == PASS or new.mended or new.refused):
+        return MENDED
     if not new.expected:
         return BROKEN if old is None or old.expected else OTHERWISE
     if old is None:
@@ -192,7 +205,7 @@ def _kind(old: Verdict | None, new: Verdict | None) -> str:
     if new.status == "known":
         return LISTED
     if new.status == PASS:
-        return MENDED if old.status in ("known", FAIL, ERROR) else FOUND
+        return FOUND
     return LOST
 
 
@@ -206,23 +219,9 @@ def _examples(found: list[Change]) -> Iterator[Examples]:
     are: Counter[str] = Counter()
     for change in found:
         if change.kind == SAME and change.old and change.new and change.new.status == PASS:
-            law = _now(change.new.law)
-            were[law] += change.old.examples
-            are[law] += change.new.examples
+            were[change.new.law] += change.old.examples
+            are[change.new.law] += change.new.examples
     for law, is_now in are.items():
         less, more = sorted((were[law], is_now))
         if more >= less * _TIMES and more - less >= _MORE:
             yield Examples(law, were[law], is_now)
-
-
-def _now(law: str) -> str:
-    """The name that a law has now."""
-    from ..laws.renamed import RENAMED  # with all laws, which other reports do without
-
-    return RENAMED.get(law, law)
-
-
-def _renamed(old: Results, new: Results) -> dict[str, str]:
-    """The laws that have a name in one of the reports that they don't have any more."""
-    found = dict.fromkeys(v.law for results in (old, new) for v in results.verdicts)
-    return {law: _now(law) for law in found if _now(law) != law}

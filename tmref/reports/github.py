@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..printing import counted
 from ..verdicts import Results, Verdict, alike, readable
 from .columns import columns, titles
 from .notes import notes
@@ -19,12 +20,13 @@ def workflow_commands(reports: Sequence[Results], names: Sequence[str]) -> list[
     errors = [*_missing(reports, names), *_causes(reports)]
     shown = errors if len(errors) <= MOST else errors[: MOST - 1]
     if more := len(errors) - len(shown):
-        shown.append(("tmref", f"{more} more causes, which tmref report shows"))
+        shown.append(("tmref", f"{counted(more, 'more cause')}, which tmref report shows"))
     lines = [_command("error", title, message) for title, message in shown]
     lines += [_command("warning", *warning) for warning in list(_warnings(reports))[:MOST]]
     if not errors:
         number = sum(len(results.verdicts) for results in reports)
-        lines.append(_command("notice", "tmref", f"all {number} verdicts are as expected"))
+        words = "the one verdict is" if number == 1 else f"all {number} verdicts are"
+        lines.append(_command("notice", "tmref", f"{words} as expected"))
     return lines
 
 

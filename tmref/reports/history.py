@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..history.record import ABSENT, BROKEN, HOLDS, OPEN, UNUSABLE, History, Release, Turn
+from ..printing import counted
 from ..verdicts import readable
 from .terminal import _WIDTH, _name
 
@@ -61,7 +62,8 @@ def _page(history: History) -> Iterator[str]:
 def _turn(turn: Turn) -> str:
     """What became of a law, or of all on some rows, in Markdown."""
     rows = ", ".join(f"`{row}`" for row in turn.rows)
-    return f"`{turn.law}`: {rows}" if turn.law else f"all laws of {rows}: {_plain(turn.why)}"
+    what = f"`{turn.law}`: {rows}" if turn.law else f"all laws of {rows}"
+    return f"{what}: {_plain(turn.why)}" if turn.why else what
 
 
 def _plain(words: str) -> str:
@@ -101,7 +103,12 @@ def _sign(of: Release, law: str) -> str:
 def _others(history: History) -> str:
     """How many laws are broken in no release."""
     number = sum(any(of.signs.get(law) for of in history.checked) for law in history.families)
-    return f"The other {number - len(history.broken_laws())} laws are broken in no release."
+    others = number - len(history.broken_laws())
+    if not history.broken_laws():
+        return f"Of {counted(others, 'law')} none is broken in any release."
+    if others < 2:
+        return "The other law is broken in no release." if others else "No other law was tried."
+    return f"The other {others} laws are broken in no release."
 
 
 def show_history(history: History, console: Console | None = None) -> None:
@@ -154,8 +161,10 @@ def _show_turn(turn: Turn, console: Console) -> None:
     )
     console.print(Text(textwrap.indent(_name(turn.law, _WIDTH - 2) if turn.law else words, "  ")))
     rows = textwrap.shorten(", ".join(turn.rows), _WIDTH - 18, placeholder=" …")
-    number = f"{len(turn.rows)} rows: " if len(turn.rows) > 1 else ""
+    number = f"{counted(len(turn.rows), 'row')}: " if len(turn.rows) > 1 else ""
     console.print(Text(f"      {number}{rows}"))
+    if turn.law and turn.why:
+        console.print(Text(f"      {textwrap.shorten(turn.why, _WIDTH - 6, placeholder=' …')}"))
 
 
 def _show_laws(history: History, letters: dict[str, str], console: Console) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import platform
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .. import __version__
+from ..catalog import DATA
+from ..laws.runner import NO_ROW
 from ..verdicts import ERROR, FAIL, LONGEST_SCRIPT, Results, Verdict, alike, versions
-from .demands import Demand, demands
+from .demands import WHOSE, Demand, demands
 from .escaping import fenced
 from .pages import as_prose
 
 _WIDTH = 100
+#: So many rows are named and not counted.
+_FEW = 3
 #: The versions that say nothing of a script, which imports none of them.
 _OF_TMREF = ("tmref", "hypothesis", "pytest", "python")
 
@@ -40,20 +45,47 @@ def _parts(verdict: Verdict, results: Results, output: str) -> Iterator[str]:
     demand = _demand(verdict.law)
     where = "" if verdict.known else f"{code(verdict.row)}: "  # a reason is a title by itself
     yield f"# {where}{_what(verdict)}\n"
-    if verdict.known:
-        yield _filled(text(verdict.known))
+    reason = (verdict.known or "").partition(": ")[2]
+    if reason:  # the title has the rest
+        first, *_ = reason.split()
+        reason = reason[:1].upper() + reason[1:] if first.isalpha() else reason
+        yield _filled(text(_in_words(reason)))
     yield f"With {_versions(verdict)} this script fails:\n"
-    script = verdict.reproducer or ""
+    script = script_of(verdict)
     yield fenced(script, "python", len(script))
     yield "It prints\n"
     yield fenced(output, "text", LONGEST_SCRIPT)
     yield "## What is expected\n"
-    yield _filled(as_prose(demand.words), "> ")
-    yield _filled(f"This is a demand of {demand.whose}.")
+    yield _filled(as_prose(_in_words(demand.words)), "> ")
+    if demand.whose:
+        yield _filled(f"This is a demand of {demand.whose}.")
     yield "## Where it is so\n"
     yield from _shared(verdict, results)
-    yield f"\nFound by the law {code(verdict.law)} of tmref {__version__}."
     yield ""
+    found_by = f"Found by the law {code(verdict.law)} of tmref {__version__}"
+    yield _filled(f"{found_by}, a Python package of laws for modules on TensorMap.", "", "")
+    yield "To check it again: `pip install 'tmref[check]'`, then `tmref check --help`.\n"
+
+
+def script_of(verdict: Verdict) -> str:
+    """The script of a verdict without the comment at its head, which has what was said when the report
+    was made: what is wrong now is what the script prints."""
+    lines = (verdict.reproducer or "").splitlines(keepends=True)
+    return "".join(itertools.dropwhile(lambda line: line.startswith("#"), lines))
+
+
+_MARKS = rf"\[({'|'.join(WHOSE)})\]"
+
+
+def _in_words(said: str) -> str:
+    """What is said, where the marks of sources are words: before what a source says, or after what it is
+    a source of."""
+
+    def words(found: re.Match[str]) -> str:
+        by = " and ".join(WHOSE[name] for name in re.findall(_MARKS, found[0]))
+        return f"(by {by})" if found.end() == len(said) else f"By {by}: "
+
+    return re.sub(rf"{_MARKS}(?:,? {_MARKS})*(?:$| )", words, said)
 
 
 def _demand(law: str) -> Demand:
@@ -76,7 +108,8 @@ def _what(verdict: Verdict) -> str:
 
 def _versions(verdict: Verdict) -> str:
     found = versions()
-    whose = f"{text(verdict.implementation)} {text(verdict.version)}"
+    name = verdict.implementation  # of what is installed, another version may be here than in the report
+    whose = f"{text(name)} {text(found.get(name, verdict.version))}"
     named = [
         f"{name} {version}"
         for name, version in found.items()
@@ -97,12 +130,28 @@ def _shared(verdict: Verdict, results: Results) -> Iterator[str]:
     order = results.header["rows"]
     found = sorted(found, key=lambda v: order.index(v.row) if v.row in order else len(order))
     for whose in dict.fromkeys((v.implementation, v.version) for v in failed if v in found):
-        rows = dict.fromkeys(v.row for v in found if (v.implementation, v.version) == whose)
-        yield _filled(f"- {' '.join(map(text, whose))}: {', '.join(map(code, rows))}", "", "  ")
+        rows = list(dict.fromkeys(v.row for v in found if (v.implementation, v.version) == whose))
+        words = _rows(rows, whose[0], results)
+        yield _filled(f"- {' '.join(map(text, whose))}: {words}", "", "  ")
     laws = dict.fromkeys(v.law for v in found if v.law != verdict.law)
     if laws:
         yield ""
         yield _filled(f"By other laws, too: {', '.join(map(code, laws))}", "", "")
+
+
+def _rows(rows: Sequence[str], implementation: str, results: Results) -> str:
+    """The names of rows; where all modules are among them, and all were tried, how many there are."""
+    header = results.header
+    is_whole = results.footer is not None and not (
+        header["settings"].get("selection") or header.get("only")
+    )
+    of_data = {NO_ROW, *(row.name for row in DATA)}
+    modules = {v.row for v in results.verdicts if v.implementation == implementation} - of_data
+    named = ", ".join(map(code, rows))
+    if len(rows) <= _FEW or not is_whole or not modules.issuperset(rows):
+        return named
+    number = f"{len(rows)} of {len(modules)}"
+    return f"every module ({number})" if modules.issubset(rows) else f"{named} ({number} modules)"
 
 
 def _filled(words: str, indent: str = "", further: str | None = None) -> str:

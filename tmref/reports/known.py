@@ -13,7 +13,7 @@ _HEAD = """# Known failures of metatensor
 
 What the laws found in the releases that are installed, each reproduced with metatensor alone: the
 scripts below import nothing of tmref, and end in an error as long as the failure is there. One
-example is shown of each kind; `tmref report` has one for each law and row. Every check replays all
+example is shown of each kind; `tmref report --verbose` has one for each law. Every check replays all
 of them, and says which are mended.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..printing import counted
 from ..verdicts import NOT_OFFERED, PASS, Results, Verdict, alike
 from .changes import BROKEN, KINDS, SAME, Change, Changes
 from .columns import columns, kinds_of_known, titles
@@ -38,7 +39,8 @@ def markdown(reports: Sequence[Results], names: Sequence[str], changed: Sequence
         else:
             left_out += 1
     if left_out:
-        text += f"\n{left_out} more kinds of changes are left out here: `tmref diff` shows them.\n"
+        kinds = counted(left_out, "more kind")
+        text += f"\nLeft out here: {kinds} of changes, which `tmref diff` shows.\n"
     left_out = 0
     for block in _causes(reports):
         if _fits(text, block):
@@ -46,7 +48,8 @@ def markdown(reports: Sequence[Results], names: Sequence[str], changed: Sequence
         else:
             left_out += 1
     if left_out:
-        text += f"\n{left_out} more causes are left out here: `tmref report` shows them.\n"
+        causes = counted(left_out, "more cause")
+        text += f"\nLeft out here: {causes}, which `tmref report` shows.\n"
     for block in (_known(reports), _mended(reports), _made_with(reports, names)):
         if _fits(text, block):
             text += block
@@ -73,7 +76,7 @@ def _head(reports: Sequence[Results], names: Sequence[str]) -> Iterator[str]:
         numbers = (*counts, len(column.unexpected), column.examples)
         yield f"| {code(title)} | {' | '.join(map(str, numbers))} |"
     if len(found) > _MOST_LINES:
-        yield f"\n{len(found) - _MOST_LINES} more implementations are left out here."
+        yield f"\nLeft out here: {counted(len(found) - _MOST_LINES, 'more implementation')}."
     yield ""
 
 
@@ -166,8 +169,7 @@ def _known(reports: Sequence[Results]) -> str:
     lines = [f"| known | {heads} |", f"| --- |{' ---: |' * len(found)}"]
     for kind, in_each in kinds.items():
         lines.append(f"| {escaped(kind)} | {' | '.join(str(len(of)) for of in in_each)} |")
-    what = "a kind" if len(kinds) == 1 else f"{len(kinds)} kinds"
-    return folded(f"{what} of known failures", "\n".join(lines) + "\n")
+    return folded(f"{counted(len(kinds), 'kind')} of known failures", "\n".join(lines) + "\n")
 
 
 def _mended(reports: Sequence[Results]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .. import __version__
+from ..printing import counted
 from ..verdicts import Results
 from .columns import columns, titles
 
@@ -30,7 +31,8 @@ def notes(reports: Sequence[Results], names: Sequence[str]) -> Iterator[Note]:
         if selection := header["settings"].get("selection"):
             yield Note(f"{name}: only rows and laws of such names were tried: {selection}", False)
         if header.get("only") is not None:
-            yield Note(f"{name}: of all cases only {len(header['only'])} were chosen", False)
+            words = f"only {counted(len(header['only']), 'case', 'was')} chosen"
+            yield Note(f"{name}: {words}", False)
         made_by = header["versions"].get("tmref")
         if made_by != __version__:
             words = f"made by tmref {made_by}, and what laws demand is told by {__version__}"
@@ -47,7 +49,8 @@ def _lacking(reports: Sequence[Results]) -> Iterator[Note]:
     for column, title in zip(found, titles(found), strict=True):
         lacking = len(every) - len(column.verdicts)
         if lacking and not _is_whole(column.results):
-            yield Note(f"{title}: {lacking} of the verdicts that others have are not there", False)
+            words = f"{counted(lacking, 'verdict', 'is')} not there that others have"
+            yield Note(f"{title}: {words}", False)
 
 
 def _is_whole(results: Results) -> bool:

@@ -24,6 +24,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from ..printing import counted
 from ..verdicts import Verdict, kind_of
 
 #: So many seconds pass between two lines where there is no bar.
@@ -143,7 +144,8 @@ class Bar:
         self._last_line = time.monotonic()
         task = self._progress.tasks[0]
         left = timedelta(seconds=int(task.time_remaining or 0))
-        done = f"{task.completed:.0f} of {task.total:.0f} verdicts, {_rate(task)}, {left} left"
+        verdicts = counted(int(task.total or 0), "verdict")
+        done = f"{task.completed:.0f} of {verdicts}, {_rate(task)}, {left} left"
         tried = f"; trying {self._tried.plain}" if self._tried.plain else ""
         words = f"{done}: {task.description}{tried}"
         self._console.print(words, markup=False, soft_wrap=True)

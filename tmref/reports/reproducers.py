@@ -19,7 +19,17 @@ from pathlib import Path
 from typing import IO
 
 from ..printing import meant
-from ..verdicts import LONGEST_SCRIPT, SHOWS_NOTHING, Results, Verdict, readable, versions
+from ..renamed import name_now
+from ..verdicts import (
+    LONGEST_SCRIPT,
+    SHOWS_NOTHING,
+    Results,
+    Verdict,
+    readable,
+    require_verdicts_on,
+    versions,
+)
+from .orphans import with_all_they_start
 
 #: So many seconds what a script imports may take, beside what an example may.
 _TO_IMPORT = 60.0
@@ -34,10 +44,8 @@ _MARK = "# saved by tmref reproduce, "
 def scripts_of(results: Results, implementation: str | None) -> list[Verdict]:
     """The verdicts that have a script, on one implementation or on all. Raises ValueError where none
     has."""
-    there = list(dict.fromkeys(v.implementation for v in results.verdicts))
-    if implementation is not None and implementation not in there:
-        remedy = meant(implementation, there, f"there are {', '.join(there) or 'none'}")
-        raise ValueError(f"--of: there is no verdict on {implementation!r}; {remedy}")
+    if implementation is not None:
+        require_verdicts_on(implementation, [results])
     found = [v for v in results.verdicts if implementation in (None, v.implementation) and v.reproducer]
     if not found:
         of = "" if implementation is None else f" of {implementation}"
@@ -46,13 +54,13 @@ def scripts_of(results: Results, implementation: str | None) -> list[Verdict]:
 
 
 #: What says which laws and rows have scripts.
-_REMEDY = "without LAW[ROW] it lists those that have a script"
+_REMEDY = "without LAW[ROW] it lists a script of each kind of failure"
 
 
 def find(results: Results, name: str, implementation: str | None) -> Verdict:
     """The one verdict with a script that is called LAW or LAW[ROW]. Raises ValueError where there is
     none, or more than one, with the remedy."""
-    law, _, rest = name.partition("[")
+    law, _, rest = name_now(name).partition("[")
     row = rest.removesuffix("]") if rest else None
     scripts = scripts_of(results, implementation)
     of_law = [v for v in results.verdicts if v.law == law]
@@ -138,8 +146,8 @@ def changes(results: Results) -> str:
 
 
 def run(script: str, timeout: float) -> Ran:
-    """Run a script in a process of its own, which is ended, with all that it started, where it takes
-    longer than an example may, after its imports. It finds what lies in this folder, as an adapter
+    """Run a script in a process of its own, which is ended where it takes longer than an example may,
+    after its imports; what it started ends with it. It finds what lies in this folder, as an adapter
     does. Raises ValueError where it is no Python."""
     _require_python(script)
     seconds = _TO_IMPORT + (timeout if 0 < timeout < _MOST_SECONDS else _MOST_SECONDS)
@@ -150,6 +158,7 @@ def run(script: str, timeout: float) -> Ran:
         tempfile.TemporaryFile() as out,  # a pipe ends only when all that the script starts has ended
         tempfile.TemporaryFile() as err,
         _ended_as_interrupted(),
+        with_all_they_start(),
     ):
         (Path(folder) / "script.py").write_text(script, encoding="utf-8")
         process = subprocess.Popen(
@@ -275,19 +284,24 @@ def _is_ours(path: Path) -> bool:
     return bool(mark) and path.read_text(encoding="utf-8") == _marked(text)
 
 
-def save(verdicts: Sequence[Verdict], folder: Path) -> None:
-    """Write a file for each script. Raises ValueError, before anything is written, where one of another
-    would be overwritten, or the folder can't have them."""
+def save(verdicts: Sequence[Verdict], folder: Path, *, force: bool = False) -> None:
+    """Write a file for each script; by ``force`` also in the place of one of another, or that was
+    edited. Raises ValueError, before anything is written, where one of these would be overwritten
+    without it, or the folder can't have them."""
     files = {folder / file_name(v): _marked(v.reproducer or "") for v in verdicts}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path in files:
-            if (path.exists() or path.is_symlink()) and not _is_ours(path):
+            if not force and (path.exists() or path.is_symlink()) and not _is_ours(path):
                 raise ValueError(
                     f"--save: {path} is there, and is no script as it was saved: it is left as it is; "
-                    "name another folder, or move it away"
+                    "name another folder, move it away, or say --force to overwrite it"
                 )
+            if path.is_dir():
+                raise ValueError(f"--save: {path} is a folder: move it away, or name another folder")
         for path, text in files.items():
+            if path.is_symlink():  # what it leads to stays
+                path.unlink()
             path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ValueError(f"--save: {folder} can't be written: {error.strerror}") from error

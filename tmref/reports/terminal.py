@@ -14,9 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..printing import counted
 from ..verdicts import ERROR, FAIL, NOT_OFFERED, PASS, UNTESTED, Results, Verdict, alike, readable
 from .changes import BROKEN, KINDS, LISTED, MENDED, OTHERWISE, SAME, Change, Changes
 from .columns import Column, columns, kinds_of_known
+from .failures import kinds_of, line_of
 
 if TYPE_CHECKING:
     from ..aging import Aged
@@ -63,6 +65,25 @@ def show_brief(results: Results, console: Console | None = None) -> None:
     for column in found:
         for one_cause in alike(column.unexpected):
             _show_alike(one_cause, column.what, console)
+    _show_end(found, results, console)
+
+
+def show_summary(results: Results, console: Console | None = None) -> None:
+    """Print a line for each kind of what is not as expected, with LAW[ROW] of one of them; a line for
+    each kind of known failure; and the counts."""
+    console = console or Console(highlight=False, soft_wrap=True)
+    console.width = _WIDTH
+    found = columns([results])
+    unexpected = kinds_of([v for column in found for v in column.unexpected])
+    if unexpected:
+        console.print()
+    for kind in unexpected:
+        console.print(Text(line_of(kind), "bold red"))
+    _show_end(found, results, console)
+
+
+def _show_end(found: Sequence[Column], results: Results, console: Console) -> None:
+    """Print what is known, mended or warned of, a line for each kind, and the counts."""
     _show_kinds_of_known(found, console)
     _show_mended(found, console)
     _show_warnings(found, console)
@@ -104,7 +125,8 @@ def _show_changes_of(title: str, name: str, changes: Changes, console: Console) 
     examples = changes.examples[name]
     same = len(changes.of_kind(name, SAME))
     if same == len(changes.changes[name]) and not examples:
-        _say(f"{title}: all {same} verdicts are the same", console)
+        all_of_it = "the one verdict is" if same == 1 else f"all {same} verdicts are"
+        _say(f"{title}: {all_of_it} the same", console)
         return
     _say(title, console)
     for kind in KINDS[: KINDS.index(SAME)]:
@@ -139,7 +161,7 @@ def _show_change(found: Sequence[Change], console: Console) -> None:
     words = ", ".join(dict.fromkeys(change.words for change in found))
     console.print(Text(textwrap.indent(_name(laws[0], _WIDTH - 2), "  ")))
     number = len(laws) - 1
-    more = f"and {number} more law{'s' * (number > 1)}, {len(found)} verdicts, " if number else ""
+    more = f"and {counted(number, 'more law')}, {counted(len(found), 'verdict')}, " if number else ""
     console.print(Text(f"      {more}{words}"))
     console.print(Text(f"      {_counted(rows, _WIDTH - 20)}"))
     lines = (found[0].failure.message or "").splitlines()
@@ -156,8 +178,7 @@ def _show_counts_of(found: Sequence[Change], console: Console) -> None:
     rows = list(dict.fromkeys(change.of.row for change in found))
     _say(f"        {numbers}", console)
     for what, names in (("law", laws), ("row", rows)):
-        many = "" if len(names) == 1 else "s"
-        words = f"        {len(names)} {what}{many}: "
+        words = f"        {counted(len(names), what)}: "
         console.print(Text(words + _shortened(names, _WIDTH - len(words))))
 
 
@@ -260,7 +281,7 @@ def _show_alike(found: Sequence[Verdict], what: str, console: Console) -> None:
 def _counted(names: Sequence[str], width: int) -> str:
     """The names, where there is room for them, else their number and the first."""
     shortened = _shortened(names, width)
-    return shortened if shortened == ", ".join(names) else f"{len(names)} rows ({shortened})"
+    return shortened if shortened == ", ".join(names) else f"{counted(len(names), 'row')} ({shortened})"
 
 
 def _shortened(names: Sequence[str], width: int) -> str:
@@ -285,14 +306,13 @@ def _show_mended(of: Sequence[Column], console: Console) -> None:
     """A line for each kind of known failure that isn't there in the version that was tried, with how
     many verdicts it was on."""
     for column in of:
-        if not column.mended:
-            continue
-        console.print()
-        places = " or ".join(sorted({where for where, _ in column.mended}))
-        _say(f"known failures of {column.name} that are {places}:", console)
-        for (_, kind), found in column.mended.items():
-            line = textwrap.shorten(kind, _WIDTH - 6, placeholder=" …")
-            console.print(Text(f"{len(found):>4}  {line}"))
+        for place in sorted({where for where, _ in column.mended}):
+            console.print()
+            _say(f"known failures of {column.name} that are {place}:", console)
+            for (where, kind), found in column.mended.items():
+                if where == place:
+                    line = textwrap.shorten(kind, _WIDTH - 6, placeholder=" …")
+                    console.print(Text(f"{len(found):>4}  {line}"))
 
 
 def show_known(implementation: Implementation, found: Sequence[Aged]) -> None:
@@ -317,11 +337,11 @@ def show_known(implementation: Implementation, found: Sequence[Aged]) -> None:
             seen = readable(", ".join(map(str, versions))) or "all"
             _show_columns(console, name, seen, Text(now, "" if as_said else "bold red"))
     wrong = sum(not one.as_said for one in found)
-    end = (
-        f"{wrong} {'is' if wrong == 1 else 'are'} not so any more" if wrong else "all are what they say"
-    )
+    end = f"{wrong} {'is' if wrong == 1 else 'are'} not so any more"
+    if not wrong:
+        end = "it is what it says" if len(found) == 1 else "all are what they say"
     console.print()
-    _say(f"{len(found)} known failures, counted by laws and rows: {end}", console)
+    _say(f"{counted(len(found), 'known failure')}, counted by laws and rows: {end}", console)
 
 
 #: The widths of the columns of known failures.

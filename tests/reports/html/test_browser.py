@@ -290,6 +290,14 @@ TOO_WIDE = """
 """
 
 
+#: Tables of counts that are wider than the room that they have, and scroll.
+SCROLLED = """
+    [...document.querySelectorAll(".wide:has(.counts)")]
+    .filter((element) => element.scrollWidth > element.clientWidth)
+    .map((element) => element.getAttribute("aria-label"))
+"""
+
+
 @pytest.mark.parametrize("at", ["", CELL])
 def test_a_telephone_has_no_horizontal_scroll(at, opened, mixed, results, verdict):
     long = "a_law_whose_name_is_a_sentence_of_more_words_than_there_is_room_for" + "x" * 80
@@ -302,9 +310,23 @@ def test_a_telephone_has_no_horizontal_scroll(at, opened, mixed, results, verdic
     assert tab.evaluate(TOO_WIDE) == []
     assert tab.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     assert tab.evaluate("document.getElementById('panel').scrollWidth") <= PHONE["width"]
+    assert tab.evaluate(SCROLLED) == []
     for folded in tab.locator("main > section details").all() if not at else ():
         folded.locator("summary").click()
         assert tab.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+        assert tab.evaluate(SCROLLED) == []
+
+
+def test_a_telephone_has_the_counts_with_their_names(opened, mixed):
+    tab = opened(mixed, viewport=PHONE)
+    counts = tab.get_by_role("region", name="Counts")
+    names = counts.locator("td").evaluate_all(
+        "all => all.map(td => getComputedStyle(td, '::before').content)"
+    )
+    assert names[:5] == [
+        f'"{name}"' for name in ("unexpected", "pass", "known", "not offered", "examples")
+    ]
+    expect(counts.locator("thead")).to_have_css("position", "absolute")
 
 
 def test_many_columns_leave_room_for_the_laws_which_stay_in_sight(opened, results, verdict):

@@ -121,7 +121,7 @@ def test_the_top_says_what_is_missing_and_what_is_unexpected(mixed, results, ver
     words = Read(page([mixed, cut], ["a.jsonl", "b.jsonl"])).words
     top, _, table = words.partition(" Laws Only ")
     assert "Incomplete: b.jsonl: the run was cut short, there are verdicts missing" in top
-    assert "third 1: 6 of the verdicts that others have are not there" in top
+    assert "third 1: 6 verdicts are not there that others have" in top
     assert "mine 1 3 2 1 1 10" in top
     assert "fail Keys survive in order on tanh of mine 1 it is 1, expected 2" in top
     assert "error Keys survive in order on relu of mine 1 crashed (SIGSEGV)" in top

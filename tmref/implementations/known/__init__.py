@@ -12,6 +12,7 @@ from . import (
     abilities,
     data,
     forward,
+    operations_arithmetic,
     operations_structure,
     purity,
     refusals,
@@ -35,12 +36,17 @@ def _seen_in(package: str, *versions: str, entries: tuple[Known, ...]) -> tuple[
     return tuple(dataclasses.replace(entry, versions=versions, package=package) for entry in entries)
 
 
+def _of_operations(*entries: Known) -> tuple[Known, ...]:
+    """Those of operations, which are one package for both flavours."""
+    return _seen_in("metatensor-operations", "0.5.0", entries=(*operations_arithmetic.BOTH, *entries))
+
+
 #: and in each of them, with the versions that all entries were seen in.
-LEARN: tuple[Known, ...] = _seen_in(
-    "metatensor-learn", "0.6.1", "0.6.2", entries=(*_BOTH, *data.LEARN, *operations_structure.LEARN)
+LEARN: tuple[Known, ...] = (
+    *_seen_in("metatensor-learn", "0.6.1", "0.6.2", entries=(*_BOTH, *data.LEARN)),
+    *_of_operations(*operations_structure.LEARN),
 )
-TORCH: tuple[Known, ...] = _seen_in(
-    "metatensor-torch",
-    "0.10.8",
-    entries=(*_BOTH, *data.TORCH, *operations_structure.TORCH, *abilities.TORCH),
+TORCH: tuple[Known, ...] = (
+    *_seen_in("metatensor-torch", "0.10.8", entries=(*_BOTH, *data.TORCH, *abilities.TORCH)),
+    *_of_operations(*operations_arithmetic.TORCH, *operations_structure.TORCH),
 )

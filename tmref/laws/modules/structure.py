@@ -66,13 +66,15 @@ def _maps_by_key(y: Any) -> Any:
 def blocks_may_change_their_keys(f: ModuleSession, x: Any, draw: Any) -> Any:
     """Where blocks of as many components change places, under the keys of each other, so do those of the
     output. [maths] one function of blocks makes of equal blocks equal ones."""
+    o3_names = f.recipe.row.o3_names
+    telling = o3_names if x.component_names == [o3_names[-1]] else ()  # keys of spherical tensors
     alike: dict[Any, list[int]] = {}
     for i, (key, block) in enumerate(x.items()):
-        kind = [key[name] for name in key.names if name in f.recipe.row.o3_names], block.shape[1:-1]
+        kind = [key[name] for name in key.names if name in telling], block.shape[1:-1]
         alike.setdefault(str(kind), []).append(i)
     order = list(range(len(x)))
-    for n, places in enumerate(alike.values()):
-        for place, i in zip(places, draw(st.permutations(places), label=f"order_{n}"), strict=True):
+    for n, places in enumerate(places for places in alike.values() if len(places) > 1):
+        for place, i in zip(places, draw(_moved(places), label=f"order_{n}"), strict=True):
             order[place] = i
     if order == sorted(order):
         return None
@@ -82,6 +84,11 @@ def blocks_may_change_their_keys(f: ModuleSession, x: Any, draw: Any) -> Any:
     pairs = zip(blocks_at(y, order), z, strict=True)
     blocks = [TensorBlock(b.values, b.samples, b.components, of.properties) for b, of in pairs]
     return z, TensorMap(y.keys, blocks)
+
+
+def _moved(places: list[int]) -> st.SearchStrategy[list[int]]:
+    """The places in another order."""
+    return st.permutations(places).filter(lambda order: order != places)
 
 
 @law("deterministic", "keeps_keys", "keeps_samples", "per_sample")

@@ -134,7 +134,7 @@ function show() {
   for (const body of table.tBodies) {
     body.hidden = ![...body.rows].some((line) => !line.hidden && !line.classList.contains("family"));
   }
-  document.getElementById("found").textContent = `${shown} of ${index.length} laws`;
+  document.getElementById("found").textContent = `${shown} of ${index.length} law${index.length === 1 ? "" : "s"}`;
 }
 
 /** The words for letters, each with its number, as the cells have them. */

@@ -324,3 +324,14 @@ def negated_for_the_first_key(module, x):
     y = module(x)
     blocks = [changed(b, values=sign * b.values) for sign, b in zip(signs, y, strict=True)]
     return TensorMap(y.keys, blocks)
+
+
+@called("blocks_may_change_their_keys", "relu", "tanh")
+def negated_for_the_first_o3_lambda(module, x):
+    if "o3_lambda" not in x.keys.names:
+        return module(x)
+    of_lambda = x.keys.column("o3_lambda").tolist()
+    signs = [-1 if value == min(of_lambda) else 1 for value in of_lambda]
+    y = module(x)
+    blocks = [changed(b, values=sign * b.values) for sign, b in zip(signs, y, strict=True)]
+    return TensorMap(y.keys, blocks)

@@ -1,4 +1,4 @@
-"""Laws that had another name in an earlier version: reports of then and of now are compared."""
+"""Laws that had another name in an earlier version: what has that is read with the name of now."""
 
 from __future__ import annotations
 
@@ -10,3 +10,9 @@ RENAMED = {
     "the_module_can_be_made_and_called": "it_can_be_made_and_called",
     "what_is_set_for_all_of_torch_stays": "what_is_set_for_the_whole_process_stays",
 }
+
+
+def name_now(law: str) -> str:
+    """The name that a law has now; of LAW[ROW] that of the law."""
+    name, bracket, row = law.partition("[")
+    return f"{RENAMED.get(name, name)}{bracket}{row}"
