@@ -8,7 +8,8 @@ import torch
 
 from ..block import TensorBlock
 from ..labels import Labels
-from ..moves import attach, distinct, gradient_rows
+from ..moves import attach, gradient_rows
+from ..rows import order_of
 
 #: Which rows of an axis are taken, in which order: int64, of the int32 rows that it has.
 Choice = Callable[[torch.Tensor], torch.Tensor]
@@ -55,6 +56,6 @@ def properties_taken(block: TensorBlock, positions: torch.Tensor) -> TensorBlock
 
 def lexicographic(rows: torch.Tensor, descending: bool = False) -> torch.Tensor:
     """The positions of distinct rows in lexicographic order, or in the opposite one."""
-    (places,) = distinct([rows])[1]
-    order = torch.empty_like(places).scatter_(0, places, torch.arange(len(places)))
+    found = order_of(rows.numpy())
+    order = torch.arange(len(rows)) if found is None else torch.from_numpy(found)
     return order.flip(0) if descending else order

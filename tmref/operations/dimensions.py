@@ -20,6 +20,8 @@ _Change = Callable[[Labels], Labels]
 def append_dimension(tensor: TensorMap, axis: str, name: str, values: torch.Tensor | int) -> TensorMap:
     """The map with a new last dimension in the labels of an axis: :func:`insert_dimension` at the end.
 
+    Takes and raises what that does, but for the index. Shapes stay.
+
     Source: the documentation of ``metatensor.append_dimension``.
     """
     check_maps(tensor=tensor)

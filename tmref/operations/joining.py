@@ -86,7 +86,7 @@ def join_blocks(
     blocks: Sequence[TensorBlock], axis: str, add_dimension: str | None = None
 ) -> TensorBlock:
     """The block that has the samples, or the properties, of all ``blocks``: what :func:`join` makes of
-    the blocks under one key.
+    the blocks under one key. Shapes and errors are the same.
 
     Source: the documentation of ``metatensor.join_blocks``.
     """

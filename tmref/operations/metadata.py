@@ -35,7 +35,7 @@ def unique_metadata_block(
     block: TensorBlock, axis: str, names: str | Sequence[str], gradient: str | None = None
 ) -> Labels:
     """The distinct rows that the labels of an axis have in the dimensions ``names``: what
-    :func:`unique_metadata` gives for a block alone.
+    :func:`unique_metadata` gives for a block alone. Raises the same.
 
     Source: the documentation of ``metatensor.unique_metadata_block``.
     """

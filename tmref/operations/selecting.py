@@ -103,6 +103,8 @@ def slice(tensor: TensorMap, axis: str, selection: Selection) -> TensorMap:
 def slice_block(block: TensorBlock, axis: str, selection: Selection) -> TensorBlock:
     """The block with the selected samples, or properties: what :func:`slice` makes of each block.
 
+    Shapes and errors are the same.
+
     Source: the documentation of ``metatensor.slice_block``.
     """
     check_blocks(block=block)
@@ -125,6 +127,8 @@ def split(tensor: TensorMap, axis: str, selections: Sequence[Selection]) -> list
 
 def split_block(block: TensorBlock, axis: str, selections: Sequence[Selection]) -> list[TensorBlock]:
     """The slices of a block, one for each of the ``selections``: what :func:`split` makes of each block.
+
+    Shapes and errors are the same.
 
     Source: the documentation of ``metatensor.split_block``.
     """

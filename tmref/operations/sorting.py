@@ -44,6 +44,8 @@ def sort_block(
 ) -> TensorBlock:
     """The block with the rows of its labels in lexicographic order: what :func:`sort` makes of each.
 
+    Shapes and errors are the same; blocks have no keys to sort.
+
     Source: the documentation of ``metatensor.sort_block``.
     """
     check_blocks(block=block)
