@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tmref
 from tmref import (
     Labels,
     NotEqualError,
@@ -357,6 +358,15 @@ OPERATIONS = {
     "remove_gradients": remove_gradients,
     "filter_blocks": lambda t: filter_blocks(t, t.keys),
     "sum_over_samples": lambda t: sum_over_samples(t, t.sample_names),
+    "drop_blocks": lambda t: tmref.drop_blocks(t, Labels("a", torch.tensor([[5]]))),
+    "drop_empty_blocks": tmref.drop_empty_blocks,
+    "slice": lambda t: tmref.slice(t, "samples", [0]),
+    "split": lambda t: tmref.split(t, "properties", [Labels("feature", torch.tensor([[1]]))])[0],
+    "sort": lambda t: tmref.sort(t, descending=True),
+    "join samples": lambda t: tmref.join([t, reordered(t)], "samples", add_dimension="of"),
+    "join properties": lambda t: tmref.join([t, reordered(t)], "properties", add_dimension="of"),
+    "append_dimension": lambda t: tmref.append_dimension(t, "samples", "new", 1),
+    "rename_dimension": lambda t: tmref.rename_dimension(t, "properties", "feature", "n"),
 }
 
 
@@ -407,8 +417,14 @@ def arranged(tensor, values):
         lambda a, b: add(multiply(a, 3), 2.5),
         lambda a, b: sum_over_samples(a, "system"),
         lambda a, b: filter_blocks(remove_gradients(a, ["cell"]), Labels("a", torch.tensor([[1]]))),
+        lambda a, b: tmref.sort(tmref.join([a, reordered(b)], "samples", add_dimension="of")),
+        lambda a, b: tmref.join([a, reordered(b)], "properties", add_dimension="of"),
+        lambda a, b: tmref.slice(tmref.slice(a, "samples", [1, 0]), "properties", [1]),
     ],
-    ids=["add", "multiply", "numbers", "sum_over_samples", "filter and remove"],
+    ids=[
+        *("add", "multiply", "numbers", "sum_over_samples", "filter and remove"),
+        *("join samples and sort", "join properties", "slice"),
+    ],
 )
 def test_derivatives_of_operations(operation, graded):
     tensors = graded(0), graded(50)
@@ -420,79 +436,6 @@ def test_derivatives_of_operations(operation, graded):
         return tuple(all_values(operation(*maps)))
 
     assert torch.autograd.gradcheck(function, inputs, fast_mode=True)
-
-
-# --- remove_gradients, filter_blocks
-
-
-@pytest.mark.parametrize(
-    ("remove", "left"),
-    [
-        (None, []),
-        ([], ["positions", "cell"]),
-        (["cell"], ["positions"]),
-        (("positions", "other"), ["cell"]),
-        (["positions", "cell"], []),
-    ],
-)
-def test_gradients_are_removed(remove, left, graded, mts, to_mts):
-    tensor = graded()
-    result = remove_gradients(tensor, remove)
-    for block, old in zip(result, tensor, strict=True):
-        assert block.values is old.values
-        assert block.gradients_list() == left
-        assert all(block.gradient(p).values is old.gradient(p).values for p in left)
-    if remove != []:  # whose type TorchScript can't infer
-        theirs = mts.remove_gradients(to_mts(tensor), remove if remove is None else list(remove))
-        assert sorted(theirs.block(0).gradients_list()) == sorted(left)
-
-
-def test_what_gradients_can_be_removed(graded, refused):
-    with refused(TypeError, "tensor must be a TensorMap, got TensorBlock"):
-        remove_gradients(graded()[0])
-    with refused(TypeError, "remove must be a list of strings, got 'cell' of type str"):
-        remove_gradients(graded(), "cell")
-
-
-KEYS = Labels(["a", "b"], torch.tensor([[0, 1], [1, 1], [1, 2]]))
-
-
-@pytest.mark.parametrize(
-    ("names", "values"),
-    [
-        ("a b", [[0, 1], [1, 1], [1, 2]]),
-        ("a b", [[1, 2], [7, 7], [0, 1]]),
-        ("b a", [[2, 1], [1, 0]]),
-        ("a", [[1]]),
-        ("b", [[2], [1]]),
-        ("b", [[5]]),
-        ("a", []),
-    ],
-)
-@pytest.mark.parametrize("copy", [True, False])
-def test_filtered_blocks_agree_with_metatensor(copy, names, values, labels, block, mts, to_mts):
-    tensor = TensorMap(KEYS, [block(2, 3, 4), block(3, 3, 1), block(1, 1, 1)])
-    selection = labels(names, values)
-    ours, theirs = (
-        filter_blocks(tensor, selection, copy),
-        mts.filter_blocks(to_mts(tensor), to_mts(selection), copy),
-    )
-    assert to_mts(ours.keys) == theirs.keys
-    assert [tuple(b.shape) for b in ours] == [tuple(b.values.shape) for b in theirs.blocks()]
-    for key, found in ours.items():
-        assert torch.equal(found.values, tensor[key].values)
-        assert (found.values is tensor[key].values) is not copy
-
-
-def test_what_cannot_be_filtered_is_refused(graded, refused):
-    with refused(TypeError, "tensor must be a TensorMap, got int"):
-        filter_blocks(5, KEYS)
-    with refused(TypeError, "keys must be Labels, got list"):
-        filter_blocks(graded(), [0, 1])
-    with refused(TypeError, "copy must be a bool, got 1 of type int"):
-        filter_blocks(graded(), KEYS, 1)
-    with refused(ValueError, "no dimension 'c' in these labels, which have ['a', 'b']"):
-        filter_blocks(graded(), Labels("c", torch.tensor([[0]])))
 
 
 # --- add, multiply

@@ -38,6 +38,9 @@ def test_what_follows_on_the_same_is_a_loop():
 def test_blocks_of_later_maps_are_counted_on():
     made = ["block_0 = a", "block_1 = b", "x = [block_0, block_1]"]
     assert lines(*made, "block_0 = c", "x = [block_0]") == [*made, "block_2 = c", "x = [block_2]"]
+    of_more = ["block_0 = c", "block_1 = d", "block_2 = e", "x = [block_0, block_1, block_2]"]
+    as_counted = ["block_2 = c", "block_3 = d", "block_4 = e", "x = [block_2, block_3, block_4]"]
+    assert lines(*made, *of_more) == [*made, *as_counted]
 
 
 def run(*statements):

@@ -88,8 +88,8 @@ def _numbered(statements: Sequence[Statement]) -> list[Statement]:
         assigned = re.match(r"(block|layer)_(\d+) = ", statement.code)
         if assigned:
             kind, old = assigned[1], f"{assigned[1]}_{assigned[2]}"
-            number = max(counts[kind], int(assigned[2])) if old in used else int(assigned[2])
-            counts[kind] = max(counts[kind], number + 1)
+            number = max(counts[kind], int(assigned[2]))
+            counts[kind] = number + 1
             used[old] = f"{kind}_{number}"
         code = re.sub(
             r"\b(?:block|layer)_\d+\b", lambda name: used.get(name[0], name[0]), statement.code
