@@ -25,7 +25,16 @@ from .modules import (
     transforms,
     values,
 )
-from .operations import arithmetic, creation, equality
+from .operations import (
+    arithmetic,
+    creation,
+    dimensions,
+    equality,
+    joining,
+    moving,
+    selecting,
+    sorting,
+)
 
 #: Every law, family by family: a family is a file.
 LAWS: tuple[Law, ...] = tuple(
@@ -37,7 +46,12 @@ LAWS: tuple[Law, ...] = tuple(
         memory,
         arithmetic,
         creation,
+        dimensions,
         equality,
+        joining,
+        moving,
+        selecting,
+        sorting,
         metadata,
         values,
         derivatives,

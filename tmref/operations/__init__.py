@@ -9,6 +9,13 @@ from .creation import (
     requires_grad,
     zeros_like,
 )
+from .dimensions import (
+    append_dimension,
+    insert_dimension,
+    permute_dimensions,
+    remove_dimension,
+    rename_dimension,
+)
 from .equality import (
     NotEqualError,
     allclose,
@@ -18,9 +25,21 @@ from .equality import (
     equal_metadata_raise,
     equal_raise,
 )
+from .joining import join, join_blocks
 from .making import block_from_array, with_gradients, with_info
+from .metadata import unique_metadata, unique_metadata_block
 from .reductions import sum_over_samples
-from .selecting import filter_blocks, remove_gradients
+from .selecting import (
+    drop_blocks,
+    drop_empty_blocks,
+    filter_blocks,
+    remove_gradients,
+    slice,
+    slice_block,
+    split,
+    split_block,
+)
+from .sorting import sort, sort_block
 
 __all__ = [
     "NotEqualError",
@@ -28,24 +47,41 @@ __all__ = [
     "add",
     "allclose",
     "allclose_raise",
+    "append_dimension",
     "block_from_array",
     "detach",
     "divide",
     "dot",
+    "drop_blocks",
+    "drop_empty_blocks",
     "empty_like",
     "equal",
     "equal_metadata",
     "equal_metadata_raise",
     "equal_raise",
     "filter_blocks",
+    "insert_dimension",
+    "join",
+    "join_blocks",
     "multiply",
     "ones_like",
+    "permute_dimensions",
     "pow",
     "random_uniform_like",
+    "remove_dimension",
     "remove_gradients",
+    "rename_dimension",
     "requires_grad",
+    "slice",
+    "slice_block",
+    "sort",
+    "sort_block",
+    "split",
+    "split_block",
     "subtract",
     "sum_over_samples",
+    "unique_metadata",
+    "unique_metadata_block",
     "with_gradients",
     "with_info",
     "zeros_like",

@@ -15,6 +15,18 @@ def check_maps(**tensors: object) -> None:
             raise TypeError(f"{name} must be a TensorMap, got {type_of(tensor)}")
 
 
+def check_blocks(**blocks: object) -> None:
+    for name, block in blocks.items():
+        if not isinstance(block, TensorBlock):
+            raise TypeError(f"{name} must be a TensorBlock, got {type_of(block)}")
+
+
+def check_axis(axis: object, *axes: str) -> None:
+    if axis not in axes:
+        *others, last = map(repr, axes)
+        raise ValueError(f"axis must be {', '.join(others)} or {last}, got {axis!r}")
+
+
 def check_names(argument: str, names: object) -> None:
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         raise TypeError(
