@@ -292,7 +292,7 @@ def group_and_join(
 class DataLoader(torch.utils.data.DataLoader[Any]):
     """torch's DataLoader, which joins the samples of a batch by :func:`group_and_join`.
 
-    ``collate_fn`` is another function for it; all arguments of torch's go on to it.
+    ``collate_fn`` is another function for it; all arguments of torch's go on to it. Raises as it does.
 
     Source: the documentation of ``metatensor.learn.data.DataLoader``, and of
     ``torch.utils.data.DataLoader``.
