@@ -29,9 +29,9 @@ def a_sample_has_the_values_of_its_position(f: Session, x: Any, draw: Any) -> An
     """It has those that are in its place in the lists, and what functions give for its position, in the
     order of the fields. [doc] Dataset: "fields corresponding to those passed (in order)"; a callable
     takes "a single argument corresponding to the numeric sample ID"."""
-    f.run("dataset = datasets.Dataset(number=x, position=lambda i: [i], text=list(map(str, x)))", x=x)
+    f.run("dataset = datasets.Dataset(text=list(map(str, x)), number=x, position=lambda i: [i])", x=x)
     found = f.run("[list(sample) for sample in dataset]")
-    expected = [[number, [i], str(number)] for i, number in enumerate(x)]
+    expected = [[str(number), number, [i]] for i, number in enumerate(x)]
     return [found, f.run("len(dataset)")], [expected, len(x)]
 
 
