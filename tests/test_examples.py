@@ -128,3 +128,9 @@ def _run(path):
     return subprocess.run(
         [sys.executable, "-W", "ignore", str(path)], capture_output=True, text=True, timeout=300
     )
+
+
+def test_training_on_files_finds_what_they_were_made_of(repository, tmp_path):
+    losses = runpy.run_path(str(repository / "examples" / "train_on_files.py"))["train"](tmp_path)
+    assert len(list(tmp_path.glob("*.mts"))) == 12
+    assert losses[-1] < losses[0] / 100

@@ -26,7 +26,7 @@ LAYERS = (
     "moves",
     "tensor_map",
     "compare io operations permutations pytrees rotations",
-    "nn",
+    "datasets nn",
     "tmref",  # the public names alone
     "catalog.traits catalog.calls",
     "catalog.kind",

@@ -6,14 +6,20 @@ import inspect
 import pytest
 
 import tmref
+import tmref.datasets
 import tmref.laws
 import tmref.nn
 import tmref.strategies
 
-OWN = {f"tmref.{name}": getattr(tmref, name) for name in tmref.__all__ if name != "nn"}
+OWN = {f"tmref.{name}": getattr(tmref, name) for name in tmref.__all__ if name not in ("datasets", "nn")}
+DATASETS = {
+    f"tmref.datasets.{name}": getattr(tmref.datasets, name)
+    for name in ("Dataset", "IndexedDataset", "DataLoader", "group", "group_and_join")
+}
 NN = {f"tmref.nn.{name}": getattr(tmref.nn, name) for name in tmref.nn.__all__}
 EVERY = {
     **OWN,
+    **DATASETS,
     **NN,
     **{f"tmref.strategies.{name}": getattr(tmref.strategies, name) for name in tmref.strategies.__all__},
     **{f"tmref.laws.{name}": getattr(tmref.laws, name) for name in tmref.laws.__all__},
@@ -53,9 +59,9 @@ def names_used_in(source):
     }
 
 
-@pytest.mark.parametrize("name", [*OWN, *NN])
+@pytest.mark.parametrize("name", [*OWN, *DATASETS, *NN])
 def test_public_names_of_the_reference_say_it_all(name):
-    thing = {**OWN, **NN}[name]
+    thing = {**OWN, **DATASETS, **NN}[name]
     assert missing(thing, shapes=name in OF_ARRAYS) == []
 
 
@@ -66,9 +72,9 @@ def test_public_names_have_docstrings(name):
     assert words.split("\n\n")[0].rstrip().endswith((".", ":"))
 
 
-@pytest.mark.parametrize("name", [*OWN, *NN])
+@pytest.mark.parametrize("name", [*OWN, *DATASETS, *NN])
 def test_methods_have_docstrings(name):
-    thing = {**OWN, **NN}[name]
+    thing = {**OWN, **DATASETS, **NN}[name]
     for attribute, value in vars(thing).items() if isinstance(thing, type) else ():
         if not attribute.startswith("_") and (callable(value) or isinstance(value, property)):
             assert inspect.getdoc(value), f"{name}.{attribute}"

@@ -1,5 +1,5 @@
-"""Scripts as metatensor's tutorials on nn are: with their imports replaced they print the same, and one
-prints the losses of the documentation."""
+"""Scripts as metatensor's tutorials on nn and datasets are: with their imports replaced they print the
+same, and one prints the losses of the documentation."""
 
 import re
 import textwrap
@@ -8,6 +8,8 @@ import pytest
 import torch
 
 SCRIPTS = ("equivariant", "modulemap", "custom_module")
+#: Those on datasets, and how many lines of them are imports of metatensor's.
+OF_DATASETS = {"datasets": 2, "indexed_datasets": 1}
 
 #: The losses that metatensor's documentation prints for the tutorial "Convenience nn modules", that is
 #: examples/learn/3-nn-modules-basic.py of its repository (https://docs.metatensor.org, BSD-3-Clause), at
@@ -37,7 +39,7 @@ LOSSES = (
     ),
 )
 
-IMPORTS = re.compile(r"^(import|from) metatensor\.torch\b(\.learn\b)?", flags=re.MULTILINE)
+IMPORTS = re.compile(r"^(import|from) metatensor\.torch\b(\.learn\b)?(\.data\b)?", flags=re.MULTILINE)
 
 NUMBER = re.compile(r"[-+]?\d+\.\d*(?:[eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+")
 
@@ -50,10 +52,10 @@ def script(repository):
     return read
 
 
-def on_tmref(code):
-    """The code with its three imports replaced."""
-    code, count = IMPORTS.subn(r"\1 tmref", code)
-    assert count == 3
+def on_tmref(code, imports=3):
+    """The code with all of its imports replaced."""
+    code, count = IMPORTS.subn(lambda found: f"{found[1]} tmref{'.datasets' * bool(found[3])}", code)
+    assert count == imports
     assert not re.search(r"(import|from)\s+metatensor", code)
     return code
 
@@ -97,6 +99,15 @@ def test_a_script_on_tmref_prints_what_it_prints_on_metatensor(name, script, pri
 
 
 @pytest.mark.usefixtures("mts")
+@pytest.mark.parametrize("name", OF_DATASETS)
+def test_so_do_those_on_datasets(name, script, printed):
+    code = script(name)
+    theirs, ours = printed(code), printed(on_tmref(code, OF_DATASETS[name]))
+    assert len(theirs.splitlines()) > 25
+    assert first_difference(ours, theirs) is None
+
+
+@pytest.mark.usefixtures("mts")
 def test_so_it_does_on_the_features_of_a_real_molecule(script, printed, shared):
     real = shared("data/spherical-expansion.mts")
     code = script("equivariant")
@@ -111,7 +122,9 @@ def test_imports_are_replaced():
     assert on_tmref(code) == (
         "import tmref as mts\nfrom tmref import Labels\nfrom tmref.nn import Linear\n"
     )
-    assert IMPORTS.sub(r"\1 tmref", "from metatensor.torch.learn import nn") == "from tmref import nn"
+    assert on_tmref("from metatensor.torch.learn import nn", 1) == "from tmref import nn"
+    of_data = "from metatensor.torch.learn.data import Dataset"
+    assert on_tmref(of_data, 1) == "from tmref.datasets import Dataset"
 
 
 @pytest.mark.parametrize(

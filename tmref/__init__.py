@@ -1,6 +1,6 @@
 """A reference implementation of metatensor's nn layer, and laws for any implementation of it."""
 
-from . import nn, pytrees
+from . import datasets, nn, pytrees
 from .block import TensorBlock
 from .io import (
     load,
@@ -80,6 +80,7 @@ __all__ = [
     "allclose_raise",
     "append_dimension",
     "block_from_array",
+    "datasets",
     "detach",
     "divide",
     "dot",

@@ -242,6 +242,10 @@ class TensorBlock:
         moved = self._map_values(lambda v: v.to(device=device, dtype=dtype, non_blocking=non_blocking))
         return moved if device is None else moved._with_labels_on(moved.device)
 
+    def pin_memory(self) -> TensorBlock:
+        """The block with values, and those of gradients, in pinned memory, as torch's loaders ask."""
+        return self._map_values(torch.Tensor.pin_memory)
+
     def _map_values(self, function: Callable[[torch.Tensor], torch.Tensor]) -> TensorBlock:
         """The block, part of nothing, with ``function`` of its values and of its gradients' values."""
         block = TensorBlock._unchecked(

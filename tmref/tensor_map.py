@@ -196,6 +196,10 @@ class TensorMap:
             self._keys if device is None else self._keys.to(device),
         )
 
+    def pin_memory(self) -> TensorMap:
+        """The map with values in pinned memory, as torch's loaders ask."""
+        return self._map_blocks(TensorBlock.pin_memory)
+
     def keys_to_samples(
         self,
         keys_to_move: str | Sequence[str] | Labels,

@@ -27,6 +27,7 @@ DATA: tuple[Row, ...] = tuple(
         ("tensor_block", "TensorBlock"),
         ("tensor_map", "TensorMap"),
         ("operations", "operations"),
+        ("datasets", "datasets"),
         ("any_module", "Module"),
         ("any_module_map", "ModuleMap"),
     )

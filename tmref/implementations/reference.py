@@ -19,10 +19,11 @@ class Reference(Implementation):
     Labels, TensorBlock, TensorMap = tmref.Labels, tmref.TensorBlock, tmref.TensorMap
     nn: Any = tmref.nn
     operations, files = tmref.operations, tmref.io
+    datasets: Any = tmref.datasets
     imports: Sequence[str] = (
         "import torch",
         "from tmref import Labels, TensorBlock, TensorMap, nn",
-        "from tmref import operations",
+        "from tmref import datasets, operations",
         "from tmref import io as files",
     )
     compiles = exports = transforms = True

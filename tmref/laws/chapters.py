@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .data import blocks, labels, maps, memory
+from .data import blocks, datasets, labels, maps, memory
 from .law import Law
 from .modules import (
     buffers,
@@ -44,6 +44,7 @@ LAWS: tuple[Law, ...] = tuple(
         blocks,
         maps,
         memory,
+        datasets,
         arithmetic,
         creation,
         dimensions,
