@@ -25,7 +25,7 @@ from .modules import (
     transforms,
     values,
 )
-from .operations import arithmetic
+from .operations import arithmetic, reductions
 
 #: Every law, family by family: a family is a file.
 LAWS: tuple[Law, ...] = tuple(
@@ -36,6 +36,7 @@ LAWS: tuple[Law, ...] = tuple(
         maps,
         memory,
         arithmetic,
+        reductions,
         metadata,
         values,
         derivatives,

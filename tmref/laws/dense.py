@@ -131,6 +131,16 @@ class Dense:
         named = self.names if names is None else _replaced(self.names, axis, tuple(names))
         return replace(self, names=named, rows=_replaced(self.rows, axis, kept), numbers=numbers)
 
+    def with_rows(self, axis: int, rows: Sequence[Row], fill: Any = 0) -> Dense:
+        """The block with these rows of an axis, in this order, and ``fill`` where they are new.
+        Gradients keep their samples, which are of those that stay."""
+        every = _replaced(self.rows, axis, tuple(rows))
+        gradients = self.gradients
+        if axis != SAMPLES:
+            gradients = {name: g.with_rows(axis, rows, fill) for name, g in gradients.items()}
+        numbers = {cell: self.numbers.get(cell, fill) for cell in product(*every)}
+        return replace(self, rows=every, numbers=numbers, gradients=gradients)
+
     def sorted(self, axis: int, *, descending: bool = False) -> Dense:
         """The block with the rows of an axis in lexicographic order, or in the opposite one."""
         rows = tuple(sorted(self.rows[axis], reverse=descending))

@@ -11,7 +11,16 @@ from .equality import (
     equal_raise,
 )
 from .making import block_from_array, with_gradients, with_info
-from .reductions import sum_over_samples
+from .reductions import (
+    mean_over_properties,
+    mean_over_samples,
+    std_over_properties,
+    std_over_samples,
+    sum_over_properties,
+    sum_over_samples,
+    var_over_properties,
+    var_over_samples,
+)
 from .selecting import filter_blocks, remove_gradients
 
 __all__ = [
@@ -25,9 +34,16 @@ __all__ = [
     "equal_metadata_raise",
     "equal_raise",
     "filter_blocks",
+    "mean_over_properties",
+    "mean_over_samples",
     "multiply",
     "remove_gradients",
+    "std_over_properties",
+    "std_over_samples",
+    "sum_over_properties",
     "sum_over_samples",
+    "var_over_properties",
+    "var_over_samples",
     "with_gradients",
     "with_info",
 ]

@@ -8,7 +8,17 @@ from __future__ import annotations
 import dataclasses
 
 from .. import Known
-from . import abilities, data, forward, purity, refusals, state, structure, torch_equivalence
+from . import (
+    abilities,
+    data,
+    forward,
+    operations_reductions,
+    purity,
+    refusals,
+    state,
+    structure,
+    torch_equivalence,
+)
 
 #: In both flavours,
 _BOTH: tuple[Known, ...] = (
@@ -26,7 +36,11 @@ def _seen_in(package: str, *versions: str, entries: tuple[Known, ...]) -> tuple[
 
 
 #: and in each of them, with the versions that all entries were seen in.
-LEARN: tuple[Known, ...] = _seen_in("metatensor-learn", "0.6.1", "0.6.2", entries=(*_BOTH, *data.LEARN))
+LEARN: tuple[Known, ...] = _seen_in(
+    "metatensor-learn", "0.6.1", "0.6.2", entries=(*_BOTH, *data.LEARN, *operations_reductions.LEARN)
+)
 TORCH: tuple[Known, ...] = _seen_in(
-    "metatensor-torch", "0.10.8", entries=(*_BOTH, *data.TORCH, *abilities.TORCH)
+    "metatensor-torch",
+    "0.10.8",
+    entries=(*_BOTH, *data.TORCH, *abilities.TORCH, *operations_reductions.TORCH),
 )
