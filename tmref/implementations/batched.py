@@ -8,7 +8,7 @@ import functools
 import itertools
 import operator
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar
@@ -17,11 +17,13 @@ import torch
 from torch.nn.modules.module import _has_any_global_hook
 
 import tmref
-from tmref.block import TensorBlock
 from tmref.catalog import ROWS
 from tmref.catalog.kinds.activations import Activation
 from tmref.nn.covariant import CovariantTransform
-from tmref.nn.layer_norm import _LayerNorm
+from tmref.nn.gradients import check_gradients, push_gradients
+from tmref.nn.labelled import labelled
+from tmref.nn.layer_norm import _LayerNorm, normalised
+from tmref.tensor_map import TensorMap
 
 from .reference import Reference
 
@@ -90,12 +92,21 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
         calls = blocks * len(_steps(module))
         return min(most, most * calls // (2 * cls.least_blocks))
 
-    def _call_modules(self, modules: Collection[Any], blocks: Sequence[TensorBlock]) -> Sequence[Any]:
-        values = [block._values for block in blocks]
+    def forward(self, tensor: TensorMap) -> TensorMap:
+        """The map of ``modules[k](x[k])``, keys in the order of ``tensor``."""
+        modules, properties = self._of_blocks(tensor)
+        check_gradients(modules, tensor)
+        outputs = self._outputs(list(modules), [block.values for block in tensor])
+        return push_gradients(modules, tensor, labelled(outputs, tensor, properties))
+
+    def _outputs(
+        self, modules: list[torch.nn.Module], values: list[torch.Tensor]
+    ) -> Sequence[torch.Tensor]:
+        """What the modules make of the values, as one where it pays."""
         is_wide = values and values[0].dtype in (torch.float32, torch.float64)
-        if len(blocks) < self.least_blocks or not is_wide or torch._C._is_any_autocast_enabled():
+        if len(values) < self.least_blocks or not is_wide or torch._C._is_any_autocast_enabled():
             return [module(x) for module, x in zip(modules, values, strict=True)]
-        modules, shapes = list(modules), [value.shape for value in values]
+        shapes = [value.shape for value in values]
         # what is compiled depends on no call before
         plan: _Plan | None = None if torch.compiler.is_compiling() else self.__dict__.get("_plan")
         kinds = (
@@ -341,11 +352,13 @@ class _LayerNorms:
         of: Any = modules[0]
         self._count = len(modules)
         self._parameters = _Parameters(modules)
-        self._normalised = _LayerNorm(of.in_features, of.eps, False, False, of.mean, None, None)
+        self._of = of
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         weight, bias = (self._parameters(name, x) for name in ("weight", "bias"))
-        y = self._normalised(x)
+        if x.shape[-1] != self._of.in_features:
+            raise ValueError("the layer norms are of other features")
+        y = normalised(x, self._of.eps, self._of.mean)
         if weight is None and bias is not None:
             raise RuntimeError("a layer norm has a bias and no weight")
         if weight is None:
@@ -366,6 +379,15 @@ class _AlwaysBatchedModuleMap(BatchedModuleMap):
         return sys.maxsize
 
 
+def _composable(value: Any) -> Any:
+    """What tmref.nn.Sequential composes key by key: a plain ModuleMap for one that is batched."""
+    if not isinstance(value, BatchedModuleMap):
+        return value
+    plain: tmref.nn.ModuleMap = copy.copy(value)
+    plain.__class__ = tmref.nn.ModuleMap
+    return plain
+
+
 def _namespace(kind: type[BatchedModuleMap]) -> SimpleNamespace:
     """What is in tmref.nn, with ``kind`` for every ModuleMap."""
 
@@ -374,7 +396,7 @@ def _namespace(kind: type[BatchedModuleMap]) -> SimpleNamespace:
 
         @functools.wraps(made, updated=())
         def make(*args: Any, **kwargs: Any) -> torch.nn.Module:
-            return _batch(made(*args, **kwargs), kind)
+            return _batch(made(*map(_composable, args), **kwargs), kind)
 
         return make
 

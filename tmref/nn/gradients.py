@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections.abc import Iterable
 
 import torch
 
 from ..block import TensorBlock
+from ..moves import attach
+from ..tensor_map import TensorMap
 from .covariant import CovariantTransform
 
 #: torch's modules that are deterministic functions of each sample by itself.
@@ -47,6 +50,46 @@ def _why_not_per_sample(module: torch.nn.Module) -> str | None:
         f"{type(module).__name__} is not known to treat every sample by itself; if it does, and "
         "deterministically, say so by setting its attribute per_sample = True"
     )
+
+
+def check_gradients(modules: Iterable[torch.nn.Module], tensor: TensorMap) -> None:
+    """Raise ValueError where a block has gradients that can't go through its module."""
+    if not _has_gradients(tensor):
+        return
+    for module, (key, block) in zip(modules, tensor.items(), strict=True):
+        for parameter, gradient in block.gradients():
+            reason = why_no_gradients(module)
+            if gradient.has_any_gradient():
+                reason = "it has gradients itself, and gradients of gradients are not supported"
+            if reason:
+                raise ValueError(
+                    f"the gradient with respect to {parameter!r} of the block {key.print()} can't go "
+                    f"through the module: {reason}. Remove the gradients from the map, or compute "
+                    "them from the output by autograd"
+                )
+
+
+def push_gradients(
+    modules: Iterable[torch.nn.Module], tensor: TensorMap, output: TensorMap
+) -> TensorMap:
+    """The new map ``output`` with what the modules make of the gradients of ``tensor``."""
+    if _has_gradients(tensor):
+        for module, block, result in zip(modules, tensor, output, strict=True):
+            push_through(module, block, result)
+    return output
+
+
+def push_through(module: torch.nn.Module, block: TensorBlock, result: TensorBlock) -> None:
+    """Add to ``result`` what the module makes of the gradients of ``block``."""
+    for parameter, gradient in block.gradients():
+        values = push_forward(module, block, gradient)
+        labels = gradient._samples, gradient._components, result._properties
+        attach(result, parameter, TensorBlock._unchecked(values, *labels))
+
+
+def _has_gradients(tensor: TensorMap) -> bool:
+    """Whether the blocks have gradients, of which all have the same."""
+    return len(tensor._blocks) > 0 and tensor._blocks[0].has_any_gradient()
 
 
 def push_forward(module: torch.nn.Module, block: TensorBlock, gradient: TensorBlock) -> torch.Tensor:

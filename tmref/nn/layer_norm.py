@@ -19,10 +19,17 @@ from ._arguments import (
 from .module import Module
 from .module_map import Delegating, ModuleMap
 
-#: Dtypes of so many digits that the factor may be applied to a rounded norm.
-_WIDE = (torch.float32, torch.float64)
-#: Dtypes of parameters and values that torch's layer norm takes together, beside equal ones.
-_MIXED = ((torch.float32, torch.float16), (torch.float32, torch.bfloat16))
+#: Dtypes of few digits: torch computes means of them in float32.
+_NARROW = (torch.float16, torch.bfloat16)
+
+
+def normalised(x: torch.Tensor, eps: float, mean: bool) -> torch.Tensor:
+    """(x - μ) / √(σ² + eps), without ``mean`` x / √(σ² + eps): μ and σ² of all axes but the first."""
+    if mean:
+        return functional.layer_norm(x, x.shape[1:], eps=eps)
+    axes = tuple(range(1, x.dim()))
+    variance = (x - x.mean(axes, keepdim=True)).square().mean(axes, keepdim=True)
+    return x / torch.sqrt(variance + eps)
 
 
 class LayerNorm(Delegating):
@@ -39,8 +46,7 @@ class LayerNorm(Delegating):
     The properties are ``out_properties``, without them one dimension ``_`` counting from 0.
 
     Raises TypeError or ValueError for arguments that don't fit each other; the forward raises as
-    :class:`ModuleMap`'s does, and ValueError, or torch's own RuntimeError where there are no components,
-    for values of other than ``in_features`` properties.
+    :class:`ModuleMap`'s does, and ValueError for values of other than ``in_features`` properties.
 
     Source: the documentation of ``metatensor.learn.nn.LayerNorm`` and of ``torch.nn.LayerNorm``.
     """
@@ -156,30 +162,24 @@ class _LayerNorm(Module):
             torch.nn.init.zeros_(self.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Values of the same shape."""
+        """Values of the same shape and dtype."""
         weight, bias = self.weight, self.bias
-        if self.mean and x.dim() == 2:
-            return functional.layer_norm(x, (self.in_features,), weight, bias, self.eps)
-        shape = x.shape[1:]
-        if shape[-1] != self.in_features:
-            raise ValueError(f"the layer norm is of {self.in_features} features, got {shape[-1]}")
-        if self.mean and weight is not None and weight.dtype is x.dtype and x.dtype in _WIDE:
-            normed = functional.layer_norm(x, shape, eps=self.eps)
-            return normed * weight if bias is None else torch.addcmul(bias, normed, weight)
-        if self.mean:  # slower, but rounded once, and of the dtypes that torch's takes together
-            weight, bias = (p if p is None else p.expand(shape) for p in (weight, bias))
-            return functional.layer_norm(x, shape, weight, bias, self.eps)
+        self._check(x, weight)
+        y = normalised(x.float() if x.dtype in _NARROW else x, self.eps, self.mean)
+        if weight is not None:
+            y = y * weight if bias is None else torch.addcmul(bias, y, weight)
+        return y if y.dtype == x.dtype else y.to(x.dtype)
+
+    def _check(self, x: torch.Tensor, weight: torch.Tensor | None) -> None:
+        """Raise ValueError for values that the layer norm, or its weight, doesn't go with."""
+        if x.shape[-1] != self.in_features:
+            raise ValueError(f"the layer norm is of {self.in_features} features, got {x.shape[-1]}")
         if not x.is_floating_point():
             raise ValueError(f"a layer norm is of values of a floating dtype, got {x.dtype}")
-        if weight is not None and weight.dtype != x.dtype and (weight.dtype, x.dtype) not in _MIXED:
+        if weight is None or weight.dtype == x.dtype:
+            return
+        if weight.dtype != torch.float32 or x.dtype not in _NARROW:  # those torch's takes together
             raise ValueError(f"the layer norm has parameters of {weight.dtype}, but values of {x.dtype}")
-        axes = tuple(range(1, x.dim()))
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # as torch's kernel does
-        variance = (wide - wide.mean(axes, keepdim=True)).square().mean(axes, keepdim=True)
-        y = wide / torch.sqrt(variance + self.eps)
-        if weight is not None:
-            y = y * weight
-        return (y if bias is None else y + bias).to(x.dtype)
 
     def extra_repr(self) -> str:
         """What is printed in parentheses."""

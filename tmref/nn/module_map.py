@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import copy
-import functools
-import itertools
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch.nn.parameter import is_lazy
 
-from ..block import TensorBlock
-from ..labels import Labels, LabelsEntry
+from ..labels import Labels
 from ..printing import type_of
 from ..tensor_map import TensorMap
 from ._arguments import checked_keys, checked_properties
-from .gradients import push_forward, why_no_gradients
-from .module import Module
+from .gradients import check_gradients, push_gradients
+from .labelled import labelled
+from .module import Module, submodule
 
 
 class ModuleMap(Module):
@@ -38,8 +36,7 @@ class ModuleMap(Module):
 
     _in_keys: Labels
     _out_properties: list[Labels] | None
-    #: What returns the outputs of the modules for their blocks, where they are not called one by one.
-    _call_modules: Callable[[Collection[Any], Sequence[TensorBlock]], Sequence[Any]] | None = None
+    module_list = submodule("module_list")
 
     def __init__(
         self,
@@ -86,52 +83,20 @@ class ModuleMap(Module):
 
     def forward(self, tensor: TensorMap) -> TensorMap:
         """The map of ``modules[k](x[k])``, keys in the order of ``tensor``."""
+        modules, properties = self._of_blocks(tensor)
+        check_gradients(modules, tensor)
+        outputs = [module(block.values) for module, block in zip(modules, tensor)]  # noqa: B905, it takes time
+        return push_gradients(modules, tensor, labelled(outputs, tensor, properties))
+
+    def _of_blocks(self, tensor: TensorMap) -> tuple[Iterable[torch.nn.Module], Sequence[Labels | None]]:
+        """The module of every block, and the properties of its output."""
         if not isinstance(tensor, TensorMap):
             raise TypeError(f"the input must be a TensorMap, got {type_of(tensor)}")
-        keys, blocks, in_keys = tensor._keys, tensor._blocks, self._in_keys
-        # not self.module_list: that lookup costs as much as a small block does
-        modules: Collection[Any] = self.__dict__["_modules"]["module_list"]._modules.values()
-        properties: Iterable[Labels | None] = self._out_properties or itertools.repeat(None)
-        if keys is not in_keys and (keys._content != in_keys._content or keys._names != in_keys._names):
-            positions = self._positions(keys)
-            modules = [self.module_list[i] for i in positions]
-            if self._out_properties:
-                properties = [self._out_properties[i] for i in positions]
-        has_gradients = blocks and blocks[0]._gradients
-        if has_gradients:
-            for module, (key, block) in zip(modules, tensor.items(), strict=True):
-                _check_gradients(module, key, block)
-        new_block = TensorBlock._unchecked  # looked up once: the loop costs what small blocks do
-        out: list[TensorBlock] = []
-        dtype: object = "of the first block"
-        default: Labels | None = None
-        outputs: Sequence[Any]
-        if (
-            self._call_modules is None
-        ):  # here, and not behind another call: a block alone is as short as that
-            outputs = [module(block._values) for module, block in zip(modules, blocks)]  # noqa: B905
-        else:
-            outputs = self._call_modules(modules, blocks)
-        for values, block, labels in zip(outputs, blocks, properties):  # noqa: B905, repeat() is endless
-            if getattr(values, "dtype", None) is not dtype:
-                dtype = _dtype_of(values, block, keys, out)
-            shape, samples, components = values.shape, block._samples, block._components
-            fits = len(shape) == 2 + len(components) and shape[0] == samples._length
-            if not fits or (components and not _fit(components, shape)):
-                raise ValueError(_wrong_shape(keys[len(out)], block, values))
-            if labels is None:
-                if default is None or default._length != shape[-1]:
-                    default = _default_properties(shape[-1], keys._device)
-                labels = default
-            elif labels._length != shape[-1]:
-                raise ValueError(_wrong_width(keys[len(out)], labels, shape[-1]))
-            elif labels._device != keys._device:
-                labels = labels.to(keys._device)
-            out.append(new_block(values, samples, components, labels, True))
-        if has_gradients:
-            for module, block, result in zip(modules, blocks, out, strict=True):
-                _push_gradients(module, block, result)
-        return TensorMap._unchecked(keys, out, tensor._info)
+        properties: Sequence[Labels | None] = self._out_properties or [None] * len(self._in_keys)
+        if tensor.keys == self._in_keys:
+            return self.module_list, properties
+        positions = self._positions(tensor.keys)
+        return [self.module_list[i] for i in positions], [properties[i] for i in positions]
 
     def _positions(self, keys: Labels, given: str = "the map has a block") -> list[int]:
         """Where every key is in ``in_keys``. Raises ValueError where one isn't, ``given`` as it says."""
@@ -186,84 +151,8 @@ def _rename(entries: dict[str, Any], prefix: str, new: Mapping[str, str]) -> Non
 class Delegating(Module):
     """A module that is what its ``module_map`` does: a subclass makes it in ``__init__``."""
 
-    module_map: ModuleMap
+    module_map = submodule("module_map")
 
     def forward(self, tensor: TensorMap) -> TensorMap:
         """The map that ``module_map`` makes of ``tensor``."""
-        return self.__dict__["_modules"]["module_map"](tensor)
-
-
-def _wrong_shape(key: LabelsEntry, block: TensorBlock, values: object) -> str:
-    given = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
-    return (
-        f"the module of {key.print()} must return a tensor of the shape "
-        f"({', '.join(map(str, block.shape[:-1]))}, out_features), got {given}"
-    )
-
-
-def _wrong_width(key: LabelsEntry, properties: Labels, width: int) -> str:
-    return (
-        f"the module of {key.print()} returned {width} properties, but its out_properties have "
-        f"{len(properties)} entries"
-    )
-
-
-def _fit(components: tuple[Labels, ...], shape: torch.Size) -> bool:
-    for axis, component in enumerate(components, 1):  # noqa: SIM110, all() takes twice as long
-        if shape[axis] != component._length:
-            return False
-    return True
-
-
-def _dtype_of(values: object, block: TensorBlock, keys: Labels, out: list[TensorBlock]) -> torch.dtype:
-    """The dtype of the values. Raises ValueError where it isn't that of the blocks before."""
-    if not isinstance(values, torch.Tensor):
-        raise ValueError(_wrong_shape(keys[len(out)], block, values))
-    if out and values.dtype != out[0].dtype:
-        raise ValueError(
-            f"the modules must return values of one dtype, got {out[0].dtype} from that of "
-            f"{keys[0].print()} and {values.dtype} from that of {keys[len(out)].print()}"
-        )
-    return values.dtype
-
-
-def _check_gradients(module: torch.nn.Module, key: LabelsEntry, block: TensorBlock) -> None:
-    """Raise ValueError where the block has gradients that can't go through the module."""
-    for parameter, gradient in block.gradients():
-        reason = why_no_gradients(module)
-        if gradient.has_any_gradient():
-            reason = "it has gradients itself, and gradients of gradients are not supported"
-        if reason:
-            raise ValueError(
-                f"the gradient with respect to {parameter!r} of the block {key.print()} can't go "
-                f"through the module: {reason}. Remove the gradients from the map, or compute "
-                "them from the output by autograd"
-            )
-
-
-def _push_gradients(module: torch.nn.Module, block: TensorBlock, out: TensorBlock) -> None:
-    """Add to ``out`` what the module makes of the gradients of ``block``."""
-    for parameter, gradient in block.gradients():
-        pushed = TensorBlock._unchecked(
-            push_forward(module, block, gradient),
-            gradient._samples,
-            gradient._components,
-            out._properties,
-            True,
-        )
-        pushed._parameter = parameter
-        out._gradients = {**out._gradients, parameter: pushed}
-
-
-@functools.lru_cache(maxsize=256)
-def _numbered(width: int, device: torch.device) -> Labels:
-    return Labels.range("_", width).to(device)
-
-
-def _default_properties(width: int, device: torch.device) -> Labels:
-    return _numbered(width, device)
-
-
-# What torch.compiler.assume_constant_result does, which would import torch.compile's half of torch: the
-# labels are found when a forward is compiled, not traced.
-_default_properties._dynamo_marked_constant = True  # type: ignore[attr-defined]
+        return self.module_map(tensor)

@@ -48,7 +48,7 @@ class Sequential(Module):
     def forward(self, tensor: TensorMap) -> TensorMap:
         """The map that the layers make of ``tensor``, one after the other."""
         if "module_map" in self._modules:
-            return self.__dict__["_modules"]["module_map"](tensor)
+            return self.module_map(tensor)
         if not isinstance(tensor, TensorMap):
             raise TypeError(f"the input must be a TensorMap, got {type_of(tensor)}")
         for layer in self.layers:

@@ -144,7 +144,7 @@ def _changed_columns(f: Session, x: Labels, code: str, names: list[str], columns
     y = f.run(code, x=x) if is_set else f.attempt_to_run(code, x=x)
     if isinstance(y, Refused):
         f.steps.clear()  # a script can't go on after it
-    return y(names, entries) if is_set else Refused()
+    return y, labels_of(names, entries) if is_set else Refused()
 
 
 @st.composite

@@ -93,7 +93,7 @@ def the_blocks_of_a_selection_are_found_by_a_scan(f: Session, x: Any, draw: Any)
     """The blocks whose keys have the values of the selection in its dimensions, all of them. [doc]
     TensorMap.blocks: "which can be a subset of the dimensions of the keys"."""
     selection = draw(_values_of(x.keys), label="selection")
-    given = [selection(list(selection), [list(selection.values())])]
+    given = [selection, labels_of(list(selection), [list(selection.values())])]
     wanted = [b for key, b in x.items() if all(key[n] == v for n, v in selection.items())]
     run = f.run if wanted else f.attempt_to_run  # that none is found may be said by an error
     found = run("x.blocks(selection)", x=x, selection=draw(st.sampled_from(given), label="given"))
