@@ -25,7 +25,7 @@ from .modules import (
     transforms,
     values,
 )
-from .operations import arithmetic, reductions
+from .operations import arithmetic, programs, reductions
 
 #: Every law, family by family: a family is a file.
 LAWS: tuple[Law, ...] = tuple(
@@ -37,6 +37,7 @@ LAWS: tuple[Law, ...] = tuple(
         memory,
         arithmetic,
         reductions,
+        programs,
         metadata,
         values,
         derivatives,

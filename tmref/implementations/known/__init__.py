@@ -12,6 +12,7 @@ from . import (
     abilities,
     data,
     forward,
+    operations_programs,
     operations_reductions,
     purity,
     refusals,
@@ -37,10 +38,22 @@ def _seen_in(package: str, *versions: str, entries: tuple[Known, ...]) -> tuple[
 
 #: and in each of them, with the versions that all entries were seen in.
 LEARN: tuple[Known, ...] = _seen_in(
-    "metatensor-learn", "0.6.1", "0.6.2", entries=(*_BOTH, *data.LEARN, *operations_reductions.LEARN)
+    "metatensor-learn",
+    *("0.6.1", "0.6.2"),
+    entries=(
+        *_BOTH,
+        *data.LEARN,
+        *operations_programs.LEARN,
+        *operations_reductions.LEARN,
+    ),
 )
 TORCH: tuple[Known, ...] = _seen_in(
     "metatensor-torch",
     "0.10.8",
-    entries=(*_BOTH, *data.TORCH, *abilities.TORCH, *operations_reductions.TORCH),
+    entries=(
+        *_BOTH,
+        *data.TORCH,
+        *abilities.TORCH,
+        *operations_reductions.TORCH,
+    ),
 )

@@ -147,7 +147,9 @@ TORCH: tuple[Known, ...] = (
     Known(
         law=_law("std", "properties"),
         rows=("operations",),
-        when=lambda recipe, x: any(len(g.samples) > 0 for block in x for _, g in block.gradients()),
+        when=lambda recipe, x: any(
+            len(g.samples) or g.components for block in x for _, g in block.gradients()
+        ),
         example=_example(_map([[0.0, 1.0]], gradient=[[1.0, 0.0]], rows=1), "n", has_fewer_rows=False),
         reason="in TorchScript gradients lack E[X ∇X], the first term of the documented formula: they "
         "are E[X] E[∇X] / Std[X] alone [doc]",

@@ -64,6 +64,34 @@ def blocks_without_samples_are_an_error(right, axis, x, names):
     return y
 
 
+@of_reductions(["var", "std"], ["samples"])
+def gradients_without_rows_are_an_error(right, axis, x, names):
+    """As it was for sums (metatensor, issue 158)."""
+    for block in x:
+        for _, gradient in block.gradients():
+            gradient.values.amax(0)
+    return right(x, names)
+
+
+@of_reductions(["mean"])
+def a_mean_is_a_sum(right, axis, x, names):
+    """As it was for one block (metatensor, issue 854)."""
+    return (tmref.sum_over_samples if axis == "samples" else tmref.sum_over_properties)(x, names)
+
+
+@of_reductions(["var", "std"])
+def the_difference_of_large_squares(right, axis, x, names):
+    """As it was in the values' dtype (metatensor, issue 908)."""
+    mean = tmref.mean_over_samples if axis == "samples" else tmref.mean_over_properties
+    y = right(x, names)
+    without = tmref.remove_gradients(x)
+    squares = mean(tmref.multiply(without, without), names)
+    for block, square, of_block in zip(y, squares, mean(without, names), strict=True):
+        variance = square.values - of_block.values.square()
+        block._values = variance if "var" in right.__name__ else variance.sqrt()
+    return y
+
+
 @of_reductions()
 def the_input_is_emptied(right, axis, x, names):
     y = right(x, names)
