@@ -210,7 +210,7 @@ def _maps(**options: Any) -> st.SearchStrategy[TensorMap]:
     few = st.integers(0, 2)
     samples = labels(names=st.just(("system", "atom")), values=few, max_size=4)
     properties = labels(names=st.just(("n", "l")), values=few, min_size=1, max_size=3)
-    axes = {"samples": samples, "properties": properties}
+    axes: dict[str, Any] = {"samples": samples, "properties": properties}
     maps = tensor_maps(keys=_KEYS, **axes, bound=16, max_gradients=1, **options)
     return maps.map(lambda x: x._map_blocks(lambda block: block._map_values(torch.round)))
 
