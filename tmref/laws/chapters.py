@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .data import blocks, labels, maps, memory
+from .data import blocks, files, labels, maps, memory
 from .law import Law
 from .modules import (
     buffers,
@@ -34,6 +34,7 @@ LAWS: tuple[Law, ...] = tuple(
         labels,
         blocks,
         maps,
+        files,
         memory,
         arithmetic,
         reductions,
