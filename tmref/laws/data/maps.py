@@ -11,7 +11,7 @@ from ...compare import Refused, compare
 from ...labels import Labels
 from ...strategies import keys, tensor_maps
 from ...tensor_map import TensorMap
-from ..dense import labels_of
+from ..dense import PROPERTIES, SAMPLES, labels_of
 from ..law import data_law
 from ..session import Session
 from . import _moves_by_value
@@ -304,7 +304,8 @@ def _moved(f: Session, x: TensorMap, draw: Any, axis: str, given: Any) -> Any:
     fill = draw(st.sampled_from([1.5, 1.5, 0]), label="fill")
     sides: Any = None
     for sorts in (True, False):
-        move = _moves_by_value.Move(names, axis, wanted, fill, sorts)
+        place = SAMPLES if axis == "samples" else PROPERTIES
+        move = _moves_by_value.Move(names, place, wanted, fill, sorts)
         options = (", fill_value=fill" if fill != 0 else "") + ("" if sorts else ", sort_samples=False")
         run = f.attempt_to_run if move.may_be_refused(x) else f.run
         y = run(f"y = x.keys_to_{axis}(moved{options})", x=x, moved=given, fill=fill)

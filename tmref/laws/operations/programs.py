@@ -14,7 +14,7 @@ from ...compare import Refused, compare
 from ...strategies import dimension_names, keys, labels, tensor_maps
 from ...tensor_map import TensorMap
 from ..data._common import some_of, ways_of
-from ..dense import PROPERTIES, SAMPLES, Dense, Row, labels_of, to_map, twins, united
+from ..dense import PROPERTIES, SAMPLES, Dense, Row, labels_of, split, to_map, twins, united
 from ..law import data_law
 from ..session import Session, taken_in
 
@@ -26,12 +26,12 @@ Step = tuple[str, Any]
 class State:
     """The twin of a map: the names of its keys, and the twins of its blocks."""
 
-    names: tuple[str, ...]
+    names: Sequence[str]
     blocks: Mapping[Row, Dense]
 
     @staticmethod
     def of(x: TensorMap) -> State:
-        return State(tuple(x.keys.names), twins(x))
+        return State(x.keys.names, twins(x))
 
     def each(self, function: Callable[[Dense], Dense]) -> State:
         return replace(self, blocks={key: function(block) for key, block in self.blocks.items()})
@@ -42,16 +42,6 @@ class State:
 
     def has_gradients(self) -> bool:
         return any(block.gradients for block in self.blocks.values())
-
-    def split(self, moved: Sequence[str]) -> tuple[tuple[str, ...], dict[Row, list[tuple[Row, Dense]]]]:
-        """The other names of the keys, and by their values the blocks, with the ``moved`` values."""
-        left = [i for i, name in enumerate(self.names) if name not in moved]
-        places = [self.names.index(name) for name in moved]
-        groups: dict[Row, list[tuple[Row, Dense]]] = {}
-        for key, block in self.blocks.items():
-            entry = tuple(key[i] for i in places), block
-            groups.setdefault(tuple(key[i] for i in left), []).append(entry)
-        return tuple(self.names[i] for i in left), groups
 
 
 @dataclass(frozen=True)
@@ -112,7 +102,9 @@ def _names_to_move(axis: int) -> Callable[[State], st.SearchStrategy[Any] | None
         free = [name for name in state.names if name not in state.names_on(axis)]
         # no document says what the key is called where no dimension is left
         every = [[name] for name in free if state.blocks and len(state.names) > 1]
-        fitting = [some for some in every if _fit(axis, state.split(some)[1].values())]
+        fitting = [
+            some for some in every if _fit(axis, split(state.names, state.blocks, some)[1].values())
+        ]
         return st.sampled_from(fitting) if fitting else None
 
     return names
@@ -142,7 +134,7 @@ def _moved(axis: int) -> Callable[[State, Any], State]:
 
             return united([of(*one) for one in group])
 
-        left, groups = state.split(a)
+        left, groups = split(state.names, state.blocks, a)
         return State(left, {key: merged(group) for key, group in groups.items()})
 
     return moved
