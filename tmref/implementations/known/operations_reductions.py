@@ -69,8 +69,8 @@ _BOTH: tuple[Known, ...] = (
             example=_example(
                 _map([[1.0], [0.0]], gradient=[[1.0]], rows=1), "system", has_fewer_rows=True
             ),
-            reason="gradients are divided by how many rows they have, not by how many samples: where "
-            "one has no row of some of the samples that become one, it is no derivative [maths]",
+            reason="gradients are divided by how many rows they have, not by samples: where one "
+            "has no row of some of the samples that become one, it is no derivative [maths]",
         )
         for name in _WORDS
     ),
@@ -80,8 +80,8 @@ _BOTH: tuple[Known, ...] = (
             rows=("operations",),
             when=_has_components,
             example=_example(_map([[[1.0, 2, 3, 4]] * 3], properties=_FOUR), "l", has_fewer_rows=False),
-            reason="of blocks with components, numbers of properties divide along another axis: an "
-            "error, or values that are no mean where there are as many components [doc]",
+            reason="of blocks with components, counts divide along another axis: an error, "
+            "or values that are no mean where there are as many components [doc]",
         )
         for name in _WORDS
     ),
@@ -109,8 +109,8 @@ _BOTH: tuple[Known, ...] = (
         example=_example(
             _map([[1.0], [0.0]], gradient=[[1.0], [1.0]], rows=2), "n", has_fewer_rows=False
         ),
-        reason="gradients of several rows, or with components, are multiplied by other samples' "
-        "means: they are an axis too long, and are broadcast; values are wrong, or it is an error [doc]",
+        reason="gradients are multiplied by other samples' means: those of several rows, or with "
+        "components, are an axis too long and broadcast; they are wrong, or it is an error [doc]",
     ),
     Known(
         law="autograd_goes_through_reductions",
@@ -120,7 +120,7 @@ _BOTH: tuple[Known, ...] = (
         example=_example(
             _map([[[1.0, 2, 3, 4]] * 3], properties=_FOUR), "l", name="mean", axis="properties"
         ),
-        reason="of blocks with components, numbers of properties divide along another axis: an error, "
+        reason="of blocks with components, counts divide along another axis: an error, "
         "or values that are no mean where there are as many components [doc]",
     ),
 )
@@ -135,8 +135,8 @@ LEARN: tuple[Known, ...] = (
             example=_example(
                 _map([[1.0]], gradient=[[1.0]], rows=1, dtype=torch.float32), names, has_fewer_rows=False
             ),
-            reason="gradients of float32 become float64 when they are divided by an array of numpy: "
-            "they don't fit the values, which is an error [doc]",
+            reason="gradients of float32 become float64, which don't fit the values: they are "
+            "divided by an array of numpy; it is an error [doc]",
         )
         for name in ("var", "std")
         for axis, names in (("samples", "system"), ("properties", "n"))
@@ -151,7 +151,7 @@ TORCH: tuple[Known, ...] = (
             len(g.samples) or g.components for block in x for _, g in block.gradients()
         ),
         example=_example(_map([[0.0, 1.0]], gradient=[[1.0, 0.0]], rows=1), "n", has_fewer_rows=False),
-        reason="in TorchScript gradients lack E[X ∇X], the first term of the documented formula: they "
+        reason="in TorchScript gradients lack the first term of the formula, E[X ∇X]: they "
         "are E[X] E[∇X] / Std[X] alone [doc]",
     ),
 )
