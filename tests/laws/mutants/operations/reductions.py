@@ -48,10 +48,8 @@ def reduced_without_gradients(right, axis, x, names):
 @of_reductions(axes=["samples"])
 def blocks_without_samples_are_not_reduced(right, axis, x, names):
     """As reductions once were: blocks without samples came back as they are."""
-    y = right(x, names)
-    if any(len(block) for block in x):
-        return y
-    return TensorMap(x.keys, list(x))
+    pairs = zip(x, right(x, names), strict=True)
+    return TensorMap(x.keys, [reduced if len(block) else block for block, reduced in pairs])
 
 
 @of_reductions(axes=["samples"])
@@ -137,7 +135,7 @@ def divided_along_the_first_component(right, axis, x, names):
         if block.components and block.values.numel():
             number = count.values[(0,) * (block.values.dim() - 1)]
             shape = [1, -1, *[1] * (block.values.dim() - 2)]
-            block._values = block.values * number / number.reshape(shape)
+            block._values = changed(block, values=block.values * number / number.reshape(shape)).values
     return y
 
 
