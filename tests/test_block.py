@@ -122,6 +122,9 @@ def test_gradients_by_parameter(block, with_gradient):
     with_gradient(whole, [], parameter="cell")
     assert whole.has_any_gradient()
     assert whole.gradients_list() == ["positions", "cell"]
+    assert [whole.has_gradient(name) for name in ("cell", "positions", "cel", "")] == [True] * 2 + [
+        False
+    ] * 2
     assert [name for name, _ in whole.gradients()] == ["positions", "cell"]
     assert whole.gradient("positions").shape == (3, 5, 3, 4)
     assert whole.gradient("cell").shape == (0, 3, 4)

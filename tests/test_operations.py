@@ -546,63 +546,7 @@ def test_what_cannot_be_combined_is_refused(operation, graded, maps, refused):
         operation(maps["gradients"], maps["no gradients"])
 
 
-# --- sum_over_samples
-
-
-@pytest.fixture
-def atoms():
-    """Four atoms of the systems 3 and 1, and a gradient of three rows."""
-    samples = Labels(["system", "atom"], torch.tensor([[3, 0], [1, 0], [3, 1], [1, 2]]))
-    properties = Labels.range("p", 2)
-    values = torch.tensor([[1.0, 2], [10, 20], [100, 200], [1000, 2000]])
-    block = TensorBlock(values, samples, [], properties)
-    rows = Labels(["sample", "of"], torch.tensor([[2, 7], [0, 7], [0, 5]]))
-    block.add_gradient("x", TensorBlock(values[:3], rows, [], properties))
-    return TensorMap(Labels.single(), [block])
-
-
-def test_sums(atoms):
-    block = sum_over_samples(atoms, "atom")[0]
-    assert block.samples == Labels("system", torch.tensor([[1], [3]]))
-    assert block.values.tolist() == [[1010, 2020], [101, 202]]
-    gradient = block.gradient("x")
-    assert gradient.samples == Labels(["sample", "of"], torch.tensor([[1, 5], [1, 7]]))
-    assert gradient.values.tolist() == [[100, 200], [11, 22]]
-    assert gradient.print().startswith("TensorBlock gradient for 'x'")
-
-
-def test_sums_over_everything(atoms):
-    block = sum_over_samples(atoms, ["atom", "system"])[0]
-    assert block.samples == Labels.single()
-    assert block.values.tolist() == [[1111, 2222]]
-
-
-def test_sums_over_nothing_sort(atoms):
-    block = sum_over_samples(atoms, [])[0]
-    assert block.samples.values.tolist() == [[1, 0], [1, 2], [3, 0], [3, 1]]
-    assert block.gradient("x").samples.values.tolist() == [[2, 5], [2, 7], [3, 7]]
-
-
-def test_a_block_without_samples_sums_to_zero(block):
-    """metatensor refuses such a map."""
-    tensor = TensorMap(Labels.range("k", 2), [block(0, 3), block(2, 3)])
-    result = sum_over_samples(tensor, "system")
-    assert result[0].samples == result[1].samples == Labels.single()
-    assert result[0].values.tolist() == [[0, 0, 0]]
-    assert torch.equal(result[1].values[0], tensor[1].values.sum(0))
-
-
-@few
-@given(st.data(), tensor_maps(max_gradients=2))
-def test_sums_agree_with_metatensor(mts, data, tensor):
-    names = tensor.sample_names
-    if not names:
-        return
-    summed = data.draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
-    if set(summed) == set(names) and any(len(block) == 0 for block in tensor):
-        return
-    ours, theirs = sum_over_samples(tensor, summed), mts.sum_over_samples(in_mts(mts, tensor), summed)
-    assert mts.equal(in_mts(mts, ours), theirs)
+# --- arithmetic of random maps
 
 
 @few
@@ -626,12 +570,3 @@ def in_mts(mts, x):
     for parameter, gradient in x.gradients():
         block.add_gradient(parameter, in_mts(mts, gradient))
     return block
-
-
-def test_what_cannot_be_summed_is_refused(atoms, refused):
-    with refused(TypeError, "tensor must be a TensorMap, got TensorBlock"):
-        sum_over_samples(atoms[0], "atom")
-    with refused(TypeError, "sample_names must be a list of strings, got 5 of type int"):
-        sum_over_samples(atoms, 5)
-    with refused(ValueError, "no dimension 'l' in the samples, which have ['system', 'atom']"):
-        sum_over_samples(atoms, ["atom", "l"])

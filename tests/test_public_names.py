@@ -27,7 +27,7 @@ EVERY = {
 #: Names about arrays, whose shapes have to be told; the others are about metadata, or whole maps.
 OF_ARRAYS = {
     *("tmref.Labels", "tmref.LabelsEntry", "tmref.TensorBlock", "tmref.block_from_array"),
-    *("tmref.add", "tmref.multiply", "tmref.sum_over_samples"),
+    *("tmref.add", "tmref.multiply", "tmref.sum_over_samples", "tmref.sum_over_properties"),
     *(name for name in NN if name not in ("tmref.nn.Buffer", "tmref.nn.Module")),
 }
 

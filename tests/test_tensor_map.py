@@ -209,6 +209,14 @@ def test_several_blocks_by_a_part_of_the_key(three):
     assert three.blocks(LabelsEntry(["l", "species"], torch.tensor([7, 7]))) == []
 
 
+def test_blocks_by_their_positions(three, refused):
+    for blocks in (three.blocks_by_id, three.blocks):
+        assert blocks([2, 0, 2]) == [three[2], three[0], three[2]]
+        assert blocks([]) == []
+        with refused(IndexError, "no block 3 in a TensorMap of 3 blocks"):
+            blocks([0, 3])
+
+
 def test_a_selection_of_no_or_several_blocks_is_refused(three, refused):
     with refused(ValueError, "(l=1) must match one block, but 2 of the 3 do"):
         three.block({"l": 1})

@@ -198,6 +198,10 @@ class TensorBlock:
         block._owned, block._parameter = True, parameter
         return block
 
+    def has_gradient(self, parameter: str) -> bool:
+        """Whether the block has a gradient with respect to ``parameter``."""
+        return parameter in self._gradients
+
     def has_any_gradient(self) -> bool:
         """Whether the block has gradients."""
         return bool(self._gradients)

@@ -99,6 +99,10 @@ class TensorMap:
             raise IndexError(f"no block {index} in a TensorMap of {counted(len(self), 'block')}")
         return self._blocks[index]
 
+    def blocks_by_id(self, indices: Sequence[int]) -> list[TensorBlock]:
+        """The blocks at these positions. Raises IndexError where there is none at one of them."""
+        return [self.block_by_id(index) for index in indices]
+
     def block(self, selection: Selection | None = None) -> TensorBlock:
         """The one block that matches the selection: a position, or values of some key dimensions.
 
@@ -113,10 +117,13 @@ class TensorMap:
             raise ValueError(f"{wanted} must match one block, but {len(found)} of the {len(self)} do")
         return found[0]
 
-    def blocks(self, selection: Selection | None = None) -> list[TensorBlock]:
-        """The blocks that match the selection; all of them without one. Raises as :meth:`block`."""
+    def blocks(self, selection: Selection | Sequence[int] | None = None) -> list[TensorBlock]:
+        """The blocks that match the selection; those at a list of positions; all of them without one.
+        Raises as :meth:`block`."""
         if selection is None:
             return list(self._blocks)
+        if isinstance(selection, (list, tuple)) and all(isinstance(index, int) for index in selection):
+            return self.blocks_by_id(selection)
         if isinstance(selection, int):
             return [self.block_by_id(selection)]
         if isinstance(selection, LabelsEntry) and selection._names == self._keys._names:
@@ -272,7 +279,9 @@ class TensorMap:
         return map_source(self, longest=LONGEST)
 
 
-def _as_dict(selection: Labels | LabelsEntry | Mapping[str, int]) -> dict[str, int]:
+def _as_dict(
+    selection: Labels | LabelsEntry | Mapping[str, int] | Sequence[int],
+) -> dict[str, int]:
     if isinstance(selection, Mapping):
         return dict(selection)
     if isinstance(selection, Labels):

@@ -5,7 +5,7 @@ from hypothesis import given
 
 from tmref import Labels, TensorBlock
 from tmref.compare import compare
-from tmref.laws.dense import PROPERTIES, SAMPLES, Dense, to_map, twins, united
+from tmref.laws.dense import PROPERTIES, SAMPLES, Dense, split, to_map, twins, united
 from tmref.strategies import tensor_maps
 
 BLOCK = TensorBlock(
@@ -68,6 +68,47 @@ def test_what_no_block_has_is_filled():
     both = united([block, other], fill=-1).to_block()
     assert both.samples.values.tolist() == [[3, 1], [3, 0], [3, 5]]
     assert both.values.tolist() == [[1, 2, -1], [4, 8, -1], [-1, 1, 2]]
+
+
+def test_components_of_what_has_no_numbers_do_not_count():
+    first = Dense.of(BLOCK)
+    other = TensorBlock(
+        torch.zeros(0, 2, 1), Labels.empty("s"), [Labels.range("c", 2)], Labels.range("p", 1)
+    )
+    more = TensorBlock(
+        torch.ones(1, 1, 1), Labels.range("s", 1), [Labels.range("c", 1)], Labels.range("p", 1)
+    )
+    assert united([Dense.of(other), Dense.of(more)]).rows[1] == ((0,),)
+    assert united([Dense.of(other)] * 2, like=Dense.of(more)).rows[1] == ((0,), (1,))
+    assert united([first, first]).rows == first.rows
+
+
+def test_rows_are_added_and_put_in_order():
+    block = Dense.of(BLOCK).with_rows(PROPERTIES, [(1,), (7,)], fill=5).to_block()
+    assert block.properties.values.tolist() == [[1], [7]]
+    assert block.values.tolist() == [[2, 5], [8, 5]]
+    assert block.gradient("g").values.tolist() == [[0.5, 5], [0.25, 5], [8, 5]]
+
+
+def test_samples_keep_their_order_where_it_is_promised():
+    samples = Labels(["s", "a"], torch.tensor([[3, 0], [3, 1]]))
+    other = TensorBlock(torch.zeros(2, 2), samples, [], Labels.range("p", 2))
+    assert Dense.of(BLOCK).to_block(other).samples == samples
+    assert Dense.of(BLOCK).to_block(other, ordered=True).samples == BLOCK.samples
+
+
+def test_a_gradient_has_the_order_of_its_values_where_the_other_block_has_none():
+    properties = Labels("p", torch.tensor([[1], [0]]))
+    other = TensorBlock(torch.zeros(2, 2), BLOCK.samples, [], properties)
+    made = Dense.of(BLOCK).to_block(other)
+    assert made.gradient("g").properties == made.properties == properties
+    assert made.gradient("g").values.tolist() == [[0.5, 1], [0.25, 2], [8, 4]]
+
+
+def test_keys_are_split_by_some_of_their_dimensions():
+    names, groups = split(["a", "b"], {(0, 1): "x", (2, 1): "y", (0, 3): "z"}, ["a"])
+    assert names == ["b"]
+    assert groups == {(1,): [((0,), "x"), ((2,), "y")], (3,): [((0,), "z")]}
 
 
 def test_rows_are_sorted():

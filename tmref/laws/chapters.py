@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .data import blocks, datasets, labels, maps, memory
+from .data import blocks, datasets, files, labels, maps, memory
 from .law import Law
 from .modules import (
     buffers,
@@ -32,6 +32,8 @@ from .operations import (
     equality,
     joining,
     moving,
+    programs,
+    reductions,
     selecting,
     sorting,
 )
@@ -43,6 +45,7 @@ LAWS: tuple[Law, ...] = tuple(
         labels,
         blocks,
         maps,
+        files,
         memory,
         datasets,
         arithmetic,
@@ -53,6 +56,8 @@ LAWS: tuple[Law, ...] = tuple(
         moving,
         selecting,
         sorting,
+        reductions,
+        programs,
         metadata,
         values,
         derivatives,

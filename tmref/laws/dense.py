@@ -53,26 +53,36 @@ class Dense:
         names = tuple(tuple(axis.names) for axis in axes)
         return Dense(names, tuple(map(tuple, rows)), numbers, block.dtype, gradients)
 
-    def to_block(self, like: TensorBlock | None = None, samples: Sequence[Row] = ()) -> TensorBlock:
+    def to_block(
+        self,
+        like: TensorBlock | None = None,
+        of: Sequence[Sequence[Row]] = (),
+        *,
+        ordered: bool = False,
+    ) -> TensorBlock:
         """The block, each of whose axes has the order of that of ``like`` where it has the same rows:
-        for what documents say nothing of. A gradient is one of values that have these ``samples``."""
+        for what documents say nothing of. Where it is ``ordered``, its samples have their own order. A
+        gradient is one ``of`` values that have these rows on their axes, whose order it shares."""
         rows, axes = [], []
-        for i, (names, of_axis) in enumerate(zip(self.names, self.rows, strict=True)):
-            of_gradient = bool(samples) and i == SAMPLES
-            plain = [(samples.index(r[0]), *r[1:]) if of_gradient else r for r in of_axis]
-            there = [] if like is None else [like.samples, *like.components, like.properties]
+        there = [] if like is None else [like.samples, *like.components, like.properties]
+        shared = len(self.rows) - len(of) + 1
+        for i, (names, own) in enumerate(zip(self.names, self.rows, strict=True)):
+            of_gradient = bool(of) and i == SAMPLES
+            plain = [(of[0].index(r[0]), *r[1:]) if of_gradient else r for r in own]
             order = list(map(tuple, there[i].values.tolist())) if len(there) == len(self.rows) else []
-            if sorted(order) != sorted(plain):
+            if of and i >= shared:
+                order = list(of[i - shared + 1])
+            if sorted(order) != sorted(plain) or (ordered and i == SAMPLES):
                 order = sorted(plain) if of_gradient else plain
             axes.append(labels_of(names, order))
-            rows.append([(samples[r[0]], *r[1:]) if of_gradient else r for r in order])
+            rows.append([(of[0][r[0]], *r[1:]) if of_gradient else r for r in order])
         numbers = [self.numbers[cell] for cell in product(*rows)]
         values = torch.tensor(numbers, dtype=self.dtype).reshape([len(axis) for axis in axes])
         block = TensorBlock(values, axes[SAMPLES], axes[1:-1], axes[PROPERTIES])
         for name, gradient in self.gradients.items():
             has_it = like is not None and name in like.gradients_list()
             of_like = like.gradient(name) if like is not None and has_it else None
-            block.add_gradient(name, gradient.to_block(of_like, rows[SAMPLES]))
+            block.add_gradient(name, gradient.to_block(of_like, rows))
         return block
 
     def with_numbers(
@@ -131,6 +141,16 @@ class Dense:
         named = self.names if names is None else _replaced(self.names, axis, tuple(names))
         return replace(self, names=named, rows=_replaced(self.rows, axis, kept), numbers=numbers)
 
+    def with_rows(self, axis: int, rows: Sequence[Row], fill: Any = 0) -> Dense:
+        """The block with these rows of an axis, in this order, and ``fill`` where they are new.
+        Gradients keep their samples, which are of those that stay."""
+        every = _replaced(self.rows, axis, tuple(rows))
+        gradients = self.gradients
+        if axis != SAMPLES:
+            gradients = {name: g.with_rows(axis, rows, fill) for name, g in gradients.items()}
+        numbers = {cell: self.numbers.get(cell, fill) for cell in product(*every)}
+        return replace(self, rows=every, numbers=numbers, gradients=gradients)
+
     def sorted(self, axis: int, *, descending: bool = False) -> Dense:
         """The block with the rows of an axis in lexicographic order, or in the opposite one."""
         rows = tuple(sorted(self.rows[axis], reverse=descending))
@@ -141,21 +161,47 @@ class Dense:
         return replace(self, rows=_replaced(self.rows, axis, rows), gradients=gradients)
 
 
-def united(blocks: Sequence[Dense], fill: Any = 0) -> Dense:
+def united(blocks: Sequence[Dense], fill: Any = 0, like: Dense | None = None) -> Dense:
     """One block of the rows of all of them, in the order in which they occur first, with ``fill`` in the
-    cells that none has. Cells of several blocks must be others: the last one counts."""
-    first = blocks[0]
-    axes = zip(*(block.rows for block in blocks), strict=True)
-    rows = tuple(tuple(dict.fromkeys(row for of in axis for row in of)) for axis in axes)
+    cells that none has. Cells of several blocks must be others: the last one counts. Components are
+    those of a block that has numbers, where there is one; of several that could be, those of
+    ``like``."""
+    possible = [block for block in blocks if block.numbers] or blocks
+    inner = None if like is None else like.rows[1:-1]
+    first = next((block for block in possible if block.rows[1:-1] == inner), possible[0])
+    samples, properties = (
+        tuple(dict.fromkeys(row for block in blocks for row in block.rows[axis]))
+        for axis in (SAMPLES, PROPERTIES)
+    )
+    rows = samples, *first.rows[1:-1], properties
     numbers = {cell: number for block in blocks for cell, number in block.numbers.items()}
     return replace(
         first,
         rows=rows,
         numbers={cell: numbers.get(cell, fill) for cell in product(*rows)},
         gradients={
-            name: united([block.gradients[name] for block in blocks], fill) for name in first.gradients
+            name: united(
+                [block.gradients[name] for block in blocks],
+                fill,
+                None if like is None else like.gradients.get(name),
+            )
+            for name in first.gradients
         },
     )
+
+
+def split(
+    names: Sequence[str], blocks: Mapping[Row, Dense], moved: Sequence[str]
+) -> tuple[list[str], dict[Row, list[tuple[Row, Dense]]]]:
+    """The names of keys that aren't ``moved``, and by their values the blocks, each with the values of
+    those that are."""
+    left = [i for i, name in enumerate(names) if name not in moved]
+    places = [names.index(name) for name in moved]
+    groups: dict[Row, list[tuple[Row, Dense]]] = {}
+    for key, block in blocks.items():
+        entry = tuple(key[i] for i in places), block
+        groups.setdefault(tuple(key[i] for i in left), []).append(entry)
+    return [names[i] for i in left], groups
 
 
 def twins(x: TensorMap) -> dict[Row, Dense]:
@@ -163,13 +209,16 @@ def twins(x: TensorMap) -> dict[Row, Dense]:
     return dict(zip(map(tuple, x.keys.values.tolist()), map(Dense.of, x), strict=True))
 
 
-def to_map(names: Sequence[str], blocks: Mapping[Row, Dense], like: Any = None) -> TensorMap:
+def to_map(
+    names: Sequence[str], blocks: Mapping[Row, Dense], like: Any = None, *, ordered: bool = False
+) -> TensorMap:
     """The map of these blocks by key, which has the order of ``like`` wherever that is a map of the same
-    rows."""
+    rows; but for the samples where they are ``ordered``."""
     like = like if isinstance(like, TensorMap) else TensorMap(Labels.empty(list(names)), [])
     there = dict(zip(map(tuple, like.keys.values.tolist()), like, strict=True))
     order = list(there) if sorted(there) == sorted(blocks) else list(blocks)
-    return TensorMap(labels_of(names, order), [blocks[key].to_block(there.get(key)) for key in order])
+    made = [blocks[key].to_block(there.get(key), ordered=ordered) for key in order]
+    return TensorMap(labels_of(names, order), made)
 
 
 def labels_of(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Labels:

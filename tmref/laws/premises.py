@@ -319,13 +319,14 @@ def inputs(row: Row, options: Mapping[str, Any]) -> Inputs:
 
 
 def plain_data() -> dict[str, Any]:
-    """Small labels, a block and a map with nothing empty, by the names of their types: what is refused
-    for these is not offered."""
+    """Small labels, a block and a map with nothing empty, by the names of their types, and the map for
+    operations, too: what is refused for these is not offered."""
     labels = Labels(["system"], torch.tensor([[0], [1]]))
     block = TensorBlock(torch.ones(2, 2), labels, [], Labels.range("n", 2))
     of_map = TensorBlock(torch.ones(2, 2), labels, [], Labels.range("n", 2))
     of_types = {"Labels": labels, "TensorBlock": block}
-    return {**of_types, "TensorMap": TensorMap(Labels.range("key", 1), [of_map])}
+    plain = TensorMap(Labels.range("key", 1), [of_map])
+    return {**of_types, "TensorMap": plain, "operations": plain}
 
 
 def is_plain(x: TensorMap) -> bool:

@@ -14,8 +14,8 @@ from ..tensor_map import TensorMap
 
 #: What the code of a law may use without importing it, and a script imports where it uses it.
 IMPORTS = (
-    *("copy", "gc", "hypothesis", "io", "os", "pickle", "random", "sys", "threading", "time"),
-    *("warnings", "weakref"),
+    *("copy", "gc", "hypothesis", "io", "os", "pickle", "random", "sys", "tempfile", "threading"),
+    *("time", "warnings", "weakref"),
 )
 #: What the code of a law may use without importing it; scripts import what of it they use.
 MODULES: Mapping[str, Any] = {

@@ -28,7 +28,16 @@ from .equality import (
 from .joining import join, join_blocks
 from .making import block_from_array, with_gradients, with_info
 from .metadata import unique_metadata, unique_metadata_block
-from .reductions import sum_over_samples
+from .reductions import (
+    mean_over_properties,
+    mean_over_samples,
+    std_over_properties,
+    std_over_samples,
+    sum_over_properties,
+    sum_over_samples,
+    var_over_properties,
+    var_over_samples,
+)
 from .selecting import (
     drop_blocks,
     drop_empty_blocks,
@@ -63,6 +72,8 @@ __all__ = [
     "insert_dimension",
     "join",
     "join_blocks",
+    "mean_over_properties",
+    "mean_over_samples",
     "multiply",
     "ones_like",
     "permute_dimensions",
@@ -78,10 +89,15 @@ __all__ = [
     "sort_block",
     "split",
     "split_block",
+    "std_over_properties",
+    "std_over_samples",
     "subtract",
+    "sum_over_properties",
     "sum_over_samples",
     "unique_metadata",
     "unique_metadata_block",
+    "var_over_properties",
+    "var_over_samples",
     "with_gradients",
     "with_info",
     "zeros_like",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ...strategies import gradients, tensor_blocks
 from ..law import data_law
 from ..session import Session
-from ._common import COPIES, DTYPES, again, converted, sevens, ways_of
+from ._common import COPIES, DTYPES, again, converted, offered, sevens, ways_of
 
 _BLOCKS = tensor_blocks(max_gradients=2)
 
@@ -38,6 +38,16 @@ def gradients_that_are_added_come_back(f: Session, x: Any, draw: Any) -> Any:
     found = f.run(f"[sorted(x.gradients_list()), x.gradient('cell'), x.gradient('positions'), {each}]")
     names = sorted(added)
     return found, [names, *(added[n] for n in names), [[n, added[n]] for n in names]]
+
+
+@data_law("tensor_block", _BLOCKS | tensor_blocks())
+def a_block_has_the_gradients_that_were_added(f: Session, x: Any, draw: Any) -> Any:
+    """It has those, and no others. [doc] TensorBlock.has_gradient: "contains gradient information with
+    respect to the given parameter"."""
+    offered(f, "x.has_gradient", x=x)
+    names = ["positions", "cell", "position", "", "x"]
+    found = f.run("[x.has_gradient(name) for name in names]", x=x, names=names)
+    return found, [name in x.gradients_list() for name in names]
 
 
 @data_law("tensor_block", _BLOCKS, ways=COPIES)

@@ -26,9 +26,15 @@ def a_position_is_where_the_entry_is(f: Session, x: Any, draw: Any) -> Any:
 @data_law("labels", labels())
 def a_row_has_a_position_where_it_is_in_the_labels(f: Session, x: Any, draw: Any) -> Any:
     """The position of an entry is its index, and it is in the labels, where it is one of theirs; else it
-    is None. [doc] Labels.position: "or None if the entry is not present in the labels"."""
-    entries = draw(labels_like(x), label="other").values.tolist()
-    found = f.run("[[x.position(entry), entry in x] for entry in entries]", x=x, entries=entries)
+    is None: of a list, a tuple, an array, and an entry of other labels. [doc] Labels.position: "or None
+    if the entry is not present in the labels"; "Union[LabelsEntry, torch.Tensor, List[int],
+    Tuple[int, ...]]"."""
+    other = draw(labels_like(x), label="other")
+    entries = other.values.tolist()
+    ways = ["entries", "map(tuple, entries)", "other.values", "other"]
+    way = draw(st.sampled_from(ways), label="way")
+    given = {"other": other} if "other" in way else {"entries": entries}
+    found = f.run(f"[[x.position(entry), entry in x] for entry in {way}]", x=x, **given)
     mine = x.values.tolist()
     return found, [[mine.index(entry), True] if entry in mine else [None, False] for entry in entries]
 
@@ -56,6 +62,36 @@ def labels_can_be_read_by_entry_and_by_dimension(f: Session, x: Any, draw: Any) 
         [[x.names, size] for _ in entries],
         [[column, column] for column in columns],
     ]
+
+
+@data_law("labels", labels(min_size=1))
+def an_entry_is_a_named_tuple(f: Session, x: Any, draw: Any) -> Any:
+    """It is read by position, by iteration, as a tuple and in words. [doc] LabelsEntry.__getitem__:
+    "dimension: Union[str, int]"; "convert them to tuple first (tuple(entry))"; print: "as a named tuple
+    (i.e. (key_1=value_1, key_2=value_2))"."""
+    code = "[[int(entry[i]) for i in range(len(entry))], [*map(int, tuple(entry))], entry.print()]"
+    found = f.run(f"[{code} for entry in x]", x=x)
+    entries = x.values.tolist()
+    pairs = [zip(x.names, entry, strict=True) for entry in entries]
+    words = [f"({', '.join(f'{name}={value}' for name, value in of)})" for of in pairs]
+    return found, [[entry, entry, printed] for entry, printed in zip(entries, words, strict=True)]
+
+
+@data_law("labels", labels(max_size=6))
+def printed_labels_have_their_entries(f: Session, x: Any, draw: Any) -> Any:
+    """The names come first, and then, of all entries or of no more than asked for, the values of one in
+    each line, in their order. [doc] Labels.print: "how many entries to print, use -1 to print
+    everything"."""
+    most = draw(st.sampled_from([-1, -1, 2, 3, 4, 100]), label="most")
+    indent = draw(st.sampled_from([0, 3]), label="indent")
+    rows = [list(map(str, row)) for row in x.values.tolist()]
+    given = {"x": x, "most": most, "indent": indent}
+    lines = f.run("lines = [line.split() for line in x.print(most, indent).splitlines()]", **given)
+    if not 0 <= most < len(rows):
+        return lines, [x.names, *rows]
+    f.run("shown = [line for line in lines if line in rows]", rows=rows)
+    are_shown = "[lines[0], shown == [row for row in rows if row in shown], len(shown) <= most]"
+    return f.run(are_shown), [x.names, True, True]
 
 
 @data_law("labels", labels())

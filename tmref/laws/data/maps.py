@@ -11,7 +11,7 @@ from ...compare import Refused, compare
 from ...labels import Labels
 from ...strategies import keys, tensor_maps
 from ...tensor_map import TensorMap
-from ..dense import labels_of
+from ..dense import PROPERTIES, SAMPLES, labels_of
 from ..law import data_law
 from ..session import Session
 from . import _moves_by_value
@@ -98,6 +98,52 @@ def the_blocks_of_a_selection_are_found_by_a_scan(f: Session, x: Any, draw: Any)
     run = f.run if wanted else f.attempt_to_run  # that none is found may be said by an error
     found = run("x.blocks(selection)", x=x, selection=draw(st.sampled_from(given), label="given"))
     return found if isinstance(found, Refused) else (found, _in_the_order_of(found, wanted))
+
+
+@data_law("tensor_map", tensor_maps(min_blocks=1, max_blocks=3))
+def several_blocks_are_found_by_their_positions(f: Session, x: Any, draw: Any) -> Any:
+    """They come in the order of the positions, as often as these do; one that isn't there is refused.
+    [doc] TensorMap.blocks_by_id: "the blocks with the given indices"; blocks: "for a List[int] this is
+    equivalent to TensorMap.blocks_by_id"."""
+    offered(f, "x.blocks_by_id", x=x)
+    positions = draw(st.lists(st.integers(0, len(x)), min_size=1, max_size=4), label="positions")
+    code = draw(st.sampled_from(["x.blocks_by_id(positions)", "x.blocks(positions)"]), label="code")
+    is_there = max(positions) < len(x)
+    run = f.run if is_there and "by_id" in code else f.attempt_to_run  # metatensor's core has no lists
+    found = run(code, x=x, positions=positions)
+    if isinstance(found, Refused):
+        return found if is_there else (found, Refused())
+    return found, [x.block(i) for i in positions] if is_there else Refused()
+
+
+@data_law("tensor_map", tensor_maps(max_blocks=2))
+def the_block_of_a_map_of_one_is_found(f: Session, x: Any, draw: Any) -> Any:
+    """Without a selection it is the one block, and no other number of them is one. [doc]
+    TensorMap.block: "the single block in this TensorMap matching the selection"."""
+    if len(x) == 1:
+        return f.run("x.block()", x=x), x.block(0)
+    return f.attempt_to_run("x.block()", x=x), Refused()
+
+
+@data_law("tensor_map", _MAPS)
+def what_is_moved_says_where_it_is(f: Session, x: Any, draw: Any) -> Any:
+    """A map, its blocks and its labels are on the device that it was moved to. [doc] TensorMap.device:
+    "the device of all the arrays stored inside this TensorMap"; TensorBlock.device and Labels.device say
+    the same."""
+    device = draw(st.sampled_from(["cpu", "meta"]), label="device")
+    offered(f, "x.device", x=x)
+    if isinstance(f.attempt_to_run(f"y = x.to(device={device!r})\nlen(y)", x=x), Refused):
+        return None
+    parts = "for block in y.blocks() for b in [block, *[g for _, g in block.gradients()]]"
+    on_axes = "[str(axis.device) for axis in [b.samples, *b.components, b.properties]]"
+    of_each = f"[[str(b.device), str(b.values.device), {on_axes}] {parts}]"
+    found = f.attempt_to_run(f"[str(y.keys.device), {of_each}, str(y.device)]")
+    if isinstance(found, Refused):
+        return None
+    every = [b for block in x for b in [block, *[g for _, g in block.gradients()]]]
+    of_blocks = [[device, device, [device] * (2 + len(b.components))] for b in every]
+    where = found[-1] if not len(x) else device  # of no blocks there are no arrays
+    return found, [device, of_blocks, where]
 
 
 @data_law("tensor_map", tensor_maps(min_blocks=1, max_gradients=1))
@@ -258,7 +304,8 @@ def _moved(f: Session, x: TensorMap, draw: Any, axis: str, given: Any) -> Any:
     fill = draw(st.sampled_from([1.5, 1.5, 0]), label="fill")
     sides: Any = None
     for sorts in (True, False):
-        move = _moves_by_value.Move(names, axis, wanted, fill, sorts)
+        place = SAMPLES if axis == "samples" else PROPERTIES
+        move = _moves_by_value.Move(names, place, wanted, fill, sorts)
         options = (", fill_value=fill" if fill != 0 else "") + ("" if sorts else ", sort_samples=False")
         run = f.attempt_to_run if move.may_be_refused(x) else f.run
         y = run(f"y = x.keys_to_{axis}(moved{options})", x=x, moved=given, fill=fill)

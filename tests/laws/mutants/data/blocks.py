@@ -37,6 +37,21 @@ class OnlyTheLastGradient(TensorBlock):
         super().add_gradient(parameter, gradient)
 
 
+there = "a_block_has_the_gradients_that_were_added"
+
+
+@of_blocks(there)
+class AnyGradientWillDo(TensorBlock):
+    def has_gradient(self, parameter):
+        return self.has_any_gradient()
+
+
+@of_blocks(there)
+class BeginningsOfNamesWillDo(TensorBlock):
+    def has_gradient(self, parameter):
+        return any(name.startswith(parameter) for name in self.gradients_list())
+
+
 independent = "a_copy_of_a_block_is_independent_of_it"
 
 

@@ -3,7 +3,7 @@
 import torch
 
 from mutants.planting import OwnLabels, data, of_labels
-from tmref import Labels
+from tmref import Labels, LabelsEntry
 
 
 @data("a_position_is_where_the_entry_is", "labels")
@@ -56,6 +56,82 @@ class EntriesOneOff(Labels):
 class TheLastIsNotIterated(Labels):
     def __iter__(self):
         return iter(list(super().__iter__())[:-1])
+
+
+@of_labels(positions)
+class TuplesAreNotFound(Labels):
+    def position(self, entry):
+        return None if isinstance(entry, tuple) else super().position(entry)
+
+
+@of_labels(positions)
+class ArraysAreFoundByTheirFirstValue(Labels):
+    def position(self, entry):
+        if isinstance(entry, torch.Tensor):
+            first = self.values[:, 0].tolist()
+            return first.index(int(entry[0])) if int(entry[0]) in first else None
+        return super().position(entry)
+
+
+tuples = "an_entry_is_a_named_tuple"
+
+
+def with_entries(law):
+    """A defect of the entries of labels."""
+
+    def register(entry):
+        class Own(Labels):
+            def entry(self, index):
+                found = super().entry(index)
+                return entry(found.names, found.values)
+
+            def __iter__(self):
+                return (self.entry(i) for i in range(len(self)))
+
+        Own.__name__ = entry.__name__
+        return of_labels(law)(Own) and entry
+
+    return register
+
+
+@with_entries(tuples)
+class ReadFromTheEnd(LabelsEntry):
+    def __getitem__(self, dimension):
+        return super().__getitem__(-1 - dimension if isinstance(dimension, int) else dimension)
+
+
+@with_entries(tuples)
+class IteratedInOrderOfTheirNames(LabelsEntry):
+    def __iter__(self):
+        return iter([self[name] for name in sorted(self.names)])
+
+
+@with_entries(tuples)
+class PrintedWithoutNames(LabelsEntry):
+    def print(self):
+        return str(tuple(self))
+
+
+prints = "printed_labels_have_their_entries"
+
+
+@of_labels(prints)
+class PrintsOneTooFew(Labels):
+    def print(self, max_entries=-1, indent=0):
+        text = super().print(max_entries, indent)
+        return "\n".join(text.splitlines()[:-1]) if len(self) > 1 else text
+
+
+@of_labels(prints)
+class PrintsThemAll(Labels):
+    def print(self, max_entries=-1, indent=0):
+        return super().print(-1, indent)
+
+
+@of_labels(prints)
+class PrintsDigitsAlone(Labels):
+    def print(self, max_entries=-1, indent=0):
+        return super().print(max_entries, indent).replace("-", "")
 
 
 equality = "equality_is_that_of_names_and_values"
@@ -131,6 +207,16 @@ class OneForEachOfTheSelection(Labels):
     def select(self, selection):
         rows = [row[: len(selection.names)] for row in self._entries()]
         return torch.tensor([rows.index(row) for row in selection._entries() if row in rows])
+
+
+@of_labels(selecting)
+class NothingIsSelectedOfNothing(Labels):
+    """As metatensor once did (issue 792)."""
+
+    def select(self, selection):
+        if not len(self):
+            raise ValueError("zero-size array to reduction operation")
+        return super().select(selection)
 
 
 @of_labels(selecting)

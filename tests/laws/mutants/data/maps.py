@@ -51,6 +51,62 @@ class AnyDimensionWillDo(TensorMap):
         return [b for key, b in self.items() if any(key[n] == v for n, v in wanted.items())]
 
 
+several = "several_blocks_are_found_by_their_positions"
+
+
+@of_maps(several)
+class EachPositionOnce(TensorMap):
+    def blocks_by_id(self, indices):
+        return super().blocks_by_id(dict.fromkeys(indices))
+
+
+@of_maps(several)
+class PositionsInOrder(TensorMap):
+    def blocks_by_id(self, indices):
+        return super().blocks_by_id(sorted(indices))
+
+
+@of_maps(several)
+class PositionsThatAreThere(TensorMap):
+    def blocks_by_id(self, indices):
+        return super().blocks_by_id([index for index in indices if index < len(self)])
+
+
+of_one = "the_block_of_a_map_of_one_is_found"
+
+
+@of_maps(of_one)
+class TheFirstOfAll(TensorMap):
+    def block(self, selection=None):
+        return self.block_by_id(0) if selection is None else super().block(selection)
+
+
+@of_maps(of_one)
+class NoneWithoutASelection(TensorMap):
+    def block(self, selection=None):
+        if selection is None:
+            raise ValueError("no selection")
+        return super().block(selection)
+
+
+moved = "what_is_moved_says_where_it_is"
+
+
+@of_maps(moved)
+class KeysStayWhereTheyAre(TensorMap):
+    def to(self, *args, **options):
+        return TensorMap._unchecked(self.keys, list(super().to(*args, **options)))
+
+
+@of_maps(moved)
+class PropertiesStayOnTheCpu(TensorMap):
+    def to(self, *args, device=None, **options):
+        y = super().to(*args, device=device, **options)
+        for block in y:
+            block._properties = block.properties.to("cpu")
+        return y
+
+
 made_of = "a_map_has_the_keys_and_names_that_it_is_made_of"
 
 
@@ -217,6 +273,16 @@ class TheFirstComponentOnly(Moving):
         return _moves_by_value.components_to_properties(x, x.component_names[:1], x)
 
 
+@of_maps(components)
+class OneComponentAtATime(Moving):
+    """As metatensor once did (issue 993)."""
+
+    def moved(self, x, names):
+        if len(names) > 1:
+            raise IndexError("too many components")
+        return _moves_by_value.components_to_properties(x, names, x)
+
+
 def resorted(y, orders):
     """The map with the samples of every block in another order, a list of positions."""
     return Permutation(tuple(range(len(y))), tuple(map(tuple, orders)))(y)
@@ -315,6 +381,20 @@ class FloatsOnMeta(TensorMap):
 class KeysStayOnTheCpu(TensorMap):
     def to(self, device):
         return TensorMap._unchecked(self.keys, list(super().to(device)))
+
+
+@of_maps("a_map_on_meta_has_names_and_sizes")
+class MovesToMetaOverwriteLabels(TensorMap):
+    """As metatensor once did, whose memory was given back (issue 374)."""
+
+    def to(self, device):
+        y = super().to(device)
+        for block in self:
+            if len(block) > 1:
+                rows = block.samples.values.clone()
+                rows[0] = 12345
+                block._samples = Labels(block.samples.names, rows)
+        return y
 
 
 @of_maps("a_map_on_meta_has_names_and_sizes")
