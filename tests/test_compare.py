@@ -213,7 +213,7 @@ def test_a_side_is_equal_to_itself():
         ),
         ([1, 2], [1, 3], "[1]", "[1] is 2, expected 3"),
         ([1], [1, 2], "", "it is [1], expected [1, 2]"),
-        ([None], [None, None], "", "it has 1 entries, expected 2"),
+        ([None], [None, None], "", "it has 1 entry, expected 2"),
         (
             [[], [axis("n")]],
             [[], [axis("m")]],

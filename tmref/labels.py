@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from .printing import LONGEST, counted, type_of
-from .rows import Index, Mask, Numbers, Table, are_distinct, first_repeated, matches
+from .rows import Index, Mask, Numbers, Table, are_distinct, first_repeated, matches, not_traced
 
 _CPU = torch.device("cpu")
 _INT32 = torch.iinfo(torch.int32)
@@ -338,6 +338,7 @@ class Labels:
         """
         return self.union_and_mapping(other)[0]
 
+    @not_traced
     def union_and_mapping(self, other: Labels) -> tuple[Labels, torch.Tensor, torch.Tensor]:
         """:meth:`union`, and where the entries of these and of the ``other`` labels are in it.
 
@@ -365,6 +366,7 @@ class Labels:
         """
         return self.intersection_and_mapping(other)[0]
 
+    @not_traced
     def intersection_and_mapping(self, other: Labels) -> tuple[Labels, torch.Tensor, torch.Tensor]:
         """:meth:`intersection`, and where the entries of these and of the ``other`` labels are in it.
 
@@ -390,6 +392,7 @@ class Labels:
         """
         return self.difference_and_mapping(other)[0]
 
+    @not_traced
     def difference_and_mapping(self, other: Labels) -> tuple[Labels, torch.Tensor]:
         """:meth:`difference`, and where the entries of these labels are in it.
 

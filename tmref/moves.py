@@ -15,7 +15,7 @@ import torch
 from .block import TensorBlock
 from .labels import Labels
 from .printing import type_of
-from .rows import Numbers, Table, distinct_rows, order_of
+from .rows import Numbers, Table, distinct_rows, not_traced, order_of
 
 #: Values of as many numbers are put together before they are sorted, which is faster for them.
 _FEW = 2**16
@@ -256,6 +256,7 @@ def attach(block: TensorBlock, parameter: str, gradient: TensorBlock) -> None:
     block._gradients = {**block._gradients, parameter: gradient}
 
 
+@not_traced
 def _gradient_rows(
     blocks: Sequence[TensorBlock], gradients: Sequence[TensorBlock], places: Numbers
 ) -> Table:

@@ -29,7 +29,7 @@ _FEW_PAIRS = 2**15
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def _not_traced(function: _Function) -> _Function:
+def not_traced(function: _Function) -> _Function:
     """A function that is called as it is where what calls it is compiled: torch would take its arrays
     for tensors, and knows less of them."""
 
@@ -116,7 +116,7 @@ class Index:
     There are more slots where many rows will be ``asked`` for.
     """
 
-    @_not_traced
+    @not_traced
     def __init__(self, table: Table, asked: int = 0) -> None:
         self._packing = Packing(table)
         numbers, places = self._packing.numbers, np.arange(len(table), dtype=np.int32)
@@ -145,7 +145,7 @@ class Index:
             return None
         return int(self._places_of_others[near])
 
-    @_not_traced
+    @not_traced
     def find(self, table: Table) -> tuple[Numbers, Numbers]:
         """The places of the rows of another table that are in this one, and where in this one."""
         asked, numbers = self._packing.known(table)
@@ -169,14 +169,14 @@ class Index:
         return (numbers.view(np.uint64) * np.uint64(_MULTIPLIER)) >> np.uint64(self._shift)
 
 
-@_not_traced
+@not_traced
 def are_distinct(table: Table) -> bool:
     """Whether no row occurs twice."""
     numbers = np.sort(Packing(table).numbers)
     return not (numbers[1:] == numbers[:-1]).any()
 
 
-@_not_traced
+@not_traced
 def first_repeated(table: Table) -> tuple[int, int]:
     """The place of the first row that occurs again, in a table with one, and the place of its first."""
     packing = Packing(table)
@@ -185,7 +185,7 @@ def first_repeated(table: Table) -> tuple[int, int]:
     return again, int((packing.numbers == packing.numbers[again]).argmax())
 
 
-@_not_traced
+@not_traced
 def order_of(table: Table) -> Numbers | None:
     """What sorts the rows lexicographically, equal ones as they stand; None where they are sorted."""
     if len(table) <= _FEW:
@@ -198,7 +198,7 @@ def order_of(table: Table) -> Numbers | None:
     return _sorted(numbers, packing.size)[1]
 
 
-@_not_traced
+@not_traced
 def distinct_rows(table: Table, sort: bool) -> tuple[Table, Numbers]:
     """The distinct rows of a table, and for each of its rows which of them it is.
 
@@ -219,7 +219,7 @@ def distinct_rows(table: Table, sort: bool) -> tuple[Table, Numbers]:
     return table.take(firsts, 0), places
 
 
-@_not_traced
+@not_traced
 def matches(table: Table, among: Table) -> Numbers:
     """The places of the rows that are ``among`` those of another table, which are distinct."""
     if len(table) * len(among) <= _FEW_PAIRS:

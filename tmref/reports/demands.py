@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import textwrap
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -63,4 +65,14 @@ def _demand(words: str, about: str, function: object) -> Demand:
     file = inspect.getsourcefile(function)  # type: ignore[arg-type]
     package = Path(__file__).parents[1]
     place = Path(file or "").relative_to(package.parent)
-    return Demand(words, about, inspect.getsource(function), place.as_posix())  # type: ignore[arg-type]
+    return Demand(words, about, _source(function), place.as_posix())
+
+
+def _source(function: object) -> str:
+    """The source of a function without its docstring, which is said in words."""
+    lines = inspect.getsource(function).splitlines()  # type: ignore[arg-type]
+    found = ast.parse(textwrap.dedent("\n".join(lines))).body[0]
+    if isinstance(found, ast.FunctionDef) and ast.get_docstring(found) is not None:
+        said = found.body[0]
+        del lines[said.lineno - 1 : said.end_lineno]
+    return "\n".join(lines) + "\n"

@@ -207,7 +207,7 @@ TORCH: tuple[Known, ...] = (
 )
 
 _NO_TENSORS = (
-    "values that are tensors are refused, which the documents allow, {}: torch's index_select gets "
+    "values that are tensors are refused {}, which documents allow: torch's index_select gets "
     "positions that are an array of numpy's, a TypeError [doc]"
 )
 _ALONG_PROPERTIES = _NO_TENSORS.format("along properties")
