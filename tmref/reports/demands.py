@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
-import textwrap
 import re
+import textwrap
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
