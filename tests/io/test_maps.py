@@ -101,14 +101,14 @@ def test_blocks_and_keys_are_equally_many(nested, refused_of):
         (
             "blocks/0/gradients/positions/samples",
             Labels(["sample"], torch.tensor([[0], [2]])),
-            "blocks/0/gradients/positions/: 'sample' of the gradient must be rows of the 2 samples of "
-            "the values, got 0 to 2",
+            "blocks/0/gradients/positions/: 'sample' of the gradient must be rows of the values' "
+            "2 samples, got 0 to 2",
         ),
         (
             "blocks/0/gradients/positions/samples",
             Labels(["sample"], torch.tensor([[-1], [0]])),
-            "blocks/0/gradients/positions/: 'sample' of the gradient must be rows of the 2 samples of "
-            "the values, got -1 to 0",
+            "blocks/0/gradients/positions/: 'sample' of the gradient must be rows of the values' "
+            "2 samples, got -1 to 0",
         ),
         (
             "blocks/0/gradients/positions/samples",

@@ -207,8 +207,8 @@ TORCH: tuple[Known, ...] = (
 )
 
 _NO_TENSORS = (
-    "values that are tensors are refused {}, which documents allow: torch's index_select gets "
-    "positions that are an array of numpy's, a TypeError [doc]"
+    "tensors as values are refused {}: torch's index_select gets positions that are an array of "
+    "numpy's, a TypeError; documents allow such values [doc]"
 )
 _ALONG_PROPERTIES = _NO_TENSORS.format("along properties")
 _OF_GRADIENTS = _NO_TENSORS.format("where there are gradients")
