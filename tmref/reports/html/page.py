@@ -137,6 +137,7 @@ def page(reports: Sequence[Results], names: Sequence[str]) -> str:
         rows=_in_order(rows, reports, "rows"),
         statuses=STATUSES,
         address=address,
+        beyond=_beyond,
         reports=list(zip(names, reports, strict=True)),
         notes=list(notes(reports, names)),
         causes=list(_causes(heads)),
@@ -150,6 +151,13 @@ def page(reports: Sequence[Results], names: Sequence[str]) -> str:
 def address(*parts: str) -> str:
     """The identifier of a law, of its cell, or of a verdict in it, which is its fragment, too."""
     return "/".join(["law", *(quote(_printable(part), safe="") for part in parts)])
+
+
+def _beyond(counterexample: str | None, script: str | None) -> str:
+    """The lines of a counterexample that its script hasn't: nothing is on the page twice."""
+    there = set((script or "").splitlines())
+    lines = [line for line in (counterexample or "").splitlines() if line not in there]
+    return "\n".join(lines)
 
 
 def _part(name: str) -> str:
