@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tmref.rows
 from tmref.rows import (
     Index,
     Packing,
@@ -111,7 +112,9 @@ def test_an_index_finds_what_a_dictionary_finds(drawn):
 
 
 @LARGE
-def test_a_large_index_finds_what_a_dictionary_finds(kind):
+@pytest.mark.parametrize("part", [100, 2**16])
+def test_a_large_index_finds_what_a_dictionary_finds(kind, part, monkeypatch):
+    monkeypatch.setattr(tmref.rows, "_PART", part)
     rows = large(kind)
     mine = distinct_rows(rows[::2], sort=False)[0]
     where = {row: i for i, row in enumerate(tuples(mine))}

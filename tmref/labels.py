@@ -21,8 +21,8 @@ _INT32 = torch.iinfo(torch.int32)
 _WIDE_UNSIGNED = frozenset({torch.uint16, torch.uint32, torch.uint64})
 _INTEGERS = _WIDE_UNSIGNED | {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-#: Labels of as many entries are tuples in a dictionary, which is faster for them; in larger ones as many
-#: entries as these are looked up one by one.
+#: Labels of as many entries are tuples in a dictionary, which is faster for them; very few entries are
+#: looked up one by one in larger ones, too.
 _FEW, _VERY_FEW = 256, 10
 
 
@@ -582,7 +582,8 @@ class Labels:
         columns = [_column_index(self._names, name) for name in selection._names]
         if selection._names == self._names:
             return self._found(selection)[1]
-        if torch.compiler.is_compiling():  # torch reads sets
+        few = max(self._length, selection._length) <= _VERY_FEW
+        if few or torch.compiler.is_compiling():  # torch reads sets
             wanted = set(selection._entries())
             rows = enumerate(self._entries())
             found = [i for i, row in rows if tuple([row[c] for c in columns]) in wanted]

@@ -22,6 +22,8 @@ _LARGEST = 2**63
 _MULTIPLIER = 0x9E3779B97F4A7C15
 #: tables of as many rows are sorted column by column, larger ones by the numbers of their rows
 _FEW = 256
+#: as many rows are looked up together: what is made of them stays in the processor's caches
+_PART = 2**16
 #: as many pairs of rows are compared with each other
 _FEW_PAIRS = 2**15
 
@@ -148,6 +150,12 @@ class Index:
     @not_traced
     def find(self, table: Table) -> tuple[Numbers, Numbers]:
         """The places of the rows of another table that are in this one, and where in this one."""
+        begins = range(0, max(len(table), 1), _PART)
+        parts = [self._find(table[begin : begin + _PART]) for begin in begins]
+        asked = [begin + part for begin, (part, _) in zip(begins, parts, strict=True)]
+        return np.concatenate(asked), np.concatenate([places for _, places in parts])
+
+    def _find(self, table: Table) -> tuple[Numbers, Numbers]:
         asked, numbers = self._packing.known(table)
         places = self._slots.take(self._slots_of(numbers))
         # of an empty slot this is the number of the first row, which is in another one
