@@ -37,12 +37,29 @@ def _reshapes_nothing(law: str, **draws: Any) -> Known:
     )
 
 
+def _large_integers() -> TensorMap:
+    """A map of one integer that float32 doesn't have."""
+    block = TensorBlock(torch.tensor([[2**24 + 1]]), Labels.range("s", 1), [], Labels.range("p", 1))
+    return TensorMap(Labels.range("key", 1), [block])
+
+
 #: In both flavours.
 BOTH: tuple[Known, ...] = (
     _reshapes_nothing("a_product_of_maps_is_that_of_their_numbers", other=_without_properties()),
     _reshapes_nothing("a_quotient_of_maps_is_that_of_their_numbers", other=_without_properties()),
     _reshapes_nothing("a_power_of_a_map_is_that_of_every_entry", exponent=2),
     _reshapes_nothing("absolute_values_are_those_of_every_entry"),
+    Known(
+        law="arithmetic_of_integers_is_exact",
+        rows=("operations",),
+        when=lambda recipe, x: any(not torch.equal(b.values, b.values.float().long()) for b in x),
+        # maps are subtracted by adding the second times -1
+        draws=lambda drawn: drawn["name"] == "subtract" or not isinstance(drawn["other"], TensorMap),
+        example=lambda row: Example(None, _large_integers(), {"name": "multiply", "other": 3}),
+        reason="integers are rounded to float32, silently: the number becomes a float, of which, with a "
+        "tensor of int64, torch makes float32; maps are subtracted that way, too; the documents say "
+        "that values are the sum, difference or product [doc]",
+    ),
 )
 
 
@@ -62,4 +79,5 @@ def _asks_for_none(law: str, **draws: Any) -> Known:
 TORCH: tuple[Known, ...] = (
     _asks_for_none("maps_of_one_number_have_the_metadata_of_another", name="ones_like"),
     _asks_for_none("random_maps_have_the_metadata_of_another"),
+    _asks_for_none("maps_of_no_numbers_have_the_metadata_of_another"),
 )

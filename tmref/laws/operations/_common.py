@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -26,31 +26,12 @@ def others_of(draw: Any, x: TensorMap) -> TensorMap:
     return TensorMap(Labels(x.keys.names, x.keys.values[list(order)]), [other[i] for i in order])
 
 
-@st.composite
-def relabelled(draw: Any, x: TensorMap) -> TensorMap:
-    """The map with other keys, or with other samples or properties in one of its blocks: a row is
-    another, in which it differs from all, or a dimension is called otherwise."""
-    part = draw(st.sampled_from(["keys", "samples", "properties"]))
-    change = draw(st.sampled_from([_another_row, _another_name]))
-    if part == "keys":
-        return TensorMap(change(x.keys), [mapped_block(block, torch.clone) for block in x])
-    i = 0 if change is _another_name else draw(st.sampled_from(range(len(x))))
-    blocks = []
-    for j, block in enumerate(x):
-        changes = change is _another_name or i == j  # all blocks have the same names
-        samples, properties = block.samples, block.properties
-        if changes and part == "samples":
-            samples = change(samples)
-        if changes and part == "properties":
-            properties = change(properties)
-        made = TensorBlock(block.values, samples, block.components, properties)
-        for name, g in block.gradients():
-            made.add_gradient(name, TensorBlock(g.values, g.samples, g.components, properties))
-        blocks.append(made)
-    return TensorMap(x.keys, blocks)
+#: The parts of a map's metadata that have labels.
+SAMPLES, OF_GRADIENTS = "samples", "samples of gradients"
+PARTS = ("keys", SAMPLES, "components", "properties", OF_GRADIENTS)
 
 
-def _another_row(labels: Labels) -> Labels:
+def another_row(labels: Labels) -> Labels:
     """Labels whose last entry has the first integer that occurs nowhere in its dimension."""
     rows = labels.values.clone()
     there = set(rows[:, -1].tolist())
@@ -58,8 +39,74 @@ def _another_row(labels: Labels) -> Labels:
     return Labels(labels.names, rows)
 
 
-def _another_name(labels: Labels) -> Labels:
+def another_name(labels: Labels) -> Labels:
+    """Labels whose last dimension is called otherwise."""
     return Labels([*labels.names[:-1], "renamed"], labels.values)
+
+
+def another_order(labels: Labels) -> Labels:
+    """The labels backwards; where that is the same, with another row."""
+    return another_row(labels) if len(labels) < 2 else Labels(labels.names, labels.values.flip(0))
+
+
+@st.composite
+def relabelled(
+    draw: Any, x: TensorMap, part: str, changes: Sequence[Any] = (another_row, another_name)
+) -> TensorMap:
+    """The map with other labels in one place, which is a ``part`` that it has (:func:`parts_of`): one of
+    the ``changes`` is made to them."""
+    change = draw(st.sampled_from(changes))
+    if part == "keys":
+        return TensorMap(change(x.keys), [mapped_block(block, torch.clone) for block in x])
+    i, j = draw(st.sampled_from(_places(x, part)))
+    everywhere = change is another_name  # all blocks have the same names
+    return TensorMap(
+        x.keys,
+        [
+            _with_other_labels(block, part, j if everywhere or i == k else -1, change)
+            for k, block in enumerate(x)
+        ],
+    )
+
+
+def parts_of(x: TensorMap) -> list[str]:
+    """The parts of a map in which there is a row, of blocks and of gradients."""
+    return [part for part in PARTS if (len(x) if part == "keys" else _places(x, part))]
+
+
+def _places(x: TensorMap, part: str) -> list[tuple[int, int]]:
+    """Where a map has rows in a part: the positions of the block, and of the labels in it."""
+    return [
+        (i, j)
+        for i, block in enumerate(x)
+        for j, labels in enumerate(_labels(block)[part])
+        if len(labels) and (part != OF_GRADIENTS or len(labels.names) > 1)  # the first is a position
+    ]
+
+
+def _labels(block: TensorBlock) -> dict[str, list[Labels]]:
+    """The labels of a block by the part that they are."""
+    return {
+        SAMPLES: [block.samples],
+        "components": list(block.components),
+        "properties": [block.properties],
+        OF_GRADIENTS: [block.gradient(name).samples for name in sorted(block.gradients_list())],
+    }
+
+
+def _with_other_labels(block: TensorBlock, part: str, j: int, change: Any) -> TensorBlock:
+    """The block with a ``change`` of those labels of a part that stand at a place, if any do."""
+    labels = _labels(block)
+    labels[part] = [change(of) if i == j else of for i, of in enumerate(labels[part])]
+    (samples,), components, (properties,) = (
+        labels[axis] for axis in (SAMPLES, "components", "properties")
+    )
+    made = TensorBlock(block.values, samples, components, properties)
+    for name, rows in zip(sorted(block.gradients_list()), labels[OF_GRADIENTS], strict=True):
+        g = block.gradient(name)
+        of_its_own = g.components[: len(g.components) - len(components)]
+        made.add_gradient(name, TensorBlock(g.values, rows, [*of_its_own, *components], properties))
+    return made
 
 
 def mapped(x: TensorMap, change: Callable[[torch.Tensor], torch.Tensor]) -> TensorMap:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from operator import add, mul, sub, truediv
 from typing import Any
 
 import torch
@@ -12,7 +14,7 @@ from ...block import TensorBlock
 from ...compare import Refused
 from ...strategies import dimension_names, labels, like, tensor_blocks, tensor_maps
 from ...tensor_map import TensorMap
-from ..dense import PROPERTIES, SAMPLES, Dense, to_map, twins
+from ..dense import PROPERTIES, SAMPLES, Dense, Row, to_map, twins
 from ..law import data_law
 from ..session import Session
 from ._common import mapped, others_of, relabelled, with_the_inputs
@@ -161,23 +163,82 @@ def maps_of_other_metadata_are_not_combined(f: Session, x: Any, draw: Any) -> An
     """What has other keys, samples or properties is refused: its entries are other ones. [doc] add: "If
     B is a TensorMap it has to have the same metadata as A"."""
     name = draw(st.sampled_from(_OPERATIONS), label="name")
-    other = draw(relabelled(x), label="other")
+    part = draw(st.sampled_from(("keys", "samples", "properties")), label="part")
+    other = draw(relabelled(x, part), label="other")
     return f.attempt_to_run(f"operations.{name}(x, other)", x=x, other=other), Refused()
+
+
+#: Integers that float32 doesn't have.
+_LARGE = tensor_maps(min_blocks=1, min_samples=1, min_properties=1).map(
+    lambda x: mapped(x, lambda values: 2 * (8 * values.abs()).to(torch.int64) + 2**24 + 1)
+)
+
+
+@data_law("operations", _LARGE)
+def arithmetic_of_integers_is_exact(f: Session, x: Any, draw: Any) -> Any:
+    """What is computed of integers and an integer, or a map of integers, is an exact one; its dtype is
+    open, and such maps may be refused. [doc] add: "values being the sum of A and B", of the type
+    "Union[int, float, TensorMap]"; [maths] sums, differences, products and powers of integers are
+    integers."""
+    name = draw(st.sampled_from(sorted(_OF_INTEGERS)), label="name")
+    others = st.sampled_from([-4, -2, 2, 3]) | st.just(mapped(x, lambda values: values.flip(0) + 2))
+    other = draw(st.just(2) if name == "pow" else others, label="other")
+    partners = twins(other) if isinstance(other, TensorMap) else {}
+
+    def exact(key: Row, block: Dense) -> Dense:
+        of = partners[key].numbers if partners else dict.fromkeys(block.numbers, other)
+        numbers = {cell: _OF_INTEGERS[name](value, of[cell]) for cell, value in block.numbers.items()}
+        return replace(block, numbers=numbers, dtype=torch.float64)
+
+    y = f.attempt_to_run(f"y = operations.{name}(x, other)", x=x, other=other)
+    if isinstance(y, Refused):
+        return y
+    wanted = {key: exact(key, block) for key, block in twins(x).items()}
+    return f.run("y.to(dtype=torch.float64)"), to_map(x.keys.names, wanted, y)
+
+
+_OF_INTEGERS: dict[str, Callable[[int, int], int]] = {
+    "add": add,
+    "subtract": sub,
+    "multiply": mul,
+    "pow": pow,
+}
 
 
 @data_law("operations", tensor_maps(min_blocks=1, min_samples=1, min_properties=1))
 def arithmetic_is_recorded_by_autograd(f: Session, x: Any, draw: Any) -> Any:
     """What is computed of values that require gradients has the derivatives of the same arithmetic in
     plain torch. [torch] autograd has "a graph recording all of the operations that created the data"."""
-    name = draw(st.sampled_from(("add", "subtract", "multiply")), label="name")
-    other = draw(like(x), label="other")
-    f.run("values = [block.values.requires_grad_() for block in x.blocks()]", x=x)
-    f.run(f"y = operations.{name}(x, other)", other=other)
-    found = f.run(
-        "torch.autograd.grad(sum(block.values.sum() for block in y.blocks()), values, allow_unused=True)"
+    name = draw(st.sampled_from(sorted(_IN_TORCH)), label="name")
+    x = mapped(x, _to_powers_of_two)  # nothing is rounded, and all have a derivative
+    other = mapped(draw(like(x), label="other"), _to_powers_of_two)
+    call = {"pow": "pow(x, 3)", "abs": "abs(x)"}.get(name, f"{name}(x, other)")
+    f.run(
+        "inputs = [block.values.requires_grad_() for y in [x, other] for block in y.blocks()]",
+        x=x,
+        other=other,
     )
-    slopes = [b.values if name == "multiply" else torch.ones_like(b.values) for b in other]
-    return list(found), slopes
+    f.run(f"y = operations.{call}")
+    found = f.run(
+        "torch.autograd.grad(sum(block.values.sum() for block in y.blocks()), inputs, "
+        "allow_unused=True, materialize_grads=True)"
+    )
+    inputs = [block.values.clone().requires_grad_() for y in (x, other) for block in y]
+    pairs = zip(inputs[: len(x)], inputs[len(x) :], strict=True)
+    total: Any = sum(_IN_TORCH[name](a, b).sum() for a, b in pairs)
+    return list(found), list(
+        torch.autograd.grad(total, inputs, allow_unused=True, materialize_grads=True)
+    )
+
+
+_IN_TORCH: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "add": add,
+    "subtract": sub,
+    "multiply": mul,
+    "divide": truediv,
+    "pow": lambda a, b: a**3,
+    "abs": lambda a, b: a.abs(),
+}
 
 
 def _of_one(function: Callable[[Dense], Dense], x: TensorMap, like: Any) -> TensorMap:

@@ -14,10 +14,19 @@ from ...strategies import tensor_maps
 from ...tensor_map import TensorMap
 from ..law import data_law
 from ..session import Session
-from ._common import mapped, relabelled
+from ._common import (
+    OF_GRADIENTS,
+    another_name,
+    another_order,
+    another_row,
+    mapped,
+    mapped_block,
+    parts_of,
+    relabelled,
+)
 
 _ALL = "[operations.equal({0}), operations.allclose({0}), operations.equal_metadata({0})]"
-_RAISING = ("equal_raise", "allclose_raise", "equal_metadata_raise")
+_RAISING = ["equal_raise", "allclose_raise", "equal_metadata_raise"]
 _NOT_EMPTY = tensor_maps(min_blocks=1, min_samples=1, min_properties=1, max_gradients=1)
 
 
@@ -31,31 +40,48 @@ def equal_maps_are_equal_in_any_order_of_keys(f: Session, x: Any, draw: Any) -> 
         Labels(x.keys.names, x.keys.values[torch.tensor(order, dtype=torch.int64)]),
         [mapped(TensorMap(Labels.single(), [x[i]]), torch.clone)[0] for i in order],
     )
-    found = f.run(_ALL.format("x, other"), x=x, other=other)
-    raised = [f.attempt_to_run(f"operations.{name}(x, other)") for name in _RAISING]
-    return [found, raised], [[True] * 3, [None] * 3]
+    return _compared(f, draw, x, other, [True] * 3)
 
 
 @data_law("operations", _NOT_EMPTY)
 def maps_of_other_numbers_are_not_equal(f: Session, x: Any, draw: Any) -> Any:
     """Where one number is another, of the values or of a gradient, maps are neither equal nor close, and
-    have the same metadata. [doc] equal: "their values are strictly equal"; "only returns True if all the
-    gradients also have the same samples, components, properties and their values are strictly equal"."""
+    have the same metadata, whichever comes first. [doc] equal: "their values are strictly equal"; "only
+    returns True if all the gradients also have the same samples, components, properties and their values
+    are strictly equal"."""
     other = draw(_with_one_other_number(x), label="other")
-    found = f.run(_ALL.format("x, other"), x=x, other=other)
-    raised = [f.attempt_to_run(f"operations.{name}(x, other)") for name in _RAISING]
-    return [found, raised], [[False, False, True], [Refused(), Refused(), None]]
+    return _compared(f, draw, x, other, [False, False, True])
 
 
 @data_law("operations", _NOT_EMPTY)
 def maps_of_other_metadata_are_not_equal(f: Session, x: Any, draw: Any) -> Any:
-    """Where keys, samples or properties are others, maps are neither equal, nor close, nor of the same
-    metadata. [doc] equal: "the same (and in the same order) samples, components, properties";
-    equal_metadata: "Checks if two TensorMap objects have the same metadata"."""
-    other = draw(relabelled(x), label="other")
-    found = f.run(_ALL.format("x, other"), x=x, other=other)
-    raised = [f.attempt_to_run(f"operations.{name}(x, other)") for name in _RAISING]
-    return [found, raised], [[False] * 3, [Refused()] * 3]
+    """Where a row, a name, the order of rows or a gradient is another, maps are neither equal, nor
+    close, nor of the same metadata, whichever comes first. [doc] equal: "the same (and in the same
+    order) samples, components, properties"; "all the gradients also have the same samples, components,
+    properties"; equal_metadata: "Checks if two TensorMap objects have the same metadata"."""
+    part = draw(st.sampled_from(_parts_of(x)), label="part")
+    other = draw(_of_other_metadata(x, part), label="other")
+    return _compared(f, draw, x, other, [False] * 3)
+
+
+@data_law("operations", _NOT_EMPTY)
+def metadata_is_compared_in_the_parts_asked_for(f: Session, x: Any, draw: Any) -> Any:
+    """What is different elsewhere makes no difference; keys always count, and gradients where they are
+    asked for. [doc] equal_metadata: "The equivalence of the keys of the two TensorMap objects is always
+    checked"; "will only check the specified metadata"; "If True, check is also used to determine which
+    metadata to check for the gradients"."""
+    part = draw(st.sampled_from(_parts_of(x)), label="part")
+    other = draw(_of_other_metadata(x, part), label="other")
+    subsets = st.lists(st.sampled_from(["samples", "components", "properties"]), min_size=1, unique=True)
+    parts = "all" if part == "gradients" else draw(subsets, label="parts")
+    of_gradients = draw(st.booleans(), label="of_gradients")
+    if part in ("gradients", OF_GRADIENTS):
+        differ = of_gradients and (parts == "all" or "samples" in parts)
+    else:
+        differ = part == "keys" or part in parts
+    code = "operations.equal_metadata(x, other, check=parts, check_gradients=of_gradients)"
+    given = {"x": x, "other": other, "parts": parts, "of_gradients": of_gradients}
+    return f.run(code, **given), not differ
 
 
 @data_law("operations", _NOT_EMPTY)
@@ -78,6 +104,43 @@ def maps_are_close_within_the_tolerances(f: Session, x: Any, draw: Any) -> Any:
         options = "rtol=0.125, atol=0.0"
     found = f.run(f"operations.allclose(x, other, {options})", x=x, other=other)
     return found, inside
+
+
+def _compared(f: Session, draw: Any, x: TensorMap, other: TensorMap, expected: list[bool]) -> Any:
+    """What is said of two maps, either of which may come first, and what is ``expected``: that they are
+    equal, close, and of the same metadata. One of the functions that raise where they aren't does."""
+    pair = draw(st.sampled_from(["x, other", "other, x"]), label="pair")
+    name = draw(st.sampled_from(_RAISING), label="name")
+    found = f.run(_ALL.format(pair), x=x, other=other)
+    code = f"operations.{name}({pair})"
+    if expected[_RAISING.index(name)]:
+        return [found, f.run(code)], [expected, None]
+    return [found, f.attempt_to_run(code)], [expected, Refused()]
+
+
+def _parts_of(x: TensorMap) -> list[str]:
+    """What can be other in a map but its numbers."""
+    return [*parts_of(x), *(["gradients"] if x[0].gradients_list() else [])]
+
+
+@st.composite
+def _of_other_metadata(draw: Any, x: TensorMap, part: str) -> TensorMap:
+    """The map that is another in one part: a row, a name, the order of rows, or what it has gradients
+    of."""
+    if part != "gradients":
+        orders = () if part == "keys" else (another_order,)
+        made: TensorMap = draw(relabelled(x, part, (another_row, another_name, *orders)))
+        return made
+    first, *others = x[0].gradients_list()
+    names = {first: draw(st.sampled_from([None, "renamed"]))}
+    blocks = []
+    for block in x:
+        kept = TensorBlock(block.values, block.samples, block.components, block.properties)
+        for name in (first, *others):
+            if names.get(name, name) is not None:
+                kept.add_gradient(names.get(name, name), mapped_block(block.gradient(name), torch.clone))
+        blocks.append(kept)
+    return TensorMap(x.keys, blocks)
 
 
 @st.composite

@@ -16,6 +16,7 @@ absolute = "absolute_values_are_those_of_every_entry"
 moduli = "absolute_values_of_complex_numbers_are_real"
 dots = "a_dot_has_the_scalar_products_of_samples"
 others = "maps_of_other_metadata_are_not_combined"
+integers = "arithmetic_of_integers_is_exact"
 recorded = "arithmetic_is_recorded_by_autograd"
 
 
@@ -172,3 +173,34 @@ def factors_are_detached(multiply, A, B):
 @of_operations(recorded, "add")
 def sums_are_detached(add, A, B):
     return tmref.requires_grad(add(A, B))
+
+
+@of_operations(recorded, "divide")
+def divisors_are_detached(divide, A, B):
+    return divide(A, tmref.detach(B))
+
+
+@of_operations(recorded, "pow")
+def powers_of_what_is_detached(pow, A, B):
+    return tmref.multiply(tmref.detach(pow(A, B - 1)), A)
+
+
+@of_operations(integers, "add")
+def numbers_are_floats(add, A, B):
+    return (
+        add(A, B)
+        if isinstance(B, TensorMap)
+        else each(lambda b: changed(b, values=b.values + float(B)), A)
+    )
+
+
+@of_operations(integers, "subtract")
+def what_is_subtracted_is_multiplied_by_a_float(subtract, A, B):
+    if not isinstance(B, TensorMap):
+        return subtract(A, B)
+    return tmref.add(A, each(lambda b: changed(b, values=b.values * -1.0), B))
+
+
+@of_operations(integers, "pow")
+def exponents_are_floats(pow, A, B):
+    return each(lambda b: changed(b, values=b.values ** float(B)), A)
