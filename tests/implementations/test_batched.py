@@ -10,7 +10,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import tmref
 from tmref import Labels, TensorMap, block_from_array
 from tmref.catalog import row
-from tmref.implementations import batched as batched_module
 from tmref.implementations import load
 from tmref.implementations.batched import (
     LEAST_BLOCKS,
@@ -20,7 +19,9 @@ from tmref.implementations.batched import (
     BatchedModuleMap,
     always,
     batched,
+    plan,
 )
+from tmref.implementations.batched.beside import Beside
 from tmref.laws import LAWS, runner
 from tmref.laws.checks import Case, cases
 
@@ -225,6 +226,7 @@ def test_other_shapes_and_fewer_blocks_than_before(linear):
 def test_it_is_batched_where_that_pays(blocks, samples, features, module, as_one):
     x = of_equal_shape(blocks, (samples, features))
     made = batched(module(x.keys, features, *([4] if module is nn.Linear else [])))
+    made(x)  # brings the parameters together
     with Operators() as operators:
         made(x)
     assert (len(operators.names) < blocks) == as_one
@@ -478,11 +480,9 @@ def test_where_only_some_require_gradients_it_is_a_loop(linear, which):
 
 def test_what_is_run_as_one_is_made_once_for_maps_of_any_samples(monkeypatch):
     made = []
-    split_after = batched_module._split_after
-    monkeypatch.setattr(
-        batched_module, "_split_after", lambda m: (made.append(len(m)), split_after(m))[1]
-    )
-    monkeypatch.setattr(batched_module, "_MOST_FOUND", 2)
+    as_one = plan.AsOne
+    monkeypatch.setattr(plan, "AsOne", lambda *given: (made.append(len(given[1])), as_one(*given))[1])
+    monkeypatch.setattr(plan, "_MOST_FOUND", 2)
     n = LEAST_BLOCKS
     reference = nn.Linear(keys(n + 2), 4, 2)
     module = batched(reference)
@@ -567,12 +567,12 @@ def test_some_laws_hold_where_everything_is_batched(law, name):
 
 @pytest.mark.parametrize("name", ["linear", "sequential_mlp", "equivariant_mlp", "layer_norm"])
 def test_laws_notice_parameters_of_another_block(monkeypatch, name):
-    stacked = batched_module._Parameters.__call__
+    beside = Beside.__call__
 
-    def rolled(self, name, x):
-        found = stacked(self, name, x)
+    def rolled(self, x):
+        found = beside(self, x)
         return found if found is None else found.roll(1, 0)
 
-    monkeypatch.setattr(batched_module._Parameters, "__call__", rolled)
+    monkeypatch.setattr(Beside, "__call__", rolled)
     law = next(law for law in LAWS if law.name == "values_are_those_of_plain_torch")
     assert runner.check(law, row(name), always, examples=100, shrink=False).verdict == "fail"

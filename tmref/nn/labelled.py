@@ -43,6 +43,23 @@ def labelled(
     return TensorMap._unchecked(keys, blocks, tensor._info)
 
 
+def labelled_alike(
+    outputs: Sequence[torch.Tensor], tensor: TensorMap, properties: Sequence[Labels | None]
+) -> TensorMap:
+    """As :func:`labelled`, for outputs that are parts of one tensor: of one dtype and number of
+    properties, and of the shapes that they must have but for that."""
+    keys, width = tensor._keys, outputs[0].shape[-1]
+    if properties[0] is None:
+        properties = [_default_properties(width, keys._device)] * len(outputs)
+    elif any(labels._length != width or labels._device != keys._device for labels in properties):  # type: ignore[union-attr]
+        return labelled(outputs, tensor, properties)
+    blocks = [
+        TensorBlock._unchecked(values, block._samples, block._components, labels, True)  # type: ignore[arg-type]
+        for values, block, labels in zip(outputs, tensor._blocks, properties)  # noqa: B905, they are as many
+    ]
+    return TensorMap._unchecked(keys, blocks, tensor._info)
+
+
 def _wrong_shape(key: LabelsEntry, block: TensorBlock, values: object) -> str:
     given = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
     return (

@@ -1,0 +1,178 @@
+"""The reference with blocks of equal shape run as one: many small products are one batched product."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any, ClassVar, TypeVar
+
+import torch
+
+import tmref
+from tmref.nn.covariant import CovariantTransform
+from tmref.nn.gradients import check_gradients, push_gradients
+from tmref.nn.labelled import labelled, labelled_alike
+from tmref.tensor_map import TensorMap
+
+from ..reference import Reference
+from .as_one import steps
+from .plan import Kinds, Plan
+
+#: From so many blocks on they are run as one, up to so many values in a block, with products and
+#: without, half of that in the fewest blocks with a single layer, and up to so many numbers in a
+#: parameter: what is saved is the cost of calls, what is paid is a copy of values and parameters.
+#: Chosen on a CPU, by ``make speed``.
+LEAST_BLOCKS, MOST_VALUES, MOST_VALUES_WITHOUT_PRODUCTS, MOST_IN_A_PARAMETER = 16, 2**12, 2**10, 2**13
+
+_Module = TypeVar("_Module", bound=torch.nn.Module)
+
+
+def batched(module: _Module) -> _Module:
+    """The same module with the same parameters, which runs blocks of equal shape as one.
+
+    Every ModuleMap in it becomes a :class:`BatchedModuleMap`; subclasses of yours stay what they are.
+    Parameters and buffers are shared with ``module``, not copied: training one trains the other, and
+    state dicts are the same. It is for the whole: a tmref.nn.Sequential makes a plain ModuleMap of the
+    layers that it is given, batched or not.
+    """
+    shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    return _batch(copy.deepcopy(module, shared), BatchedModuleMap)
+
+
+def _batch(module: _Module, kind: type[BatchedModuleMap]) -> _Module:
+    """The module itself, after every ModuleMap in it has become a batched one."""
+    for part in module.modules():
+        if type(part) is tmref.nn.ModuleMap:
+            part.__class__ = kind
+    return module
+
+
+class BatchedModuleMap(tmref.nn.ModuleMap):
+    """y[k] = modules[k](x[k]) for every key k, blocks of equal shape with modules of one kind as one.
+
+    The samples of such blocks are put below each other, the parameters beside each other; a product of
+    each block is one batched product. Linear, the layer norms and activations of tmref, and what
+    torch.nn.Sequential and EquivariantTransformation make of them are run so, in float32 and float64,
+    where it pays: for many small blocks (:meth:`most_values`). What has hooks, changes its input in
+    place, or is any other module is called block by block, and so is everything under autocast.
+
+    Arguments, shapes and errors are :class:`tmref.nn.ModuleMap`'s. Values are the same up to rounding;
+    blocks of the output may share memory with each other, never with the input.
+
+    For autograd, what is run as one is one: a backward from one block and then another needs
+    ``retain_graph=True``, and parameters of blocks that a loss does not depend on get gradients of zero,
+    not None; an optimizer with weight decay tells these apart. Where only some of the blocks, or of the
+    modules, require gradients, they are called block by block.
+    """
+
+    least_blocks: ClassVar[int] = LEAST_BLOCKS
+
+    @classmethod
+    def most_values(cls, blocks: int, module: torch.nn.Module) -> int:
+        """Up to how many values each of so many blocks are run as one sooner than one after the other,
+        where their modules are like ``module``."""
+        is_large = any(parameter.numel() > MOST_IN_A_PARAMETER for parameter in module.parameters())
+        if blocks < cls.least_blocks or is_large:
+            return 0
+        products = (torch.nn.Linear, CovariantTransform)
+        has_products = any(isinstance(part, products) for part in module.modules())
+        most = MOST_VALUES if has_products else MOST_VALUES_WITHOUT_PRODUCTS
+        # the fewer calls are saved, the less the memory of the copies may cost
+        calls = blocks * len(steps(module))
+        return min(most, most * calls // (2 * cls.least_blocks))
+
+    def forward(self, tensor: TensorMap) -> TensorMap:
+        """The map of ``modules[k](x[k])``, keys in the order of ``tensor``."""
+        modules, properties = self._of_blocks(tensor)
+        check_gradients(modules, tensor)
+        outputs = self._outputs(list(modules), [block._values for block in tensor._blocks])
+        with_labels = labelled_alike if isinstance(outputs, tuple) else labelled
+        return push_gradients(modules, tensor, with_labels(outputs, tensor, properties))
+
+    def _outputs(
+        self, modules: list[torch.nn.Module], values: list[torch.Tensor]
+    ) -> Sequence[torch.Tensor]:
+        """What the modules make of the values, as one where it pays: a tuple where they are the parts of
+        one tensor."""
+        is_wide = values and values[0].dtype in (torch.float32, torch.float64)
+        if len(values) < self.least_blocks or not is_wide or torch._C._is_any_autocast_enabled():
+            return [module(x) for module, x in zip(modules, values, strict=True)]
+        shapes = [value.shape for value in values]
+        # what is compiled depends on no call before
+        plan: Plan | None = None if torch.compiler.is_compiling() else self.__dict__.get("_plan")
+        if plan and plan.kinds.still_of(modules):
+            kinds = plan.kinds
+        else:
+            kinds = Kinds(modules, list(self.module_list), self.most_values)
+        if plan is None or plan.kinds is not kinds or plan.shapes != shapes:
+            plan = Plan.of(kinds, shapes)
+            if not torch.compiler.is_compiling():
+                self.__dict__["_plan"] = plan
+        return plan(values)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # pickled beside each other, each parameter would have the memory of all
+        plan: Plan | None = self.__dict__.get("_plan")
+        if plan:
+            plan.kinds.apart()
+        return {name: value for name, value in self.__dict__.items() if name != "_plan"}
+
+
+class _AlwaysBatchedModuleMap(BatchedModuleMap):
+    """Decides for one product wherever there can be one, so that laws meet it in every example."""
+
+    least_blocks = 1
+
+    @classmethod
+    def most_values(cls, blocks: int, module: torch.nn.Module) -> int:
+        return sys.maxsize
+
+
+def _composable(value: Any) -> Any:
+    """What tmref.nn.Sequential composes key by key: a plain ModuleMap for one that is batched."""
+    if not isinstance(value, BatchedModuleMap):
+        return value
+    plain: tmref.nn.ModuleMap = copy.copy(value)
+    plain.__class__ = tmref.nn.ModuleMap
+    return plain
+
+
+def _namespace(kind: type[BatchedModuleMap]) -> SimpleNamespace:
+    """What is in tmref.nn, with ``kind`` for every ModuleMap."""
+
+    def making(name: str) -> Callable[..., torch.nn.Module]:
+        made: type[torch.nn.Module] = getattr(tmref.nn, name)
+
+        @functools.wraps(made, updated=())
+        def make(*args: Any, **kwargs: Any) -> torch.nn.Module:
+            return _batch(made(*map(_composable, args), **kwargs), kind)
+
+        return make
+
+    kept: dict[Any, Any] = {tmref.nn.Buffer: tmref.nn.Buffer, tmref.nn.Module: tmref.nn.Module}
+    kept[tmref.nn.ModuleMap] = kind
+    classes = {name: getattr(tmref.nn, name) for name in tmref.nn.__all__}
+    return SimpleNamespace(**{n: kept.get(of) or making(n) for n, of in classes.items()})
+
+
+nn, always_nn = _namespace(BatchedModuleMap), _namespace(_AlwaysBatchedModuleMap)
+
+
+class Batched(Reference):
+    """tmref's own modules, batched: where that pays, or ``always``."""
+
+    def __init__(self, always: bool = False) -> None:
+        namespace = "always_nn as nn" if always else "nn"
+        self.name = "always-batched" if always else "batched"
+        self.nn = always_nn if always else nn
+        self.imports = (
+            "import torch",
+            "from tmref import Labels, TensorBlock, TensorMap",
+            f"from tmref.implementations.batched import {namespace}",
+        )
+
+
+implementation, always = Batched(), Batched(always=True)

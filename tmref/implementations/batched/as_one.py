@@ -1,0 +1,128 @@
+"""What modules of one kind do to the values of their blocks, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from tmref.catalog import ROWS
+from tmref.catalog.kinds.activations import Activation
+from tmref.nn.covariant import CovariantTransform
+from tmref.nn.layer_norm import _LayerNorm, normalised
+
+from .beside import Beside, put_together
+
+#: What the catalog knows of activations, by their classes in torch.nn.
+ACTIVATIONS = {row.kind.of_torch: row.kind for row in ROWS if isinstance(row.kind, Activation)}
+
+
+class AsOne:
+    """What ``members`` of some modules of one kind make of the values of a block each."""
+
+    def __init__(self, modules: Sequence[torch.nn.Module], members: Sequence[int]) -> None:
+        #: the parameters that are used, by their names in a step
+        self.parameters: list[Beside] = []
+        self._on_all = self._one_after_the_other(modules, members)
+        activation = ACTIVATIONS.get(type(steps(modules[0])[-1]))
+        self._keeps_result = activation is not None and activation.keeps_result
+
+    def __call__(self, values: list[torch.Tensor]) -> Sequence[torch.Tensor]:
+        y = self._on_all(put_together(values))
+        # What is split safely can't be changed in place afterwards. Where autograd keeps the result
+        # itself, as torch does for these, nobody may change it; elsewhere it is anybody's.
+        split = torch.split if self._keeps_result and y.requires_grad else torch.unsafe_split
+        return split(y, len(values[0]))
+
+    def _one_after_the_other(
+        self, modules: Sequence[torch.nn.Module], members: Sequence[int]
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The function of the values of all blocks, one below the other."""
+        of_steps = zip(*map(steps, modules), strict=True)
+        functions = [self._on_all_of(step, members) for step in of_steps]
+
+        def on_all(x: torch.Tensor) -> torch.Tensor:
+            for function in functions:
+                x = function(x)
+            return x
+
+        return on_all
+
+    def _on_all_of(
+        self, modules: Sequence[Any], members: Sequence[int]
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        first = modules[0]
+        if isinstance(first, CovariantTransform):
+            of_norms = [next(module.children()) for module in modules]
+            return CovariantTransform(_Calls(self._one_after_the_other(of_norms, members)))
+        if not isinstance(first, (torch.nn.Linear, _LayerNorm)):
+            return first
+        is_linear = isinstance(first, torch.nn.Linear)
+        weight = Beside(modules, members, "weight", _transposed if is_linear else _per_block)
+        bias = Beside(modules, members, "bias", _per_block)
+        self.parameters += weight, bias
+        if is_linear:
+            return _Linears(len(members), weight, bias)
+        return _LayerNorms(len(members), weight, bias, first)
+
+
+def steps(module: Any) -> list[Any]:
+    """The modules that it calls one after the other; one that it has twice, twice."""
+    if isinstance(module, torch.nn.Sequential):
+        return [step for child in module._modules.values() for step in steps(child)]
+    return [] if isinstance(module, torch.nn.Identity) else [module]
+
+
+class _Calls(torch.nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.forward = function
+
+
+def _transposed(weight: torch.Tensor) -> torch.Tensor:
+    return weight.mT
+
+
+def _per_block(parameter: torch.Tensor) -> torch.Tensor:
+    return parameter.unsqueeze(1)
+
+
+class _Linears:
+    """y[i] = x[i] W[i]ᵀ + b[i] for the i-th of the parts of the rows."""
+
+    def __init__(self, count: int, weight: Beside, bias: Beside) -> None:
+        self._count, self._weight, self._bias = count, weight, bias
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        weight, bias = self._weight(x), self._bias(x)
+        rows = x.reshape(self._count, -1, x.shape[-1])
+        y = rows @ weight if bias is None else torch.baddbmm(bias, rows, weight)
+        if x.requires_grad:
+            self._weight.guard(y)
+        return y.reshape(*x.shape[:-1], y.shape[-1])
+
+
+class _LayerNorms:
+    """The layer norm with w[i] and b[i] for the i-th of the parts of the samples."""
+
+    def __init__(self, count: int, weight: Beside, bias: Beside, of: Any) -> None:
+        self._count, self._weight, self._bias = count, weight, bias
+        self._of = of
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        weight, bias = self._weight(x), self._bias(x)
+        if x.shape[-1] != self._of.in_features:
+            raise ValueError("the layer norms are of other features")
+        y = normalised(x, self._of.eps, self._of.mean)
+        if weight is None and bias is not None:
+            raise RuntimeError("a layer norm has a bias and no weight")
+        if weight is None:
+            return y
+        rows = y.reshape(self._count, -1, y.shape[-1])
+        z = rows * weight if bias is None else torch.addcmul(bias, rows, weight)
+        if x.requires_grad:
+            self._weight.guard(z)
+        return z.reshape(x.shape)
