@@ -183,8 +183,8 @@ def two_layers(keys, features):
 
 
 def test_groups_are_of_equal_shapes_and_kinds_in_any_order():
-    shapes = [(3, 4), (5, 4), (2, 4)] * LEAST_BLOCKS
-    shapes[2::3] = [(6 + i, 4) for i in range(LEAST_BLOCKS)]  # none like another
+    shapes = [(3, 4), (50, 4), (2, 4)] * LEAST_BLOCKS
+    shapes[2::3] = [(200 + i, 4) for i in range(LEAST_BLOCKS)]  # none like another
     shapes[2] = (0, 4)
     x = tensor(*shapes)
     reference = nn.Linear(x.keys, 4, 2)
@@ -193,6 +193,66 @@ def test_groups_are_of_equal_shapes_and_kinds_in_any_order():
     assert_like(module, reference, x)
     by_kind = nn.EquivariantLinear(x.keys, 4, [2, 3] * (len(x) // 2) + [2] * (len(x) % 2))
     assert_like(batched(by_kind), by_kind, x)
+
+
+@pytest.mark.parametrize("components", [(), (5,)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda k: nn.Linear(k, 4, 2),
+        lambda k: nn.LayerNorm(k, 4),
+        lambda k: nn.Tanh(k),
+        lambda k: nn.Sequential(k, nn.Linear(k, 4, 8), nn.LayerNorm(k, 8, mean=False), nn.ReLU(k)),
+        lambda k: nn.EquivariantTransformation([mlp() for _ in k], k, 4),
+    ],
+    ids=["linear", "layer_norm", "tanh", "sequential", "equivariant"],
+)
+def test_unequal_numbers_of_samples_are_run_as_one(make, components):
+    shapes = [(2 + i % 4, *components, 4) for i in range(LEAST_BLOCKS - 1)]
+    x = tensor(*shapes, (0, *components, 4), dtype=torch.float64)
+    if (
+        not components
+        and make(x.keys).module_map.module_list[0].__class__.__name__ == "CovariantTransform"
+    ):
+        pytest.skip("covariant blocks have components")
+    reference = make(x.keys).double()
+    for parameter in reference.parameters():
+        torch.nn.init.normal_(parameter)
+    module = batched(reference)
+    assert_like(module, reference, x)
+    counts = []
+    for made in (reference, module):
+        with Operators() as operators:
+            made(x)
+        counts.append(len(operators.names))
+    assert counts[1] < counts[0]
+    found = []
+    for made in (reference, module):
+        given = [block.values.clone().requires_grad_() for block in x]
+        y = made(TensorMap(x.keys, list(map(block_from_array, given))))
+        sum(block.values.sin().sum() for block in y).backward()
+        found.append([v.grad for v in (*given, *reference.parameters())])
+        reference.zero_grad()
+    torch.testing.assert_close(*found)
+
+
+def test_what_is_not_finite_for_zeros_is_not_filled_up_with_them():
+    x = tensor(*[(2 + i % 4, 4) for i in range(LEAST_BLOCKS)])
+    reference = nn.LayerNorm(x.keys, 4, eps=0.0)
+    for made in (reference, batched(reference)):
+        sum(block.values.sum() for block in made(x)).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in reference.parameters())
+
+
+def test_few_samples_among_many_are_not_filled_up():
+    x = tensor(*[(2, 4)] * LEAST_BLOCKS, *[(4, 4)] * LEAST_BLOCKS)
+    reference = nn.Linear(x.keys, 4, 2)
+    assert products(batched(reference), x) == 1
+    x = tensor(*[(2, 4)] * LEAST_BLOCKS, (400, 4))
+    reference = nn.Linear(x.keys, 4, 2)
+    module = batched(reference)
+    assert products(module, x) == 2
+    assert_like(module, reference, x)
 
 
 def test_other_shapes_and_fewer_blocks_than_before(linear):
@@ -489,7 +549,7 @@ def test_what_is_run_as_one_is_made_once_for_maps_of_any_samples(monkeypatch):
     for samples in (3, 4, 3, 5):
         assert_like(module, reference, of_equal_shape(n + 2, shape=(samples, 4)))
     assert made == [n + 2]
-    some = [tensor(*[(2, 4)] * i, *[(3, 4)] * n, *[(2, 4)] * (2 - i)) for i in (0, 1, 2)]
+    some = [tensor(*[(400, 4)] * i, *[(3, 4)] * n, *[(400, 4)] * (2 - i)) for i in (0, 1, 2)]
     for x in (*some, *some):
         assert_like(module, reference, x)
     assert made == [n + 2, n, n, n, n, n, n]

@@ -51,13 +51,18 @@ def _batch(module: _Module, kind: type[BatchedModuleMap]) -> _Module:
 
 
 class BatchedModuleMap(tmref.nn.ModuleMap):
-    """y[k] = modules[k](x[k]) for every key k, blocks of equal shape with modules of one kind as one.
+    """y[k] = modules[k](x[k]) for every key k, blocks of equal components and properties with modules of
+    one kind as one.
 
-    The samples of such blocks are put below each other, the parameters beside each other; a product of
-    each block is one batched product. Linear, the layer norms and activations of tmref, and what
-    torch.nn.Sequential and EquivariantTransformation make of them are run so, in float32 and float64,
-    where it pays: for many small blocks (:meth:`most_values`). What has hooks, changes its input in
-    place, or is any other module is called block by block, and so is everything under autocast.
+    The samples of such blocks are put below each other, with zeros where blocks have fewer than others;
+    a product of each block is one batched product. Linear, the layer norms and activations of tmref, and
+    what torch.nn.Sequential and EquivariantTransformation make of them are run so, in float32 and
+    float64, where it pays: for many small blocks (:meth:`most_values`). What has hooks, changes its
+    input in place, or is any other module is called block by block, and so is everything under autocast.
+
+    Parameters stay the modules' own, but in the first forward their memory becomes one tensor's, where
+    nobody else has a hold of it (:mod:`.beside`). To save a single parameter, save a clone: torch.save
+    writes all the memory that it is in.
 
     Arguments, shapes and errors are :class:`tmref.nn.ModuleMap`'s. Values are the same up to rounding;
     blocks of the output may share memory with each other, never with the input.

@@ -12,28 +12,52 @@ from tmref.catalog.kinds.activations import Activation
 from tmref.nn.covariant import CovariantTransform
 from tmref.nn.layer_norm import _LayerNorm, normalised
 
-from .beside import Beside, put_together
+from .beside import Beside, put_together, records
 
 #: What the catalog knows of activations, by their classes in torch.nn.
 ACTIVATIONS = {row.kind.of_torch: row.kind for row in ROWS if isinstance(row.kind, Activation)}
 
 
 class AsOne:
-    """What ``members`` of some modules of one kind make of the values of a block each."""
+    """What ``members`` of some modules of one kind make of the values of a block each.
+
+    Blocks have the same components and properties. Those of fewer samples than others are filled up with
+    zeros where the modules have parameters: every part is as large as the others then.
+    """
 
     def __init__(self, modules: Sequence[torch.nn.Module], members: Sequence[int]) -> None:
-        #: the parameters that are used, by their names in a step
+        #: the parameters that are used
         self.parameters: list[Beside] = []
+        #: whether results for zeros are finite, so that gradients of zero stay zero
+        self.may_be_filled = True
         self._on_all = self._one_after_the_other(modules, members)
         activation = ACTIVATIONS.get(type(steps(modules[0])[-1]))
         self._keeps_result = activation is not None and activation.keeps_result
 
-    def __call__(self, values: list[torch.Tensor]) -> Sequence[torch.Tensor]:
-        y = self._on_all(put_together(values))
+    def __call__(self, values: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """The results for blocks of equally many samples."""
+        return self._split(self._on_all(put_together(values)), len(values[0]))
+
+    def of_unequal(self, values: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """The results for blocks of any numbers of samples."""
+        records(values)
+        counts = list(map(len, values))
+        if not self.parameters:
+            return self._split(self._on_all(torch.cat(values)), counts)
+        lacking = [max(counts) - count for count in counts]
+        zeros = values[0].new_zeros(sum(lacking), *values[0].shape[1:]).split_with_sizes(lacking)
+        filled = [part for pair in zip(values, zeros, strict=True) for part in pair]
+        sizes = [size for pair in zip(counts, lacking, strict=True) for size in pair]
+        return self._split(self._on_all(torch.cat(filled)), sizes)[::2]
+
+    def _split(self, y: torch.Tensor, sizes: Any) -> tuple[torch.Tensor, ...]:
         # What is split safely can't be changed in place afterwards. Where autograd keeps the result
         # itself, as torch does for these, nobody may change it; elsewhere it is anybody's.
-        split = torch.split if self._keeps_result and y.requires_grad else torch.unsafe_split
-        return split(y, len(values[0]))
+        if self._keeps_result and y.requires_grad:
+            return torch.split(y, sizes)
+        if isinstance(sizes, int):
+            return torch.unsafe_split(y, sizes)
+        return torch.unsafe_split_with_sizes(y, sizes)
 
     def _one_after_the_other(
         self, modules: Sequence[torch.nn.Module], members: Sequence[int]
@@ -64,6 +88,7 @@ class AsOne:
         self.parameters += weight, bias
         if is_linear:
             return _Linears(len(members), weight, bias)
+        self.may_be_filled &= first.eps > torch.finfo(torch.float32).tiny
         return _LayerNorms(len(members), weight, bias, first)
 
 

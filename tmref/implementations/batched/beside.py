@@ -51,7 +51,7 @@ class Beside:
                 return self._view(_copied(found, x))
             self._refused = 0
         _check_like(self._memory.plain, x)
-        return self._memory.recorded if _records(found) else self._memory.plain
+        return self._memory.recorded if records(found) else self._memory.plain
 
     def _brought_together(self, members: list[torch.nn.Parameter]) -> _Memory | None:
         # who has a hold of their memory may let go; it is seen after 1, 2, 4, ... calls
@@ -167,7 +167,7 @@ def put_together(tensors: list[torch.Tensor]) -> torch.Tensor:
     Raises RuntimeError where autograd records for some of them only: together, all would require
     gradients.
     """
-    if not _records(tensors) and not torch.is_grad_enabled() and not _is_transformed():
+    if not records(tensors) and not torch.is_grad_enabled() and not _is_transformed():
         found = _as_they_lie(tensors)
         if found is not None:
             return found.flatten(0, 1)
@@ -225,7 +225,7 @@ def _copied(tensors: list[Any], x: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("only some of the modules have a parameter of the name")
     for tensor in tensors:  # torch promotes the dtypes that it stacks
         _check_like(tensor, x)
-    _records(tensors)
+    records(tensors)
     return torch.stack(tensors)
 
 
@@ -235,7 +235,7 @@ def _check_like(parameter: torch.Tensor, x: torch.Tensor) -> None:
         raise RuntimeError("the parameters do not go with the values")
 
 
-def _records(tensors: Sequence[torch.Tensor]) -> bool:
+def records(tensors: Sequence[torch.Tensor]) -> bool:
     """Whether autograd records what is done to the tensors.
 
     Raises RuntimeError where it does so for some of them only: together, all would require gradients.

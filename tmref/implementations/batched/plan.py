@@ -26,6 +26,9 @@ _ATTRIBUTES: dict[type[torch.nn.Module], tuple[str, ...]] = {
     _LayerNorm: ("in_features", "eps", "mean"),
 }
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+#: Blocks are filled up to at most so many times their values, and are smaller by as much than those that
+#: needn't be. Chosen on a CPU, by ``make speed``.
+MOST_FILLED = 2
 #: So many groups of modules are remembered; there are many where keys come and go.
 _MOST_FOUND = 128
 
@@ -116,27 +119,32 @@ def _kind(module: torch.nn.Module) -> Any:
     return kind, tuple(options), tuple(parameters), tuple(children)
 
 
+#: What makes the values of some blocks of those of others.
+_Function = Callable[[list[torch.Tensor]], Sequence[torch.Tensor]]
+
+
 @dataclass(frozen=True)
 class Plan:
     """What is run as one: groups of positions with their function, None for what is called by itself."""
 
     kinds: Kinds
     shapes: list[torch.Size]
-    groups: list[tuple[list[int], AsOne | None]]
+    groups: list[tuple[list[int], _Function | None]]
 
     @classmethod
     def of(cls, kinds: Kinds, shapes: list[torch.Size]) -> Plan:
         found: dict[Any, list[int]] = {}
-        for i, of_block in enumerate(zip(kinds.kinds, shapes, strict=True)):
-            found.setdefault(of_block, []).append(i)
-        groups: list[tuple[list[int], AsOne | None]] = []
-        for (kind, shape), positions in found.items():
-            most, function = kinds.as_one(*positions) if kind else (0, None)
-            groups.append((positions, function if 0 < shape.numel() <= most else None))
-        return cls(kinds, shapes, groups)
+        for i, (kind, shape) in enumerate(zip(kinds.kinds, shapes, strict=True)):
+            found.setdefault((kind, shape[1:]), []).append(i)
+        groups: list[tuple[list[int], _Function | None]] = []
+        for (kind, _), positions in found.items():
+            groups += _groups(kinds, positions, shapes) if kind else ()
+        as_one = {i for positions, _ in groups for i in positions}
+        alone = [i for i in range(len(shapes)) if i not in as_one]
+        return cls(kinds, shapes, [*groups, (alone, None)] if alone else groups)
 
     def __call__(self, values: list[torch.Tensor]) -> Sequence[Any]:
-        if len(self.groups) == 1:
+        if len(self.groups) == 1:  # of all, in their order
             return self._run(self.kinds.modules, values, self.groups[0][1])
         outputs: list[Any] = [None] * len(values)
         for positions, function in self.groups:
@@ -147,7 +155,7 @@ class Plan:
         return outputs
 
     def _run(
-        self, modules: list[torch.nn.Module], values: list[torch.Tensor], function: AsOne | None
+        self, modules: list[torch.nn.Module], values: list[torch.Tensor], function: _Function | None
     ) -> Sequence[Any]:
         if function is not None and not _has_any_global_hook():
             try:
@@ -155,3 +163,24 @@ class Plan:
             except (KeyError, RuntimeError, ValueError):
                 pass  # the modules say themselves what is wrong
         return [module(x) for module, x in zip(modules, values, strict=True)]
+
+
+def _groups(
+    kinds: Kinds, positions: list[int], shapes: list[torch.Size]
+) -> list[tuple[list[int], _Function | None]]:
+    """What is run as one of blocks of one kind, components and properties: all, where they have equally
+    many samples or it pays to fill them up, or those of each number of samples."""
+    of_count: dict[int, list[int]] = {}
+    for i in positions:
+        of_count.setdefault(shapes[i][0], []).append(i)
+    most, function = kinds.as_one(*positions)
+    if len(of_count) > 1 and function is not None and function.may_be_filled:
+        sizes = [shapes[i].numel() for i in positions]
+        if len(sizes) * max(sizes) <= MOST_FILLED * sum(sizes) and max(sizes) <= most // MOST_FILLED:
+            return [(positions, function.of_unequal)]
+    groups: list[tuple[list[int], _Function | None]] = []
+    for same in of_count.values():
+        most, function = kinds.as_one(*same)
+        if 0 < shapes[same[0]].numel() <= most:
+            groups.append((same, function))
+    return groups
