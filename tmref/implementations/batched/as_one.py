@@ -76,7 +76,7 @@ class AsOne:
     def _on_all_of(
         self, modules: Sequence[Any], members: Sequence[int]
     ) -> Callable[[torch.Tensor], torch.Tensor]:
-        first = modules[0]
+        first: Any = modules[0]
         if isinstance(first, CovariantTransform):
             of_norms = [next(module.children()) for module in modules]
             return CovariantTransform(_Calls(self._one_after_the_other(of_norms, members)))

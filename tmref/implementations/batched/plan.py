@@ -173,10 +173,10 @@ def _groups(
     of_count: dict[int, list[int]] = {}
     for i in positions:
         of_count.setdefault(shapes[i][0], []).append(i)
-    most, function = kinds.as_one(*positions)
-    if len(of_count) > 1 and function is not None and function.may_be_filled:
-        sizes = [shapes[i].numel() for i in positions]
-        if len(sizes) * max(sizes) <= MOST_FILLED * sum(sizes) and max(sizes) <= most // MOST_FILLED:
+    sizes = [shapes[i].numel() for i in positions]
+    if len(of_count) > 1 and len(sizes) * max(sizes) <= MOST_FILLED * sum(sizes):
+        most, function = kinds.as_one(*positions)
+        if function is not None and function.may_be_filled and max(sizes) <= most // MOST_FILLED:
             return [(positions, function.of_unequal)]
     groups: list[tuple[list[int], _Function | None]] = []
     for same in of_count.values():
