@@ -88,7 +88,8 @@ class AsOne:
         self.parameters += weight, bias
         if is_linear:
             return _Linears(len(members), weight, bias)
-        self.may_be_filled &= first.eps > torch.finfo(torch.float32).tiny
+        if first.eps < torch.finfo(torch.float32).tiny:
+            self.may_be_filled = False
         return _LayerNorms(len(members), weight, bias, first)
 
 
