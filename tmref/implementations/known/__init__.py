@@ -11,6 +11,7 @@ from .. import Known
 from . import (
     abilities,
     data,
+    datasets,
     files,
     forward,
     operations_arithmetic,
@@ -26,6 +27,7 @@ from . import (
 
 #: In both flavours,
 _BOTH: tuple[Known, ...] = (
+    *datasets.METATENSOR,
     *forward.METATENSOR,
     *purity.METATENSOR,
     *refusals.METATENSOR,

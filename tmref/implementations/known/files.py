@@ -74,13 +74,34 @@ def _renamed(row: str, kind: str, place: int) -> Known:
     )
 
 
+def _zero_byte(row: str, kind: str, place: int) -> Known:
+    """A space at a place in the header of an entry that becomes a zero byte."""
+
+    def example(of_row: str) -> Example:
+        block = _block(torch.ones(1, 1))
+        x = block if row == "tensor_block" else TensorMap(Labels.range("key", 1), [block])
+        return Example(None, x, {"place": place, "bit": 5, "in_directory": False, "byte": 0})
+
+    return Known(
+        law=f"a_changed_byte_in_the_file_of_a_{kind}_is_noticed",
+        rows=(row,),
+        when=lambda recipe, x: True,
+        draws=lambda drawn: drawn["byte"] == 0 and not drawn["in_directory"],
+        example=example,
+        reason="a zero byte in the header of an entry aborts the process: an error that has it in its "
+        "words can't be told, SIGABRT [doc]",
+    )
+
+
 _NEGATED = (
     "lazily negated or conjugate values are saved as they stand in memory: the numbers that come back "
     "are their negatives or conjugates [torch]"
 )
 _BOTH: tuple[Known, ...] = (
-    _renamed("tensor_block", "block", 1209),
-    _renamed("tensor_map", "map", 1534),
+    _renamed("tensor_block", "block", 1278),
+    _renamed("tensor_map", "map", 1603),
+    _zero_byte("tensor_block", "block", 71),
+    _zero_byte("tensor_map", "map", 69),
     _name(
         "/",
         "a/b",

@@ -152,7 +152,7 @@ def labels_of_more_rows_than_their_file_has_are_refused(f: Session, x: Any, draw
     saved Labels from the given file"."""
     rows = draw(st.sampled_from([1, 2, 10**6, 10**15]), label="more") + len(x)
     f.run(_MORE_ROWS, x=x, rows=rows)
-    return f.run(_LOADED_APART), 0
+    return f.run(_loaded_apart("files.load_labels(file)")), 0
 
 
 #: Names of parameters; a file's entries have them in their paths.
@@ -167,22 +167,27 @@ file = io.BytesIO()
 np.lib.format.write_array_header_1_0(file, {**header, 'shape': (rows,)})
 file.write(entries.tobytes())
 file.seek(0)"""
-#: In another process, which it may end: the status is 0 where they are refused, 1 where they aren't.
-_LOADED_APART = """\
-child = os.fork()
-if not child:
-    os.close(2)
-    try:
-        files.load_labels(file)
-    except Exception:
-        os._exit(0)
-    os._exit(1)
-status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])"""
+
+
+def _loaded_apart(loading: str) -> str:
+    """The code that loads in another process, which it may end: its status is 0 where that is refused, 1
+    where it isn't."""
+    return (
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    os.close(2)\n"
+        "    try:\n"
+        f"        {loading}\n"
+        "    except Exception:\n"
+        "        os._exit(0)\n"
+        "    os._exit(1)\n"
+        "status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])"
+    )
 
 
 def _loaded_if_saved(f: Session, **given: Any) -> Any:
     """The refusal to save x, where it is refused; it is loaded as y else."""
-    saving, loading = f.ways[0].rsplit("\n", 1)
+    saving, loading = f.ways[-1].rsplit("\n", 1)
     saved = f.attempt_to_run(saving, **given)
     if isinstance(saved, Refused):
         return saved
@@ -192,21 +197,25 @@ def _loaded_if_saved(f: Session, **given: Any) -> Any:
 
 def _one_bit_changed(f: Session, x: Any, draw: Any) -> Any:
     """What comes back of a file of which a bit is changed, and what must."""
-    saving, loading = f.ways[0].rsplit("\n", 1)
+    saving, loading = f.ways[-1].rsplit("\n", 1)
     f.run(saving, x=x)
     content = bytes(f["content"])
     # entries stand in front of the directory, which is the smaller part
     directory, last = max(0, content.find(b"PK\1\2")), len(content) - 1
     place = draw(st.integers(0, last) | st.integers(directory, last), label="place")
     bit = draw(st.integers(0, 7), label="bit")
-    f.note(in_directory=place >= directory)
-    y = f.attempt_to_run(f"content[place] ^= 1 << bit\n{loading}", place=place, bit=bit)
+    f.note(in_directory=place >= directory, byte=content[place] ^ 1 << bit)
+    f.run("content[place] ^= 1 << bit", place=place, bit=bit)
+    status = f.look(_loaded_apart(loading))
+    if status not in (0, 1):
+        return status, 0
+    y = f.attempt_to_run(loading)
     return y, y if isinstance(y, Refused) else x
 
 
 def _truncated(f: Session, x: Any, draw: Any) -> Any:
     """What comes back of a part of a file, and that it must be refused."""
-    saving, loading = f.ways[0].rsplit("\n", 1)
+    saving, loading = f.ways[-1].rsplit("\n", 1)
     f.run(saving, x=x)
     last = len(f["content"]) - 1
     size = draw(st.integers(0, last) | st.integers(max(0, last - 8), last), label="size")
