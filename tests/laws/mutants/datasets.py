@@ -12,6 +12,8 @@ position = "a_sample_has_the_values_of_its_position"
 identifier = "a_sample_is_found_by_its_identifier"
 transposed = "grouping_is_transposition"
 once = "every_sample_comes_once_in_an_epoch"
+workers = "batches_get_through_worker_processes"
+stays = "fields_that_are_not_to_be_joined_stay"
 joined = "a_batch_of_maps_is_one_map_of_their_samples"
 
 
@@ -100,3 +102,40 @@ def gradients_are_left_out_of_batches(right):
         return batch._replace(x=tmref.remove_gradients(batch.x))
 
     return lambda *args, **options: right(*args, collate_fn=collate, **options)
+
+
+@of_datasets(stays, "group_and_join")
+def all_fields_are_joined(right):
+    return lambda batch, fields_to_join=None: right(batch)
+
+
+@of_datasets(stays, "group_and_join")
+def the_first_map_of_other_fields_is_kept(right):
+    def collate(batch, fields_to_join=None):
+        batch = right(batch, fields_to_join)
+        return batch._replace(other=batch.other[:1])
+
+    return collate
+
+
+def in_workers(right, collated):
+    """A loader whose workers give what ``collated`` makes of a batch."""
+
+    def collate(batch):
+        batch = tmref.datasets.group_and_join(batch)
+        return batch if torch.utils.data.get_worker_info() is None else collated(batch)
+
+    return lambda *args, **options: right(*args, collate_fn=collate, **options)
+
+
+@of_datasets(workers, "DataLoader")
+def workers_mix_up_the_fields(right):
+    return in_workers(right, lambda batch: batch._replace(text=batch.number))
+
+
+@of_datasets(workers, "DataLoader")
+def workers_refuse_batches(right):
+    def refuse(batch):
+        raise TypeError("no batch for workers")
+
+    return in_workers(right, refuse)

@@ -11,6 +11,8 @@ from .. import Known
 from . import (
     abilities,
     data,
+    datasets,
+    files,
     forward,
     operations_arithmetic,
     operations_programs,
@@ -25,6 +27,7 @@ from . import (
 
 #: In both flavours,
 _BOTH: tuple[Known, ...] = (
+    *datasets.METATENSOR,
     *forward.METATENSOR,
     *purity.METATENSOR,
     *refusals.METATENSOR,
@@ -45,13 +48,15 @@ def _of_operations(*entries: Known) -> tuple[Known, ...]:
 
 #: and in each of them, with the versions that all entries were seen in.
 LEARN: tuple[Known, ...] = (
-    *_seen_in("metatensor-learn", "0.6.1", "0.6.2", entries=(*_BOTH, *data.LEARN)),
+    *_seen_in("metatensor-learn", "0.6.1", "0.6.2", entries=(*_BOTH, *data.LEARN, *files.LEARN)),
     *_of_operations(
         *operations_programs.LEARN, *operations_reductions.LEARN, *operations_structure.LEARN
     ),
 )
 TORCH: tuple[Known, ...] = (
-    *_seen_in("metatensor-torch", "0.10.8", entries=(*_BOTH, *data.TORCH, *abilities.TORCH)),
+    *_seen_in(
+        "metatensor-torch", "0.10.8", entries=(*_BOTH, *data.TORCH, *files.TORCH, *abilities.TORCH)
+    ),
     *_of_operations(
         *operations_arithmetic.TORCH, *operations_reductions.TORCH, *operations_structure.TORCH
     ),

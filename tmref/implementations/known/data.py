@@ -63,7 +63,7 @@ def _negated(way: str) -> Any:
     return example
 
 
-def _lies(x: Any, how: Callable[[torch.Tensor], bool]) -> bool:
+def lies(x: Any, how: Callable[[torch.Tensor], bool]) -> bool:
     """Whether values of a block or of a map's blocks, or those of gradients, lie in memory so."""
     return any(
         how(part.values)
@@ -80,7 +80,7 @@ def _written(
         Known(
             law=f"{name}_survive_however_they_lie_in_memory",
             rows=(row,),
-            when=lambda recipe, x: _lies(x, how),
+            when=lambda recipe, x: lies(x, how),
             draws=lambda drawn: any(word in drawn["way"] for word in words),
             example=_negated(way),
             reason="lazily negated or conjugate values are taken as they stand in memory: the numbers "

@@ -89,6 +89,38 @@ def a_batch_of_maps_is_one_map_of_their_samples(f: Session, x: Any, draw: Any) -
     return y, to_map(x.keys.names, twins(x), y)
 
 
+@data_law("datasets", tensor_maps(min_blocks=1, max_gradients=1))
+def fields_that_are_not_to_be_joined_stay(f: Session, x: Any, draw: Any) -> Any:
+    """The fields that are named are joined, the others have the maps of the samples as they were. [doc]
+    group_and_join: "fields_to_join: list of data field names to join"; names that are "invalid" are
+    "silently ignored"."""
+    first = draw(st.integers(0, 1), label="first")
+    parts = [_part(x, i, 2, first) for i in range(2)]
+    f.run("dataset = datasets.Dataset(x=parts, other=parts)", parts=parts)
+    y = f.run(
+        "batch = datasets.group_and_join(list(dataset), fields_to_join=['x', 'nowhere'])\ny = batch.x"
+    )
+    return [f.run("list(batch.other)"), y], [parts, to_map(x.keys.names, twins(x), y)]
+
+
+@data_law("datasets", _NUMBERS, examples=2)  # which take a second each
+def batches_get_through_worker_processes(f: Session, x: Any, draw: Any) -> Any:
+    """They are what they are without workers. [torch] DataLoader: "num_workers (int, optional) – how
+    many subprocesses to use for data loading"; [doc] "Any argument as accepted by the torch DataLoader
+    parent class is supported"."""
+    size, workers = draw(st.integers(1, 3), label="size"), draw(st.integers(1, 2), label="workers")
+    f.run("dataset = datasets.Dataset(number=x, text=list(map(str, x)))", x=x)
+    f.run(
+        "loader = datasets.DataLoader(dataset, batch_size=size, num_workers=workers, "
+        "multiprocessing_context='fork', timeout=10)",
+        size=size,
+        workers=workers,
+    )
+    found = f.run("[[list(field) for field in batch] for batch in loader]")
+    batches = [x[i : i + size] for i in range(0, len(x), size)]
+    return found, [[batch, list(map(str, batch))] for batch in batches]
+
+
 def _part(x: TensorMap, i: int, count: int, first: int) -> TensorMap:
     """The map of every ``count``-th sample of each block."""
 
