@@ -146,8 +146,8 @@ def training(names: list[str]) -> dict[str, Work]:
 
 
 def expansion(names: list[str]) -> dict[str, Work]:
-    """Ten epochs of the model of metatensor-learn's equivariant nn tutorial on blocks of the shapes that the
-    spherical expansion of QM7 in metatensor's repository has, λ = 0 and 2, in float64."""
+    """Ten epochs of the model of metatensor-learn's equivariant nn tutorial on blocks of the shapes that
+    the spherical expansion of QM7 in metatensor's repository has, λ = 0 and 2, in float64."""
     shapes = json.loads(SHAPES.read_text(encoding="utf-8"))["qm7-spherical-expansion"]
     width, systems, degrees = shapes["properties"], 10, (0, 2)
     keys, blocks = [], []
