@@ -12,6 +12,11 @@ in ten of them, of all cells together, stay below. A cell is called slower, or f
 by more than 2.7 Q / √n, with n children in each group, and by 8 % at least. (For normal noise the
 deviation of a change is 0.66 Q / √n: the threshold is four of them.)
 
+Where valgrind is installed, more children of both count the instructions of the reference in each cell,
+as many at a time as there are cores: counts don't mind what else runs. They differ a little with where
+things lie in memory; a cell has the smallest count of its children, which have other hash seeds. Where
+times don't say that a cell got slower or faster, a change in its instructions by more than 3 % does.
+
 Operators of the reference and of batched are counted: one more is one too many. The exit status is 1
 where a cell got slower or calls more operators, 0 where none does, 2 for what can't be compared.
 
@@ -36,13 +41,16 @@ import sys
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+
+from tmref.bench.counts import no_valgrind, under_valgrind
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".asv" / "compare"
@@ -59,6 +67,8 @@ CELLS = [
 #: The smallest change that is called one, and the factor and the quantile of its threshold.
 LEAST, FACTOR, QUANTILE = 0.08, 2.7, 0.9
 CHILDREN, ROUNDS = 6, 31
+#: The same for instructions, and how many children of each side count them.
+LEAST_COUNTED, COUNTING = 0.03, 2
 #: A slow-down is planted where there are so many samples at most.
 MOST_PLANTED = 10
 
@@ -71,20 +81,43 @@ class Unusable(Exception):
     """What was asked for can't be compared."""
 
 
+def _verdict(change: float, threshold: float) -> str:
+    if abs(math.log1p(change)) <= math.log1p(threshold):
+        return ""
+    return "slower" if change > 0 else "faster"
+
+
 @dataclass(frozen=True)
 class Change:
-    """What became of a cell: its ratios to plain torch, the change and what that must exceed."""
+    """What became of a cell: its ratios to plain torch, the change and what that must exceed; and its
+    instructions on both sides where they were counted."""
 
     base: float
     head: float
     change: float
     threshold: float
+    instructions: tuple[int, int] | None = None
+
+    @property
+    def counted(self) -> float:
+        """The change of the instructions."""
+        if self.instructions is None:
+            return 0.0
+        base, head = self.instructions
+        return head / base - 1
 
     @property
     def verdict(self) -> str:
-        if abs(math.log1p(self.change)) <= math.log1p(self.threshold):
-            return ""
-        return "slower" if self.change > 0 else "faster"
+        return self.witnesses[0]
+
+    @property
+    def witnesses(self) -> tuple[str, str]:
+        """The verdict, and who says so: times come first, since they are what is waited for."""
+        by_time = _verdict(self.change, self.threshold)
+        by_count = _verdict(self.counted, LEAST_COUNTED)
+        if by_time and by_time == by_count:
+            return by_time, "times, instructions"
+        return (by_time, "times") if by_time else (by_count, "instructions" if by_count else "")
 
 
 def changes(base: Group, again: Group, head: Group) -> dict[str, Change]:
@@ -153,28 +186,38 @@ def installed(of_commit: str) -> Path:
 
 
 def measured(
-    of_commit: str, cells: Sequence[tuple[str, str, int]], planted: Sequence[Any] | None, count: bool
+    of_commit: str,
+    cells: Sequence[tuple[str, str, int]],
+    planted: Sequence[Any] | None,
+    count: bool,
+    seed: int | None = None,
 ) -> dict[str, Any]:
-    """What one child finds, by cell. Raises Unusable where it fails."""
+    """What one child finds, by cell: times, or with a hash seed instructions. Raises Unusable where it
+    fails."""
     home = installed(of_commit)
     todo = {
         "home": str(home),
         "bench": str(ROOT / "tmref" / "bench"),
         "cells": [(label(cell), cell[0], BLOCKS, cell[2], cell[1]) for cell in cells],
-        "rounds": ROUNDS,
+        "rounds": ROUNDS if seed is None else 0,
+        "names": ["reference"],
         "count": count,
         "planted": planted,
     }
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("measure_commit.py")), json.dumps(todo)],
-        # before site-packages, and what an editable install adds: that would be this checkout
-        env={**os.environ, "PYTHONPATH": str(home)},
-        capture_output=True,
-        text=True,
-    )
+    arguments = [str(Path(__file__).with_name("measure_commit.py")), json.dumps(todo)]
+    # before site-packages, and what an editable install adds: that would be this checkout
+    environment = {**os.environ, "PYTHONPATH": str(home)}
+    if seed is None:
+        what = "timed"
+        done = subprocess.run(
+            [sys.executable, *arguments], env=environment, capture_output=True, text=True
+        )
+    else:
+        what = "counted, which --counting 0 leaves out,"
+        done = under_valgrind(arguments, {**environment, "PYTHONHASHSEED": str(seed)})
     if done.returncode:
         raise Unusable(
-            f"the cells can't be timed at {of_commit}; choose by --only those that run there, or a "
+            f"the cells can't be {what} at {of_commit}; choose by --only those that run there, or a "
             f"later commit (exit status {done.returncode}):\n{done.stderr.strip()}"
         )
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -213,9 +256,11 @@ def compared(
     heads: Mapping[str, tuple[str, Sequence[Any] | None]],
     cells: Sequence[tuple[str, str, int]],
     children: int,
+    counting: int,
     console: Console,
 ) -> dict[str, Comparison]:
-    """Every head, a commit and what is planted in it, beside one base.
+    """Every head, a commit and what is planted in it, beside one base, by so many children that time
+    and so many that count.
 
     Raises Unusable where a child fails, or no cell is there on both sides.
     """
@@ -231,11 +276,42 @@ def compared(
             status.update(f"child {i} of {len(turns)}")
             of_commit, planted = sides[name]
             found[name].append(measured(of_commit, cells, planted, not found[name]))
-    return {name: _comparison(found[BASE], found[AGAIN], found[name]) for name in heads}
+        status.update("counting instructions")
+        counting_sides = {name: side for name, side in sides.items() if name != AGAIN}
+        counted = instructions(counting_sides, cells, counting)
+    return {
+        name: _comparison(found[BASE], found[AGAIN], found[name], counted[BASE], counted[name])
+        for name in heads
+    }
+
+
+def instructions(
+    sides: Mapping[str, tuple[str, Sequence[Any] | None]],
+    cells: Sequence[tuple[str, str, int]],
+    counting: int,
+) -> dict[str, dict[str, int]]:
+    """The instructions of every side, by the cells that it has: the least of so many children each."""
+    found: dict[str, dict[str, int]] = {name: {} for name in sides}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        children = [
+            (name, pool.submit(measured, of_commit, cells, planted, False, seed))
+            for seed in range(counting)
+            for name, (of_commit, planted) in sides.items()
+        ]
+        for name, child in children:
+            for cell, of in child.result().items():
+                if of:
+                    count = of["instructions"]["reference"]
+                    found[name][cell] = min(count, found[name].get(cell, count))
+    return found
 
 
 def _comparison(
-    base: list[dict[str, Any]], again: list[dict[str, Any]], head: list[dict[str, Any]]
+    base: list[dict[str, Any]],
+    again: list[dict[str, Any]],
+    head: list[dict[str, Any]],
+    counted_base: Mapping[str, int],
+    counted_head: Mapping[str, int],
 ) -> Comparison:
     there = [cell for cell in base[0] if base[0][cell] and head[0][cell]]
     if not there:
@@ -250,8 +326,12 @@ def _comparison(
         of_base, of_head = base[0][cell]["operators"], head[0][cell]["operators"]
         for name in of_base.keys() & of_head.keys():
             operators[f"{name}, {cell}"] = more_operators(of_base[name], of_head[name])
+    found = changes(*groups.values())
+    for cell in counted_base.keys() & counted_head.keys() & found.keys():
+        both = (counted_base[cell], counted_head[cell])
+        found[cell] = replace(found[cell], instructions=both)
     return Comparison(
-        changes(*groups.values()),
+        found,
         {what: changed for what, changed in operators.items() if changed},
         [cell for cell in base[0] if cell not in there],
         [cell for cell in there if head[0][cell]["planted"]],
@@ -263,12 +343,14 @@ def table(comparison: Comparison) -> Table:
     """A line for every cell."""
     found = Table(box=None, header_style="", pad_edge=False)
     found.add_column("cell", no_wrap=True)
-    for column in ("base", "head", "change", "threshold"):
+    for column in ("base", "head", "change", "threshold", "instructions", "change"):
         found.add_column(column, justify="right", no_wrap=True)
     found.add_column("", no_wrap=True)
     for cell, of in comparison.changes.items():
         ratios = (f"{ratio:.2f}" for ratio in (of.base, of.head))
-        found.add_row(cell, *ratios, f"{of.change:+.1%}", f"{of.threshold:.1%}", of.verdict)
+        counts = (f"{of.instructions[0]:,}", f"{of.counted:+.1%}") if of.instructions else ("", "")
+        verdict = "{} ({})".format(*of.witnesses) if of.verdict else ""
+        found.add_row(cell, *ratios, f"{of.change:+.1%}", f"{of.threshold:.1%}", *counts, verdict)
     return found
 
 
@@ -306,7 +388,7 @@ def trials(options: argparse.Namespace, base: str, cells: Any, console: Console)
     found, counts = [], {name: [0, 0] for name in heads}
     for _ in range(options.trials):
         started = time.perf_counter()
-        comparisons = compared(base, heads, cells, options.children, console)
+        comparisons = compared(base, heads, cells, options.children, options.counting, console)
         took = time.perf_counter() - started
         for name, comparison in comparisons.items():
             planted = [] if name == "0 %" else comparison.planted
@@ -344,6 +426,12 @@ def parsed(arguments: list[str]) -> tuple[argparse.ArgumentParser, argparse.Name
     parser.add_argument(
         "--children", type=int, default=CHILDREN, help="of the head; the base has twice as many"
     )
+    parser.add_argument(
+        "--counting",
+        type=int,
+        default=0 if no_valgrind() else COUNTING,
+        help="of each, those that count instructions under valgrind",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     parser.add_argument(
         "--planted", nargs="+", type=float, metavar="PERCENT", help="slow the base down instead"
@@ -362,11 +450,15 @@ def main(arguments: list[str]) -> int:
         )
     if min(options.children, options.trials) < 1:
         parser.error("--children and --trials must be at least 1")
+    if options.counting and (why := no_valgrind()):
+        parser.error(f"{why}; --counting 0 leaves them out")
     if options.planted and options.head:
         parser.error("--planted makes the head from the base: leave out --head")
     if not options.planted and options.base is None:
         parser.error("name the commit to compare with: BASE, or --planted for a trial")
     console = Console(width=160)
+    if not options.counting:
+        console.print(f"no instructions are counted: {no_valgrind() or '--counting 0'}", soft_wrap=True)
     try:
         base = commit(options.base or "HEAD")
         if options.planted:
@@ -377,7 +469,9 @@ def main(arguments: list[str]) -> int:
             changed = _git("status", "--porcelain", "--", "tmref", "strategies").stdout
             if options.head is None and changed:
                 console.print("what is not committed is not compared: see git status")
-            comparison = compared(base, {HEAD: (head, None)}, cells, options.children, console)[HEAD]
+            heads = {HEAD: (head, None)}
+            found = compared(base, heads, cells, options.children, options.counting, console)
+            comparison = found[HEAD]
             show(comparison, console)
             written = {"base": base, "head": head, **_as_json(comparison)}
             worse = bool(comparison.cells("slower") or comparison.more)
