@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import json
 import math
 import os
@@ -40,7 +41,8 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -256,6 +258,7 @@ def compared(
     heads: Mapping[str, tuple[str, Sequence[Any] | None]],
     cells: Sequence[tuple[str, str, int]],
     children: int,
+    seeds: Iterator[int],
     counting: int,
     console: Console,
 ) -> dict[str, Comparison]:
@@ -278,7 +281,7 @@ def compared(
             found[name].append(measured(of_commit, cells, planted, not found[name]))
         status.update("counting instructions")
         counting_sides = {name: side for name, side in sides.items() if name != AGAIN}
-        counted = instructions(counting_sides, cells, counting)
+        counted = instructions(counting_sides, cells, seeds, counting)
     return {
         name: _comparison(found[BASE], found[AGAIN], found[name], counted[BASE], counted[name])
         for name in heads
@@ -288,14 +291,19 @@ def compared(
 def instructions(
     sides: Mapping[str, tuple[str, Sequence[Any] | None]],
     cells: Sequence[tuple[str, str, int]],
+    seeds: Iterator[int],
     counting: int,
 ) -> dict[str, dict[str, int]]:
-    """The instructions of every side, by the cells that it has: the least of so many children each."""
+    """The instructions of every side, by the cells that it has: the least of so many children each.
+
+    Each child has a seed of its own: two of one commit with one seed count the same, which two commits
+    never do.
+    """
     found: dict[str, dict[str, int]] = {name: {} for name in sides}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         children = [
-            (name, pool.submit(measured, of_commit, cells, planted, False, seed))
-            for seed in range(counting)
+            (name, pool.submit(measured, of_commit, cells, planted, False, next(seeds)))
+            for _ in range(counting)
             for name, (of_commit, planted) in sides.items()
         ]
         for name, child in children:
@@ -381,35 +389,52 @@ def _as_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def trials(options: argparse.Namespace, base: str, cells: Any, console: Console) -> list[dict[str, Any]]:
-    """Compare the base with itself and planted slow-downs, again and again; print what is found."""
+    """Compare the base with itself and planted slow-downs, again and again; print what is found.
+
+    A slow-down is found in a mode where all the row's cells of that mode that have it are slower.
+    """
     heads: dict[str, tuple[str, Any]] = {
         f"{percent:g} %": (base, [options.row, percent, MOST_PLANTED]) for percent in options.planted
     }
-    found, counts = [], {name: [0, 0] for name in heads}
+    found, seeds = [], itertools.count()
+    counts: dict[str, Counter[str]] = {name: Counter() for name in heads}
     for _ in range(options.trials):
         started = time.perf_counter()
-        comparisons = compared(base, heads, cells, options.children, options.counting, console)
+        comparisons = compared(base, heads, cells, options.children, seeds, options.counting, console)
         took = time.perf_counter() - started
         for name, comparison in comparisons.items():
-            planted = [] if name == "0 %" else comparison.planted
             slower = comparison.cells("slower")
-            rest = [cell for cell in slower if cell not in planted]
-            counts[name][0] += len(rest) < len(slower)
-            counts[name][1] += bool(rest)
-            (threshold,) = {change.threshold for change in comparison.changes.values()}
-            others = len(comparison.changes) - len(planted)
-            console.print(
-                f"{name} in {options.row}: {len(slower) - len(rest)} of {len(planted)} cells with it "
-                f"slower, {len(rest)} of {others} others; threshold {threshold:.1%}",
-                soft_wrap=True,
-            )
-        console.print(f"{took:.0f} s for {len(order(list(heads), options.children))} children")
+            words = []
+            for mode in (FORWARD, BACKWARD):
+                own = [
+                    cell for cell in comparison.planted if cell.startswith(f"{options.row}, {mode}, ")
+                ]
+                if own:
+                    here = [cell for cell in own if cell in slower]
+                    counts[name][mode] += here == own
+                    words.append(
+                        f"{mode}: {len(here)} of {len(own)} cells slower{_rise(comparison, own)}"
+                    )
+            rest = [cell for cell in comparison.changes if cell not in comparison.planted]
+            alarms = [cell for cell in rest if cell in slower]
+            counts[name]["alarms"] += bool(alarms)
+            words.append(f"others: {len(alarms)} of {len(rest)}{_rise(comparison, rest)}")
+            console.print(f"{name} in {options.row}, {'; '.join(words)}", soft_wrap=True)
+        timing = len(order(list(heads), options.children))
+        counting = options.counting * (len(heads) + 1)
+        console.print(f"{took:.0f} s for {timing} children that time and {counting} that count")
         found.append({"seconds": took, **{n: _as_json(c) for n, c in comparisons.items()}})
-    for name, (detections, alarms) in counts.items():
-        console.print(
-            f"{name}: found {detections} of {options.trials} times, false alarms {alarms} times"
-        )
+    for name, of in counts.items():
+        modes = ", ".join(f"found in {mode} {of[mode]}" for mode in (FORWARD, BACKWARD) if mode in of)
+        alarms = f"false alarms {of['alarms']}"
+        console.print(f"{name}, {options.trials} times: {modes and modes + ', '}{alarms}")
     return found
+
+
+def _rise(comparison: Comparison, cells: Sequence[str]) -> str:
+    """By how much the instructions of cells changed, where they were counted."""
+    changed = [of.counted for cell in cells if (of := comparison.changes[cell]).instructions]
+    return f" (instructions {min(changed):+.1%} to {max(changed):+.1%})" if changed else ""
 
 
 def parsed(arguments: list[str]) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
@@ -469,8 +494,15 @@ def main(arguments: list[str]) -> int:
             changed = _git("status", "--porcelain", "--", "tmref", "strategies").stdout
             if options.head is None and changed:
                 console.print("what is not committed is not compared: see git status")
-            heads = {HEAD: (head, None)}
-            found = compared(base, heads, cells, options.children, options.counting, console)
+            found = compared(
+                base,
+                {HEAD: (head, None)},
+                cells,
+                options.children,
+                itertools.count(),
+                options.counting,
+                console,
+            )
             comparison = found[HEAD]
             show(comparison, console)
             written = {"base": base, "head": head, **_as_json(comparison)}

@@ -69,14 +69,6 @@ def busy(turns: int) -> None:
         pass
 
 
-def _with_busy(work: Callable[[], Any], turns: int) -> Callable[[], Any]:
-    def do() -> None:
-        work()
-        busy(turns)
-
-    return do
-
-
 class Planted:
     """A slow-down of the forward of one class of tmref.nn by a share of what a pass takes.
 
@@ -89,14 +81,24 @@ class Planted:
         from tmref.bench import work
         from tmref.catalog import row as find
 
-        self.turns, self.calls, self.at = dict[_Pass, int](), 0, ("", 0, 0)
-        for mode, blocks, samples in passes:
-            if samples > most or not percent:
-                continue
-            do = work.subjects(work.Cell(row, blocks, samples, mode), ["reference"])["reference"]
-            self.turns[mode, blocks, samples] = _turns(do, percent / 100, rounds)
+        self.turns, self.calls = dict[_Pass | None, int](), 0
+        self.at: _Pass | None = None
         module: Any = getattr(tmref.nn, find(row).module)
         module.forward = self._slowed(module.forward)
+        for at in passes:
+            mode, blocks, samples = at
+            if samples <= most and percent:
+                do = work.subjects(work.Cell(row, blocks, samples, mode), ["reference"])["reference"]
+                self._calibrate(do, at, percent / 100, rounds)
+
+    def work(self, do: Callable[[], Any], at: _Pass | None) -> Callable[[], Any]:
+        """The work with the slow-down of a pass, with none for None."""
+
+        def slowed() -> None:
+            self.at = at
+            do()
+
+        return slowed
 
     def _slowed(self, forward: Callable[..., Any]) -> Callable[..., Any]:
         def slowed(module: torch.nn.Module, *args: Any) -> Any:
@@ -108,13 +110,13 @@ class Planted:
 
         return slowed
 
-
-def _turns(do: Callable[[], Any], share: float, rounds: int) -> int:
-    """The turns of busy work that take that share of the work. What is more or less than it at first is
-    taken off or added: what runs after busy work is a little slower, too."""
-    first = round(share * _TURNS * _ratio(do, lambda: busy(_TURNS), rounds))
-    missed = share - (_ratio(_with_busy(do, first), do, 4 * rounds) - 1)
-    return max(1, round(first * (1 + missed / share)))
+    def _calibrate(self, do: Callable[[], Any], at: _Pass, share: float, rounds: int) -> None:
+        slowed, unslowed = self.work(do, at), self.work(do, None)
+        first = share * _TURNS * _ratio(unslowed, lambda: busy(_TURNS), rounds)
+        self.turns[at] = round(first)
+        # what is more or less than the share is taken off: what runs after busy work is slower, too
+        missed = share - (_ratio(slowed, unslowed, 4 * rounds) - 1)
+        self.turns[at] = max(1, round(first * (1 + missed / share)))
 
 
 def _ratio(do: Callable[[], Any], other: Callable[[], Any], rounds: int) -> float:
@@ -156,21 +158,13 @@ def instructions(
     from tmref.bench import counts, work
 
     slow = Planted(*planted, _passes(cells), 0) if planted else None
-
-    def slowed(do: Callable[[], Any], at: _Pass) -> Callable[[], Any]:
-        def do_slowed() -> None:
-            assert slow
-            slow.at = at
-            do()
-
-        return do_slowed if slow else do
-
     every = {}
     for label, row, blocks, samples, mode in cells:
         cell = work.Cell(row, blocks, samples, mode)
         of_names = work.subjects(cell, [name for name in names if name != work.TORCH])
         for name in names:
-            every[label, name] = slowed(of_names[name], (mode, blocks, samples))
+            do = of_names[name]
+            every[label, name] = slow.work(do, (mode, blocks, samples)) if slow else do
     found = counts.instructions(every)
     return {label: {"instructions": {name: found[label, name] for name in names}} for label, *_ in cells}
 
