@@ -475,6 +475,8 @@ def main(arguments: list[str]) -> int:
         )
     if min(options.children, options.trials) < 1:
         parser.error("--children and --trials must be at least 1")
+    if options.counting < 0:
+        parser.error("--counting must not be negative")
     if options.counting and (why := no_valgrind()):
         parser.error(f"{why}; --counting 0 leaves them out")
     if options.planted and options.head:
