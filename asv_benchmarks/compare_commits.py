@@ -12,10 +12,11 @@ in ten of them, of all cells together, stay below. A cell is called slower, or f
 by more than 2.7 Q / √n, with n children in each group, and by 8 % at least. (For normal noise the
 deviation of a change is 0.66 Q / √n: the threshold is four of them.)
 
-Where valgrind is installed, more children of both count the instructions of the reference in each cell,
-as many at a time as there are cores: counts don't mind what else runs. They differ a little with where
-things lie in memory; a cell has the smallest count of its children, which have other hash seeds. Where
-times don't say that a cell got slower or faster, a change in its instructions by more than 3 % does.
+Where valgrind is installed, a child of both counts the instructions of the reference in each cell, side
+by side: counts don't mind what else runs. They do mind where things lie in memory: where a cell changed
+by more than 1.5 %, all are counted once more by children with other hash seeds, and the smaller count
+holds. Where times don't say that a cell got slower or faster, a change in its instructions by more than
+3 % does.
 
 Operators of the reference and of batched are counted: one more is one too many. The exit status is 1
 where a cell got slower or calls more operators, 0 where none does, 2 for what can't be compared.
@@ -69,7 +70,7 @@ CELLS = [
 #: The smallest change that is called one, and the factor and the quantile of its threshold.
 LEAST, FACTOR, QUANTILE = 0.08, 2.7, 0.9
 CHILDREN, ROUNDS = 6, 31
-#: The same for instructions, and how many children of each side count them.
+#: The same for instructions, and how many children of each side count them at most.
 LEAST_COUNTED, COUNTING = 0.03, 2
 #: A slow-down is planted where there are so many samples at most.
 MOST_PLANTED = 10
@@ -294,24 +295,33 @@ def instructions(
     seeds: Iterator[int],
     counting: int,
 ) -> dict[str, dict[str, int]]:
-    """The instructions of every side, by the cells that it has: the least of so many children each.
+    """The instructions of every side, by the cells that it has: the least that its children count, one
+    or, where a cell changed, so many.
 
     Each child has a seed of its own: two of one commit with one seed count the same, which two commits
     never do.
     """
     found: dict[str, dict[str, int]] = {name: {} for name in sides}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        children = [
-            (name, pool.submit(measured, of_commit, cells, planted, False, next(seeds)))
-            for _ in range(counting)
-            for name, (of_commit, planted) in sides.items()
-        ]
-        for name, child in children:
-            for cell, of in child.result().items():
-                if of:
-                    count = of["instructions"]["reference"]
-                    found[name][cell] = min(count, found[name].get(cell, count))
+        for _ in range(counting):
+            children = {
+                name: pool.submit(measured, of_commit, cells, planted, False, next(seeds))
+                for name, (of_commit, planted) in sides.items()
+            }
+            for name, child in children.items():
+                for cell, of in child.result().items():
+                    if of:
+                        count = of["instructions"]["reference"]
+                        found[name][cell] = min(count, found[name].get(cell, count))
+            if not any(_in_doubt(found[BASE], found[name]) for name in sides):
+                break
     return found
+
+
+def _in_doubt(base: Mapping[str, int], head: Mapping[str, int]) -> bool:
+    """Whether a cell changed by more than half of what is called a change."""
+    there = base.keys() & head.keys()
+    return any(_verdict(head[cell] / base[cell] - 1, LEAST_COUNTED / 2) for cell in there)
 
 
 def _comparison(
@@ -421,8 +431,7 @@ def trials(options: argparse.Namespace, base: str, cells: Any, console: Console)
             words.append(f"others: {len(alarms)} of {len(rest)}{_rise(comparison, rest)}")
             console.print(f"{name} in {options.row}, {'; '.join(words)}", soft_wrap=True)
         timing = len(order(list(heads), options.children))
-        counting = options.counting * (len(heads) + 1)
-        console.print(f"{took:.0f} s for {timing} children that time and {counting} that count")
+        console.print(f"{took:.0f} s, {timing} children that time")
         found.append({"seconds": took, **{n: _as_json(c) for n, c in comparisons.items()}})
     for name, of in counts.items():
         modes = ", ".join(f"found in {mode} {of[mode]}" for mode in (FORWARD, BACKWARD) if mode in of)
@@ -455,7 +464,7 @@ def parsed(arguments: list[str]) -> tuple[argparse.ArgumentParser, argparse.Name
         "--counting",
         type=int,
         default=0 if no_valgrind() else COUNTING,
-        help="of each, those that count instructions under valgrind",
+        help="of each, those that count instructions under valgrind, at most",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     parser.add_argument(
