@@ -130,7 +130,7 @@ _Name = TypeVar("_Name", bound=Hashable)
 
 def no_valgrind() -> str:
     """Why instructions can't be counted here, and how they can; nothing where they can be."""
-    if not torch._C._valgrind_supported_platform():  # type: ignore[attr-defined]
+    if not torch._C._valgrind_supported_platform():
         return "instructions are counted by valgrind, which torch supports on Linux only"
     if shutil.which("valgrind") is None:
         return "instructions are counted by valgrind, which is not installed: apt-get install valgrind"
@@ -178,7 +178,7 @@ def instructions(work: Mapping[_Name, Work]) -> dict[_Name, int]:
 
 
 def _counted(do: Work) -> int:
-    toggle, dump = torch._C._valgrind_toggle, torch._C._valgrind_toggle_and_dump_stats  # type: ignore[attr-defined]
+    toggle, dump = torch._C._valgrind_toggle, torch._C._valgrind_toggle_and_dump_stats
     found = []
     for _ in range(CALLS):
         toggle()
