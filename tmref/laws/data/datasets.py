@@ -154,12 +154,15 @@ def batches_get_through_worker_processes(f: Session, x: Any, draw: Any) -> Any:
     many subprocesses to use for data loading"; [doc] "Any argument as accepted by the torch DataLoader
     parent class is supported"."""
     size, workers = draw(st.integers(1, 3), label="size"), draw(st.integers(1, 2), label="workers")
+    # of a known failure it is less: nothing comes there, however long one waits
+    seconds = draw(st.just(10), label="seconds")
     f.run("dataset = datasets.Dataset(number=x, text=list(map(str, x)))", x=x)
     f.run(
         "loader = datasets.DataLoader(dataset, batch_size=size, num_workers=workers, "
-        "multiprocessing_context='fork', timeout=10)",
+        "multiprocessing_context='fork', timeout=seconds)",
         size=size,
         workers=workers,
+        seconds=seconds,
     )
     found = f.run("[[list(field) for field in batch] for batch in loader]")
     batches = [x[i : i + size] for i in range(0, len(x), size)]
