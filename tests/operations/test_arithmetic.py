@@ -6,7 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tmref
-from tmref import Labels, NotEqualError, TensorBlock, TensorMap
+from tmref import (
+    Labels,
+    NotEqualError,
+    TensorBlock,
+    TensorMap,
+    add,
+    block_from_array,
+    equal,
+    multiply,
+    remove_gradients,
+    sum_over_samples,
+)
 from tmref.compare import compare
 from tmref.implementations import load
 from tmref.strategies import like, tensor_maps
@@ -22,6 +33,7 @@ UNARY = {
 BINARY = {"divide": tmref.divide, "subtract": tmref.subtract, "multiply": tmref.multiply}
 WHOLE = Labels.single()
 PEER = load("metatensor-torch")
+few = settings(derandomize=True, database=None, deadline=None, max_examples=50)
 
 
 def along(x, shift):
@@ -136,19 +148,105 @@ def test_what_has_no_dot_is_refused(refused):
         tmref.dot(x, tmref.remove_gradients(graded(1.0)))
 
 
-@pytest.mark.parametrize("name", ["subtract", "divide"])
-def test_what_cannot_be_combined_is_refused(name, refused):
-    operation = getattr(tmref, name)
-    with refused(TypeError, "A must be a TensorMap, got int"):
-        operation(2, graded(1.0))
-    with refused(TypeError, "B must be a TensorMap or a number, got bool"):
-        operation(graded(1.0), True)
+@pytest.mark.parametrize("other", [2, -0.5, "map"])
+@pytest.mark.parametrize("name", ["add", "multiply"])
+def test_arithmetic_agrees_with_metatensor(name, other, two_blocks):
+    a, b = two_blocks(), other
+    if other == "map":
+        b = two_blocks(7)
+        b = TensorMap(Labels(b.keys.names, b.keys.values.flip(0)), b.blocks()[::-1])
+    ours = getattr(tmref, name)(a, b)
+    theirs = getattr(PEER.operations, name)(PEER.encode(a), PEER.to_theirs(b))
+    tmref.equal_raise(ours, PEER.decode(theirs))
+    assert ours.keys == a.keys
+
+
+@few
+@given(st.data(), tensor_maps(max_gradients=2))
+def test_products_have_the_derivative_of_a_product(data, tensor):
+    """With B as constant as A, d(A B) = 2 A dA."""
+    other = data.draw(like(remove_gradients(tensor)))
+    square = multiply(tensor, tensor)
+    for block, result in zip(tensor, square, strict=True):
+        assert torch.equal(result.values, block.values**2)
+        for parameter, gradient in block.gradients():
+            for row, (sample, *_) in enumerate(gradient.samples.values.tolist()):
+                expected = 2 * block.values[sample] * gradient.values[row]
+                assert torch.equal(result.gradient(parameter).values[row], expected)
+    without = remove_gradients(tensor)
+    assert equal(add(without, other), add(other, without))
+    assert equal(multiply(without, other), multiply(other, without))
+
+
+def test_numbers_keep_integers():
+    """metatensor makes float32 of them."""
+    tensor = TensorMap(Labels.single(), [block_from_array(torch.tensor([[2**40, 3]]))])
+    assert add(tensor, 1)[0].values.tolist() == [[2**40 + 1, 3 + 1]]
+    assert multiply(tensor, 3)[0].values.tolist() == [[3 * 2**40, 9]]
+    assert multiply(tensor, 3)[0].dtype == torch.int64
+
+
+@pytest.mark.parametrize("number", [0.5, 1j])
+def test_gradients_have_the_dtype_of_the_values(number, block, with_gradient):
+    whole = with_gradient(block(2, 3, dtype=torch.float32), [0])
+    tensor = TensorMap(Labels.single(), [whole.to(torch.int64 if number == 0.5 else torch.float32)])
+    for operation in (add, multiply):
+        result = operation(tensor, number)[0]
+        assert result.dtype == result.gradient("positions").dtype
+        assert result.dtype == torch.result_type(tensor[0].values, number)
+
+
+def test_linear_operations_keep_gradients_of_gradients(block, with_gradient, refused):
+    def build():
+        gradient = TensorBlock(
+            torch.tensor([[1.0]]).double(), Labels.range("sample", 1), [], Labels.range("feature", 1)
+        )
+        whole = block(2, 1)
+        whole.add_gradient("x", with_gradient(gradient, [0, 0], parameter="y"))
+        return TensorMap(Labels.single(), [whole])
+
+    def second(tensor):
+        return tensor[0].gradient("x").gradient("y").values
+
+    tensor = build()
+    assert torch.equal(second(add(tensor, build())), 2 * second(tensor))
+    assert torch.equal(second(add(tensor, 5)), second(tensor))
+    assert torch.equal(second(multiply(tensor, 5)), 5 * second(tensor))
+    assert torch.equal(second(sum_over_samples(tensor, "system")), second(tensor))
     message = (
-        f"{name} needs maps of the same metadata: in the block (_=0), the properties are 1 of ['p'] and "
-        "2 of ['p']"
+        "the gradient 'x' has gradients itself, and what becomes of them isn't determined by them; "
+        "remove them with remove_gradients, or multiply by a number"
     )
-    with refused(NotEqualError, message):
-        operation(graded(1.0), graded(1.0, 2.0))
+    with refused(NotImplementedError, message):
+        multiply(tensor, tensor)
+
+
+@few
+@given(st.data(), tensor_maps(max_gradients=2, min_properties=1))  # metatensor fails without properties
+def test_arithmetic_of_random_maps_agrees_with_metatensor(data, tensor):
+    number = data.draw(st.sampled_from([2, -0.25]))
+    theirs = PEER.encode(tensor)
+    for name in ("add", "multiply"):
+        ours, operation = getattr(tmref, name), getattr(PEER.operations, name)
+        assert tmref.equal(ours(tensor, number), PEER.decode(operation(theirs, number)))
+        assert tmref.equal(ours(tensor, tensor), PEER.decode(operation(theirs, theirs)))
+
+
+@pytest.mark.parametrize(
+    "operation", [add, multiply, tmref.subtract, tmref.divide], ids=lambda f: f.__name__
+)
+def test_what_cannot_be_combined_is_refused(operation, two_blocks, maps, refused):
+    with refused(TypeError, "A must be a TensorMap, got int"):
+        operation(2, two_blocks())
+    for wrong, name in ((True, "bool"), ("2", "str"), (torch.tensor(2.0), "Tensor")):
+        with refused(TypeError, f"B must be a TensorMap or a number, got {name}"):
+            operation(two_blocks(), wrong)
+    start = f"{operation.__name__} needs maps of the same metadata: "
+    with refused(NotEqualError, f"{start}there are 2 and 1 blocks"):
+        operation(maps["plain"], maps["fewer keys"])
+    difference = "in the block (a=0, b=1), the gradients are ['positions'] and []"
+    with refused(NotEqualError, start + difference):
+        operation(maps["gradients"], maps["no gradients"])
 
 
 def test_exponents_are_numbers(refused):

@@ -18,20 +18,6 @@ from tmref import (
 )
 
 
-@pytest.fixture
-def graded(block, with_gradient):
-    """Two blocks with gradients with respect to positions and cell."""
-
-    def build():
-        def of(size):
-            whole = with_gradient(block(size, 3, 2), [0, 0, size - 1], 3)
-            return with_gradient(whole, [size - 1], 2, 2, parameter="cell")
-
-        return TensorMap(Labels(["a", "b"], torch.tensor([[0, 1], [1, 1]])), [of(2), of(3)])
-
-    return build
-
-
 @pytest.mark.parametrize(
     ("remove", "left"),
     [
@@ -42,8 +28,8 @@ def graded(block, with_gradient):
         (["positions", "cell"], []),
     ],
 )
-def test_gradients_are_removed(remove, left, graded, mts, to_mts):
-    tensor = graded()
+def test_gradients_are_removed(remove, left, two_blocks, mts, to_mts):
+    tensor = two_blocks()
     result = remove_gradients(tensor, remove)
     for block, old in zip(result, tensor, strict=True):
         assert block.values is old.values
@@ -54,11 +40,11 @@ def test_gradients_are_removed(remove, left, graded, mts, to_mts):
         assert sorted(theirs.block(0).gradients_list()) == sorted(left)
 
 
-def test_what_gradients_can_be_removed(graded, refused):
+def test_what_gradients_can_be_removed(two_blocks, refused):
     with refused(TypeError, "tensor must be a TensorMap, got TensorBlock"):
-        remove_gradients(graded()[0])
+        remove_gradients(two_blocks()[0])
     with refused(TypeError, "remove must be a list of strings, got 'cell' of type str"):
-        remove_gradients(graded(), "cell")
+        remove_gradients(two_blocks(), "cell")
 
 
 KEYS = Labels(["a", "b"], torch.tensor([[0, 1], [1, 1], [1, 2]]))
@@ -91,15 +77,15 @@ def test_filtered_blocks_agree_with_metatensor(copy, names, values, labels, bloc
         assert (found.values is tensor[key].values) is not copy
 
 
-def test_what_cannot_be_filtered_is_refused(graded, refused):
+def test_what_cannot_be_filtered_is_refused(two_blocks, refused):
     with refused(TypeError, "tensor must be a TensorMap, got int"):
         filter_blocks(5, KEYS)
     with refused(TypeError, "keys must be Labels, got list"):
-        filter_blocks(graded(), [0, 1])
+        filter_blocks(two_blocks(), [0, 1])
     with refused(TypeError, "copy must be a bool, got 1 of type int"):
-        filter_blocks(graded(), KEYS, 1)
+        filter_blocks(two_blocks(), KEYS, 1)
     with refused(ValueError, "no dimension 'c' in these labels, which have ['a', 'b']"):
-        filter_blocks(graded(), Labels("c", torch.tensor([[0]])))
+        filter_blocks(two_blocks(), Labels("c", torch.tensor([[0]])))
 
 
 def nested():

@@ -190,6 +190,31 @@ def united(blocks: Sequence[Dense], fill: Any = 0, like: Dense | None = None) ->
     )
 
 
+def joined(maps: Sequence[Mapping[Row, Dense]], way: str = "union") -> dict[Row, Dense]:
+    """The blocks of all maps, those of one key :func:`united`. An "intersection" has the keys alone that
+    all maps have."""
+    of_key: dict[Row, list[Dense]] = {}
+    for blocks in maps:
+        for key, block in blocks.items():
+            of_key.setdefault(key, []).append(block)
+    return {
+        key: united(blocks)
+        for key, blocks in of_key.items()
+        if way != "intersection" or len(blocks) == len(maps)
+    }
+
+
+def numbered(maps: Sequence[Mapping[Row, Dense]], axis: int) -> list[dict[Row, Dense]]:
+    """The maps with ``of``, which is the number of the map, at the end of the labels of an axis."""
+
+    def with_number(i: int, block: Dense) -> Dense:
+        return block.moved(axis, lambda row: (*row, i), (*block.names[axis], "of"))
+
+    return [
+        {key: with_number(i, block) for key, block in blocks.items()} for i, blocks in enumerate(maps)
+    ]
+
+
 def split(
     names: Sequence[str], blocks: Mapping[Row, Dense], moved: Sequence[str]
 ) -> tuple[list[str], dict[Row, list[tuple[Row, Dense]]]]:

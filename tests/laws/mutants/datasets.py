@@ -15,6 +15,9 @@ once = "every_sample_comes_once_in_an_epoch"
 workers = "batches_get_through_worker_processes"
 stays = "fields_that_are_not_to_be_joined_stay"
 joined = "a_batch_of_maps_is_one_map_of_their_samples"
+arguments = "maps_of_a_batch_are_joined_as_its_arguments_say"
+different = "maps_of_different_keys_are_refused_or_have_all_of_them"
+below = "tensors_of_a_batch_are_below_each_other"
 
 
 def of_datasets(law, name):
@@ -114,6 +117,66 @@ def the_first_map_of_other_fields_is_kept(right):
     def collate(batch, fields_to_join=None):
         batch = right(batch, fields_to_join)
         return batch._replace(other=batch.other[:1])
+
+    return collate
+
+
+@of_datasets(arguments, "group_and_join")
+def arguments_for_the_join_are_left_out(right):
+    return lambda batch, join_kwargs: right(batch)
+
+
+@of_datasets(arguments, "group_and_join")
+def dimensions_are_not_added(right):
+    def collate(batch, join_kwargs):
+        return right(batch, None, {"different_keys": join_kwargs["different_keys"]})
+
+    return collate
+
+
+@of_datasets(different, "group_and_join")
+def only_keys_of_all_samples_are_kept(right):
+    return lambda batch: right(batch, None, {"different_keys": "intersection"})
+
+
+@of_datasets(different, "group_and_join")
+def only_keys_of_the_first_sample_are_kept(right):
+    def collate(batch):
+        y = right(batch)
+        return y._replace(x=tmref.filter_blocks(y.x, batch[0].x.keys))
+
+    return collate
+
+
+@of_datasets(arguments, "group_and_join")
+@of_datasets(different, "group_and_join")
+def samples_are_emptied(right):
+    def collate(batch, **options):
+        y = right(batch, **options)
+        for sample in batch:
+            for block in sample.x:
+                block.values.zero_()
+        return y
+
+    return collate
+
+
+@of_datasets(below, "group_and_join")
+def tensors_stay(right):
+    return lambda batch: right(batch, ["number"])
+
+
+@of_datasets(below, "group_and_join")
+def tensors_are_stacked_on_a_new_axis(right):
+    return lambda batch: right(batch)._replace(x=torch.stack([sample.x for sample in batch]))
+
+
+@of_datasets(below, "group_and_join")
+def the_first_tensor_becomes_the_sum(right):
+    def collate(batch):
+        y = right(batch)
+        batch[0].x.copy_(sum(sample.x for sample in batch))
+        return y
 
     return collate
 

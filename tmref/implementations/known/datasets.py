@@ -10,7 +10,7 @@ METATENSOR: tuple[Known, ...] = (
         law="batches_get_through_worker_processes",
         rows=("datasets",),
         when=lambda recipe, x: True,
-        example=lambda row: Example(None, [0], {"size": 1, "workers": 1}),
+        example=lambda row: Example(None, [0], {"size": 1, "workers": 1, "seconds": 1}),
         reason="batches don't get through worker processes: the class Batch is made for each of them, "
         "and can't be pickled; the loader waits for ever [torch]",
     ),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from hypothesis import strategies as st
 
+from ...compare import Refused
 from ...strategies import tensor_maps
 from ...tensor_map import TensorMap
-from ..dense import SAMPLES, Dense, Row, to_map, twins
+from ..dense import SAMPLES, Dense, Row, joined, numbered, to_map, twins
 from ..law import data_law
 from ..session import Session
 
@@ -103,22 +105,81 @@ def fields_that_are_not_to_be_joined_stay(f: Session, x: Any, draw: Any) -> Any:
     return [f.run("list(batch.other)"), y], [parts, to_map(x.keys.names, twins(x), y)]
 
 
+@data_law("datasets", tensor_maps(min_blocks=1, max_gradients=1))
+def maps_of_a_batch_are_joined_as_its_arguments_say(f: Session, x: Any, draw: Any) -> Any:
+    """Under the keys that all samples have, or any of them, with the number of the sample where a
+    dimension is added; the samples stay. [doc] group_and_join: "join_kwargs: keyword arguments passed to
+    the metatensor.join function"; join: "only blocks present in all tensors will be taken into account";
+    "missing keys will be treated like if they where associated with an empty block"; "The dimension
+    forms the last dimension of the joined labels"."""
+    way = draw(st.sampled_from(["union", "intersection"]), label="way")
+    how = {"different_keys": way, **draw(st.sampled_from([{}, {"add_dimension": "of"}]), label="add")}
+    parts = _of_different_keys(x, draw)
+    f.run("dataset = datasets.Dataset(x=parts)", parts=parts)
+    y = f.run("y = datasets.group_and_join(list(dataset), join_kwargs=how).x", how=how)
+    blocks = list(map(twins, parts))
+    expected = joined(numbered(blocks, SAMPLES) if "add_dimension" in how else blocks, way)
+    return [y, f.run("[sample.x for sample in dataset]")], [to_map(x.keys.names, expected, y), parts]
+
+
+@data_law("datasets", tensor_maps(min_blocks=1, max_gradients=1))
+def maps_of_different_keys_are_refused_or_have_all_of_them(f: Session, x: Any, draw: Any) -> Any:
+    """A batch of them is refused, or has the keys of any sample; the samples stay. [doc] group_and_join:
+    "the union of sparse keys are taken", and of join_kwargs "If none, the defaults are used"; join:
+    "keys in all tensors have to be the same"."""
+    parts = _of_different_keys(x, draw)
+    f.run("dataset = datasets.Dataset(x=parts)", parts=parts)
+    y = f.attempt_to_run("y = datasets.group_and_join(list(dataset)).x")
+    found = f.run("[sample.x for sample in dataset]")
+    expected = y if isinstance(y, Refused) else to_map(x.keys.names, joined([*map(twins, parts)]), y)
+    return [y, found], [expected, parts]
+
+
+@data_law("datasets", _NUMBERS)
+def tensors_of_a_batch_are_below_each_other(f: Session, x: Any, draw: Any) -> Any:
+    """They are the rows of one, and what isn't to be joined stays; so do the samples. [doc]
+    group_and_join: "data fields that are torch.Tensor objects are vertically stacked"; [torch] vstack:
+    "concatenation along the first axis after all 1-D tensors have been reshaped by atleast_2d"."""
+    shape = draw(st.sampled_from([(), (2,), (1, 2), (2, 2), (2, 1, 2)]), label="shape")
+    tensors = [torch.full(shape, number) for number in x]
+    f.run("dataset = datasets.Dataset(x=tensors, number=x)", tensors=tensors, x=x)
+    y = f.run("y = list(datasets.group_and_join(list(dataset)))")
+    rows = torch.cat([tensor if tensor.dim() > 1 else tensor.reshape(1, -1) for tensor in tensors])
+    return [y, f.run("[sample.x for sample in dataset]")], [[rows, tuple(x)], tensors]
+
+
 @data_law("datasets", _NUMBERS, examples=2)  # which take a second each
 def batches_get_through_worker_processes(f: Session, x: Any, draw: Any) -> Any:
     """They are what they are without workers. [torch] DataLoader: "num_workers (int, optional) – how
     many subprocesses to use for data loading"; [doc] "Any argument as accepted by the torch DataLoader
     parent class is supported"."""
     size, workers = draw(st.integers(1, 3), label="size"), draw(st.integers(1, 2), label="workers")
+    # of a known failure it is less: nothing comes there, however long one waits
+    seconds = draw(st.just(10), label="seconds")
     f.run("dataset = datasets.Dataset(number=x, text=list(map(str, x)))", x=x)
     f.run(
         "loader = datasets.DataLoader(dataset, batch_size=size, num_workers=workers, "
-        "multiprocessing_context='fork', timeout=10)",
+        "multiprocessing_context='fork', timeout=seconds)",
         size=size,
         workers=workers,
+        seconds=seconds,
     )
     found = f.run("[[list(field) for field in batch] for batch in loader]")
     batches = [x[i : i + size] for i in range(0, len(x), size)]
     return found, [[batch, list(map(str, batch))] for batch in batches]
+
+
+def _of_different_keys(x: TensorMap, draw: Any) -> list[TensorMap]:
+    """Two maps of every second sample of each block; one of them lacks a block."""
+    parts = [_part(x, i, 2, 0) for i in range(2)]
+    lacking, gone = (
+        draw(st.integers(0, 1), label="lacking"),
+        draw(st.sampled_from(list(twins(x))), label="gone"),
+    )
+    blocks = twins(parts[lacking])
+    del blocks[gone]
+    parts[lacking] = to_map(x.keys.names, blocks)
+    return parts
 
 
 def _part(x: TensorMap, i: int, count: int, first: int) -> TensorMap:

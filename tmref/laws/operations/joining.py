@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ...compare import Refused
 from ...strategies import tensor_maps
 from ...tensor_map import TensorMap
-from ..dense import PROPERTIES, SAMPLES, Dense, Row, labels_of, to_map, twins, united
+from ..dense import PROPERTIES, SAMPLES, Dense, Row, joined, labels_of, numbered, to_map, twins, united
 from ..law import data_law
 from ..session import Session
 from ._common import others_of, with_the_inputs
@@ -88,10 +88,7 @@ def a_join_of_several_dtypes_keeps_the_numbers(f: Session, x: Any, draw: Any) ->
         return y
     of_each = [twins(part.to(torch.float64)) for part in xs]
     y = f.run("y.to(dtype=torch.float64)")
-    expected = {
-        key: united([_numbered(of[key], axis, i) for i, of in enumerate(of_each)]) for key in of_each[0]
-    }
-    return y, to_map(x.keys.names, expected, y)
+    return y, to_map(x.keys.names, joined(numbered(of_each, _AXES[axis])), y)
 
 
 @data_law("operations", _OF_ROWS, as_it_came=True)
@@ -112,11 +109,7 @@ def samples_are_joined_by_the_names_of_their_dimensions(f: Session, x: Any, draw
     y = f.attempt_to_run("y = operations.join(xs, 'samples', add_dimension='of')", xs=xs)
     if isinstance(y, Refused):
         return y
-    expected = {
-        key: united([_numbered(of[key], "samples", i) for i, of in enumerate([twins(x), twins(other)])])
-        for key in twins(x)
-    }
-    return y, to_map(x.keys.names, expected, y)
+    return y, to_map(x.keys.names, joined(numbered([twins(x), twins(other)], SAMPLES)), y)
 
 
 @data_law("operations", _OF_ROWS)
@@ -148,15 +141,7 @@ def _joined(f: Session, x: TensorMap, draw: Any, axis: str) -> Any:
     )
     y = f.run(f"y = operations.join(xs, axis{options})", xs=xs, axis=axis)
     of_each = list(map(twins, xs))
-    found: dict[Row, list[Dense]] = {}
-    for i, blocks in enumerate(of_each):
-        for key, block in blocks.items():
-            found.setdefault(key, []).append(_numbered(block, axis, i) if add else block)
-    expected = {
-        key: united(blocks)
-        for key, blocks in found.items()
-        if way != "intersection" or len(blocks) == len(xs)
-    }
+    expected = joined(numbered(of_each, _AXES[axis]) if add else of_each, way)
     return with_the_inputs(f, y, to_map(x.keys.names, expected, y), xs=xs)
 
 
@@ -203,12 +188,6 @@ def _thinned(block: Dense, i: int) -> Dense:
         return gradient.moved(SAMPLES, _kept(gradient.rows[SAMPLES][i % 2 :: 2]))
 
     return replace(block, gradients={name: thinned(g) for name, g in block.gradients.items()})
-
-
-def _numbered(block: Dense, axis: str, i: int) -> Dense:
-    """The block with ``of``, which is ``i``, at the end of the labels of an axis."""
-    at = _AXES[axis]
-    return block.moved(at, lambda row: (*row, i), (*block.names[at], "of"))
 
 
 def _renamed(block: Dense, at: int = PROPERTIES) -> Dense:
