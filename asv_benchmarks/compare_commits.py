@@ -16,7 +16,7 @@ Where valgrind is installed, a child of both counts the instructions of the refe
 by side: counts don't mind what else runs. They do mind where things lie in memory: where a cell changed
 by more than 1.5 %, all are counted once more by children with other hash seeds, and the smaller count
 holds. Where times don't say that a cell got slower or faster, a change in its instructions by more than
-3 % does.
+3 % does; a change in times where instructions stay must be one by twice the threshold.
 
 Operators of the reference and of batched are counted: one more is one too many. The exit status is 1
 where a cell got slower or calls more operators, 0 where none does, 2 for what can't be compared.
@@ -115,12 +115,17 @@ class Change:
 
     @property
     def witnesses(self) -> tuple[str, str]:
-        """The verdict, and who says so: times come first, since they are what is waited for."""
+        """The verdict, and who says so. What times alone say they have from what instructions can't
+        show, or from noise: they must change twice as much."""
         by_time = _verdict(self.change, self.threshold)
         by_count = _verdict(self.counted, LEAST_COUNTED)
         if by_time and by_time == by_count:
             return by_time, "times, instructions"
-        return (by_time, "times") if by_time else (by_count, "instructions" if by_count else "")
+        if by_count and not by_time:
+            return by_count, "instructions"
+        if self.instructions and not by_count:
+            by_time = _verdict(self.change, (1 + self.threshold) ** 2 - 1)
+        return by_time, "times" if by_time else ""
 
 
 def changes(base: Group, again: Group, head: Group) -> dict[str, Change]:

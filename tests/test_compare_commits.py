@@ -138,7 +138,10 @@ def test_more_noise_is_a_larger_threshold_and_more_children_a_smaller_one(script
         (0.0, (1000, 1029), ("", "")),
         (0.0, (1000, 1031), ("slower", "instructions")),
         (0.0, (1000, 965), ("faster", "instructions")),
-        (0.09, (1000, 1000), ("slower", "times")),
+        (0.09, (1000, 1000), ("", "")),
+        (0.16, (1000, 1000), ("", "")),
+        (0.17, (1000, 1000), ("slower", "times")),
+        (-0.17, (1000, 1000), ("faster", "times")),
         (0.09, (1000, 1050), ("slower", "times, instructions")),
         (0.09, None, ("slower", "times")),
         # work that takes more instructions in less time is what it is for a user
@@ -146,7 +149,7 @@ def test_more_noise_is_a_larger_threshold_and_more_children_a_smaller_one(script
         (0.09, (1000, 950), ("slower", "times")),
     ],
 )
-def test_instructions_say_so_where_times_do_not(script, by_time, both, verdict):
+def test_instructions_say_so_where_times_do_not_and_bear_them_out(script, by_time, both, verdict):
     change = script.Change(1.0, 1.0 + by_time, by_time, 0.08, both)
     assert change.witnesses == verdict
     assert change.verdict == verdict[0]
