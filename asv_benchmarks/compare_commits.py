@@ -12,6 +12,12 @@ in ten of them, of all cells together, stay below. A cell is called slower, or f
 by more than 2.7 Q / √n, with n children in each group, and by 8 % at least. (For normal noise the
 deviation of a change is 0.66 Q / √n: the threshold is four of them.)
 
+Where valgrind is installed, a child of both counts the instructions of the reference in each cell, side
+by side: counts don't mind what else runs. They do mind where things lie in memory: where a cell changed
+by more than 1.5 %, all are counted once more by children with other hash seeds, and the smaller count
+holds. Where times don't say that a cell got slower or faster, a change in its instructions by more than
+3 % does.
+
 Operators of the reference and of batched are counted: one more is one too many. The exit status is 1
 where a cell got slower or calls more operators, 0 where none does, 2 for what can't be compared.
 
@@ -26,6 +32,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import json
 import math
 import os
@@ -35,14 +42,18 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+
+from tmref.bench.counts import no_valgrind, under_valgrind
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".asv" / "compare"
@@ -59,6 +70,8 @@ CELLS = [
 #: The smallest change that is called one, and the factor and the quantile of its threshold.
 LEAST, FACTOR, QUANTILE = 0.08, 2.7, 0.9
 CHILDREN, ROUNDS = 6, 31
+#: The same for instructions, and how many children of each side count them at most.
+LEAST_COUNTED, COUNTING = 0.03, 2
 #: A slow-down is planted where there are so many samples at most.
 MOST_PLANTED = 10
 
@@ -71,20 +84,43 @@ class Unusable(Exception):
     """What was asked for can't be compared."""
 
 
+def _verdict(change: float, threshold: float) -> str:
+    if abs(math.log1p(change)) <= math.log1p(threshold):
+        return ""
+    return "slower" if change > 0 else "faster"
+
+
 @dataclass(frozen=True)
 class Change:
-    """What became of a cell: its ratios to plain torch, the change and what that must exceed."""
+    """What became of a cell: its ratios to plain torch, the change and what that must exceed; and its
+    instructions on both sides where they were counted."""
 
     base: float
     head: float
     change: float
     threshold: float
+    instructions: tuple[int, int] | None = None
+
+    @property
+    def counted(self) -> float:
+        """The change of the instructions."""
+        if self.instructions is None:
+            return 0.0
+        base, head = self.instructions
+        return head / base - 1
 
     @property
     def verdict(self) -> str:
-        if abs(math.log1p(self.change)) <= math.log1p(self.threshold):
-            return ""
-        return "slower" if self.change > 0 else "faster"
+        return self.witnesses[0]
+
+    @property
+    def witnesses(self) -> tuple[str, str]:
+        """The verdict, and who says so: times come first, since they are what is waited for."""
+        by_time = _verdict(self.change, self.threshold)
+        by_count = _verdict(self.counted, LEAST_COUNTED)
+        if by_time and by_time == by_count:
+            return by_time, "times, instructions"
+        return (by_time, "times") if by_time else (by_count, "instructions" if by_count else "")
 
 
 def changes(base: Group, again: Group, head: Group) -> dict[str, Change]:
@@ -153,28 +189,38 @@ def installed(of_commit: str) -> Path:
 
 
 def measured(
-    of_commit: str, cells: Sequence[tuple[str, str, int]], planted: Sequence[Any] | None, count: bool
+    of_commit: str,
+    cells: Sequence[tuple[str, str, int]],
+    planted: Sequence[Any] | None,
+    count: bool,
+    seed: int | None = None,
 ) -> dict[str, Any]:
-    """What one child finds, by cell. Raises Unusable where it fails."""
+    """What one child finds, by cell: times, or with a hash seed instructions. Raises Unusable where it
+    fails."""
     home = installed(of_commit)
     todo = {
         "home": str(home),
         "bench": str(ROOT / "tmref" / "bench"),
         "cells": [(label(cell), cell[0], BLOCKS, cell[2], cell[1]) for cell in cells],
-        "rounds": ROUNDS,
+        "rounds": ROUNDS if seed is None else 0,
+        "names": ["reference"],
         "count": count,
         "planted": planted,
     }
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("measure_commit.py")), json.dumps(todo)],
-        # before site-packages, and what an editable install adds: that would be this checkout
-        env={**os.environ, "PYTHONPATH": str(home)},
-        capture_output=True,
-        text=True,
-    )
+    arguments = [str(Path(__file__).with_name("measure_commit.py")), json.dumps(todo)]
+    # before site-packages, and what an editable install adds: that would be this checkout
+    environment = {**os.environ, "PYTHONPATH": str(home)}
+    if seed is None:
+        what = "timed"
+        done = subprocess.run(
+            [sys.executable, *arguments], env=environment, capture_output=True, text=True
+        )
+    else:
+        what = "counted, which --counting 0 leaves out,"
+        done = under_valgrind(arguments, {**environment, "PYTHONHASHSEED": str(seed)})
     if done.returncode:
         raise Unusable(
-            f"the cells can't be timed at {of_commit}; choose by --only those that run there, or a "
+            f"the cells can't be {what} at {of_commit}; choose by --only those that run there, or a "
             f"later commit (exit status {done.returncode}):\n{done.stderr.strip()}"
         )
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -213,9 +259,12 @@ def compared(
     heads: Mapping[str, tuple[str, Sequence[Any] | None]],
     cells: Sequence[tuple[str, str, int]],
     children: int,
+    seeds: Iterator[int],
+    counting: int,
     console: Console,
 ) -> dict[str, Comparison]:
-    """Every head, a commit and what is planted in it, beside one base.
+    """Every head, a commit and what is planted in it, beside one base, by so many children that time
+    and so many that count.
 
     Raises Unusable where a child fails, or no cell is there on both sides.
     """
@@ -231,11 +280,56 @@ def compared(
             status.update(f"child {i} of {len(turns)}")
             of_commit, planted = sides[name]
             found[name].append(measured(of_commit, cells, planted, not found[name]))
-    return {name: _comparison(found[BASE], found[AGAIN], found[name]) for name in heads}
+        status.update("counting instructions")
+        counting_sides = {name: side for name, side in sides.items() if name != AGAIN}
+        counted = instructions(counting_sides, cells, seeds, counting)
+    return {
+        name: _comparison(found[BASE], found[AGAIN], found[name], counted[BASE], counted[name])
+        for name in heads
+    }
+
+
+def instructions(
+    sides: Mapping[str, tuple[str, Sequence[Any] | None]],
+    cells: Sequence[tuple[str, str, int]],
+    seeds: Iterator[int],
+    counting: int,
+) -> dict[str, dict[str, int]]:
+    """The instructions of every side, by the cells that it has: the least that its children count, one
+    or, where a cell changed, so many.
+
+    Each child has a seed of its own: two of one commit with one seed count the same, which two commits
+    never do.
+    """
+    found: dict[str, dict[str, int]] = {name: {} for name in sides}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in range(counting):
+            children = {
+                name: pool.submit(measured, of_commit, cells, planted, False, next(seeds))
+                for name, (of_commit, planted) in sides.items()
+            }
+            for name, child in children.items():
+                for cell, of in child.result().items():
+                    if of:
+                        count = of["instructions"]["reference"]
+                        found[name][cell] = min(count, found[name].get(cell, count))
+            if not any(_in_doubt(found[BASE], found[name]) for name in sides):
+                break
+    return found
+
+
+def _in_doubt(base: Mapping[str, int], head: Mapping[str, int]) -> bool:
+    """Whether a cell changed by more than half of what is called a change."""
+    there = base.keys() & head.keys()
+    return any(_verdict(head[cell] / base[cell] - 1, LEAST_COUNTED / 2) for cell in there)
 
 
 def _comparison(
-    base: list[dict[str, Any]], again: list[dict[str, Any]], head: list[dict[str, Any]]
+    base: list[dict[str, Any]],
+    again: list[dict[str, Any]],
+    head: list[dict[str, Any]],
+    counted_base: Mapping[str, int],
+    counted_head: Mapping[str, int],
 ) -> Comparison:
     there = [cell for cell in base[0] if base[0][cell] and head[0][cell]]
     if not there:
@@ -250,8 +344,12 @@ def _comparison(
         of_base, of_head = base[0][cell]["operators"], head[0][cell]["operators"]
         for name in of_base.keys() & of_head.keys():
             operators[f"{name}, {cell}"] = more_operators(of_base[name], of_head[name])
+    found = changes(*groups.values())
+    for cell in counted_base.keys() & counted_head.keys() & found.keys():
+        both = (counted_base[cell], counted_head[cell])
+        found[cell] = replace(found[cell], instructions=both)
     return Comparison(
-        changes(*groups.values()),
+        found,
         {what: changed for what, changed in operators.items() if changed},
         [cell for cell in base[0] if cell not in there],
         [cell for cell in there if head[0][cell]["planted"]],
@@ -263,12 +361,14 @@ def table(comparison: Comparison) -> Table:
     """A line for every cell."""
     found = Table(box=None, header_style="", pad_edge=False)
     found.add_column("cell", no_wrap=True)
-    for column in ("base", "head", "change", "threshold"):
+    for column in ("base", "head", "change", "threshold", "instructions", "change"):
         found.add_column(column, justify="right", no_wrap=True)
     found.add_column("", no_wrap=True)
     for cell, of in comparison.changes.items():
         ratios = (f"{ratio:.2f}" for ratio in (of.base, of.head))
-        found.add_row(cell, *ratios, f"{of.change:+.1%}", f"{of.threshold:.1%}", of.verdict)
+        counts = (f"{of.instructions[0]:,}", f"{of.counted:+.1%}") if of.instructions else ("", "")
+        verdict = "{} ({})".format(*of.witnesses) if of.verdict else ""
+        found.add_row(cell, *ratios, f"{of.change:+.1%}", f"{of.threshold:.1%}", *counts, verdict)
     return found
 
 
@@ -299,35 +399,51 @@ def _as_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def trials(options: argparse.Namespace, base: str, cells: Any, console: Console) -> list[dict[str, Any]]:
-    """Compare the base with itself and planted slow-downs, again and again; print what is found."""
+    """Compare the base with itself and planted slow-downs, again and again; print what is found.
+
+    A slow-down is found in a mode where all the row's cells of that mode that have it are slower.
+    """
     heads: dict[str, tuple[str, Any]] = {
         f"{percent:g} %": (base, [options.row, percent, MOST_PLANTED]) for percent in options.planted
     }
-    found, counts = [], {name: [0, 0] for name in heads}
+    found, seeds = [], itertools.count()
+    counts: dict[str, Counter[str]] = {name: Counter() for name in heads}
     for _ in range(options.trials):
         started = time.perf_counter()
-        comparisons = compared(base, heads, cells, options.children, console)
+        comparisons = compared(base, heads, cells, options.children, seeds, options.counting, console)
         took = time.perf_counter() - started
         for name, comparison in comparisons.items():
-            planted = [] if name == "0 %" else comparison.planted
             slower = comparison.cells("slower")
-            rest = [cell for cell in slower if cell not in planted]
-            counts[name][0] += len(rest) < len(slower)
-            counts[name][1] += bool(rest)
-            (threshold,) = {change.threshold for change in comparison.changes.values()}
-            others = len(comparison.changes) - len(planted)
-            console.print(
-                f"{name} in {options.row}: {len(slower) - len(rest)} of {len(planted)} cells with it "
-                f"slower, {len(rest)} of {others} others; threshold {threshold:.1%}",
-                soft_wrap=True,
-            )
-        console.print(f"{took:.0f} s for {len(order(list(heads), options.children))} children")
+            words = []
+            for mode in (FORWARD, BACKWARD):
+                own = [
+                    cell for cell in comparison.planted if cell.startswith(f"{options.row}, {mode}, ")
+                ]
+                if own:
+                    here = [cell for cell in own if cell in slower]
+                    counts[name][mode] += here == own
+                    words.append(
+                        f"{mode}: {len(here)} of {len(own)} cells slower{_rise(comparison, own)}"
+                    )
+            rest = [cell for cell in comparison.changes if cell not in comparison.planted]
+            alarms = [cell for cell in rest if cell in slower]
+            counts[name]["alarms"] += bool(alarms)
+            words.append(f"others: {len(alarms)} of {len(rest)}{_rise(comparison, rest)}")
+            console.print(f"{name} in {options.row}, {'; '.join(words)}", soft_wrap=True)
+        timing = len(order(list(heads), options.children))
+        console.print(f"{took:.0f} s, {timing} children that time")
         found.append({"seconds": took, **{n: _as_json(c) for n, c in comparisons.items()}})
-    for name, (detections, alarms) in counts.items():
-        console.print(
-            f"{name}: found {detections} of {options.trials} times, false alarms {alarms} times"
-        )
+    for name, of in counts.items():
+        modes = ", ".join(f"found in {mode} {of[mode]}" for mode in (FORWARD, BACKWARD) if mode in of)
+        alarms = f"false alarms {of['alarms']}"
+        console.print(f"{name}, {options.trials} times: {modes and modes + ', '}{alarms}")
     return found
+
+
+def _rise(comparison: Comparison, cells: Sequence[str]) -> str:
+    """By how much the instructions of cells changed, where they were counted."""
+    changed = [of.counted for cell in cells if (of := comparison.changes[cell]).instructions]
+    return f" (instructions {min(changed):+.1%} to {max(changed):+.1%})" if changed else ""
 
 
 def parsed(arguments: list[str]) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
@@ -343,6 +459,12 @@ def parsed(arguments: list[str]) -> tuple[argparse.ArgumentParser, argparse.Name
     )
     parser.add_argument(
         "--children", type=int, default=CHILDREN, help="of the head; the base has twice as many"
+    )
+    parser.add_argument(
+        "--counting",
+        type=int,
+        default=0 if no_valgrind() else COUNTING,
+        help="of each, those that count instructions under valgrind, at most",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     parser.add_argument(
@@ -362,11 +484,17 @@ def main(arguments: list[str]) -> int:
         )
     if min(options.children, options.trials) < 1:
         parser.error("--children and --trials must be at least 1")
+    if options.counting < 0:
+        parser.error("--counting must not be negative")
+    if options.counting and (why := no_valgrind()):
+        parser.error(f"{why}; --counting 0 leaves them out")
     if options.planted and options.head:
         parser.error("--planted makes the head from the base: leave out --head")
     if not options.planted and options.base is None:
         parser.error("name the commit to compare with: BASE, or --planted for a trial")
     console = Console(width=160)
+    if not options.counting:
+        console.print(f"no instructions are counted: {no_valgrind() or '--counting 0'}", soft_wrap=True)
     try:
         base = commit(options.base or "HEAD")
         if options.planted:
@@ -377,7 +505,16 @@ def main(arguments: list[str]) -> int:
             changed = _git("status", "--porcelain", "--", "tmref", "strategies").stdout
             if options.head is None and changed:
                 console.print("what is not committed is not compared: see git status")
-            comparison = compared(base, {HEAD: (head, None)}, cells, options.children, console)[HEAD]
+            found = compared(
+                base,
+                {HEAD: (head, None)},
+                cells,
+                options.children,
+                itertools.count(),
+                options.counting,
+                console,
+            )
+            comparison = found[HEAD]
             show(comparison, console)
             written = {"base": base, "head": head, **_as_json(comparison)}
             worse = bool(comparison.cells("slower") or comparison.more)

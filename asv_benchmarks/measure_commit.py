@@ -1,18 +1,21 @@
-"""Time the tmref that is on the path by the benchmarks of a checkout, and count its operators.
+"""Time the tmref that is on the path by the benchmarks of a checkout, or count what it does.
 
-compare_commits.py starts this once for each of its children, with what to do as JSON in the argument:
+compare_commits.py starts this for each of its children, benchmarks/counts.py once, with what to do as
+JSON in the argument:
 
     home     the folder that tmref must come from; anything else is an error
     bench    the folder of tmref.bench, loaded in place of what the tmref under ``home`` may have of it
-    cells    what to time: (label, row, blocks, samples, mode)
-    rounds   how many, for each cell
+    cells    what to measure: (label, row, blocks, samples, mode)
+    rounds   how many, for each cell; 0 where instructions are counted, under valgrind
+    names    the subjects whose instructions these are
     count    whether operators are counted, too
     planted  None, or the row whose module is slowed down, by how many percent, and at how many samples
              at most
 
 The last line printed is JSON: for every label the median over the rounds of the logarithms of the
 ratios reference / plain torch, whether the planted slow-down was in it, and the operators that the
-reference and batched call; None for a row that this tmref doesn't have.
+reference and batched call, or the instructions of each name; None for a row that this tmref doesn't
+have.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ import tmref
 
 #: Turns of the empty loop that busy work is measured by.
 _TURNS = 1000
+#: Mode, blocks and samples.
+_Pass = tuple[str, int, int]
 
 
 def load_bench(folder: Path) -> None:
@@ -64,53 +69,66 @@ def busy(turns: int) -> None:
         pass
 
 
-def _with_busy(work: Callable[[], Any], turns: int) -> Callable[[], Any]:
-    def do() -> None:
-        work()
-        busy(turns)
-
-    return do
-
-
 class Planted:
-    """A slow-down of the forward of one class of tmref.nn by a share of the time it takes.
+    """A slow-down of the forward of one class of tmref.nn by a share of what a pass takes.
 
-    After its forward, the module does busy work. How much is measured here, for each number of samples,
-    on the row's own cell: first the forward beside busy work of known length, then the forward beside
-    itself with as much as its share would be. What is more or less than the share then is taken off or
-    added: what runs after busy work is a little slower, too. So the share is one of CPU time on this
-    machine, now; a module that calls several of that class is slowed down by each.
+    After its forward, the module does busy work. How much is measured here, for each mode and number of
+    samples, on the row's own cell: the share is one of what is measured then, of CPU time or of
+    instructions. A module that calls several of that class is slowed down by each.
     """
 
-    def __init__(self, row: str, percent: float, most: int, sizes: set[tuple[int, int]], rounds: int):
-        from tmref.bench import timing, work
+    def __init__(self, row: str, percent: float, most: int, passes: set[_Pass], rounds: int):
+        from tmref.bench import work
         from tmref.catalog import row as find
 
-        self.turns, self.calls, self.size = {}, 0, (0, 0)
-        for blocks, samples in sizes:
-            if samples > most or not percent:
-                continue
-            forward = work.subjects(work.Cell(row, blocks, samples), ["reference"])["reference"]
-            times = timing.rounds({"forward": forward, "busy": lambda: busy(_TURNS)}, most=rounds)
-            in_turns = _TURNS * timing.Ratio.of(times["forward"], times["busy"]).median
-            share = percent / 100
-            first = round(share * in_turns)
-            both = {"forward": forward, "slowed": _with_busy(forward, first)}
-            times = timing.rounds(both, most=4 * rounds, budget=2.0)
-            missed = share - (timing.Ratio.of(times["slowed"], times["forward"]).median - 1)
-            self.turns[blocks, samples] = max(1, first + round(missed * in_turns))
+        self.turns, self.calls = dict[_Pass | None, int](), 0
+        self.at: _Pass | None = None
         module: Any = getattr(tmref.nn, find(row).module)
         module.forward = self._slowed(module.forward)
+        for at in passes:
+            mode, blocks, samples = at
+            if samples <= most and percent:
+                do = work.subjects(work.Cell(row, blocks, samples, mode), ["reference"])["reference"]
+                self._calibrate(do, at, percent / 100, rounds)
+
+    def work(self, do: Callable[[], Any], at: _Pass | None) -> Callable[[], Any]:
+        """The work with the slow-down of a pass, with none for None."""
+
+        def slowed() -> None:
+            self.at = at
+            do()
+
+        return slowed
 
     def _slowed(self, forward: Callable[..., Any]) -> Callable[..., Any]:
         def slowed(module: torch.nn.Module, *args: Any) -> Any:
             result = forward(module, *args)
-            if turns := self.turns.get(self.size):
+            if turns := self.turns.get(self.at):
                 self.calls += 1
                 busy(turns)
             return result
 
         return slowed
+
+    def _calibrate(self, do: Callable[[], Any], at: _Pass, share: float, rounds: int) -> None:
+        slowed, unslowed = self.work(do, at), self.work(do, None)
+        first = share * _TURNS * _ratio(unslowed, lambda: busy(_TURNS), rounds)
+        self.turns[at] = round(first)
+        # what is more or less than the share is taken off: what runs after busy work is slower, too
+        missed = share - (_ratio(slowed, unslowed, 4 * rounds) - 1)
+        self.turns[at] = max(1, round(first * (1 + missed / share)))
+
+
+def _ratio(do: Callable[[], Any], other: Callable[[], Any], rounds: int) -> float:
+    """How much more time, or without rounds instructions, one work takes than another."""
+    from tmref.bench import counts, timing
+
+    both = {"do": do, "other": other}
+    if not rounds:
+        found = counts.instructions(both)
+        return found["do"] / found["other"]
+    times = timing.rounds(both, most=rounds, budget=2.0)
+    return timing.Ratio.of(times["do"], times["other"]).median
 
 
 def measured(
@@ -119,19 +137,40 @@ def measured(
     """The times of each cell that there is, and whether the slow-down was in them."""
     from tmref.bench import timing, work
 
-    sizes = {(blocks, samples) for _, _, blocks, samples, _ in cells}
-    slow = Planted(*planted, sizes, rounds) if planted else None
+    slow = Planted(*planted, _passes(cells), rounds) if planted else None
     found: dict[str, Any] = {}
     for label, row, blocks, samples, mode in cells:
         subjects = work.subjects(work.Cell(row, blocks, samples, mode), ["reference"])
         of_two = {name: subjects[name] for name in (work.TORCH, "reference")}
         if slow:
-            slow.size, slow.calls = (blocks, samples), 0
+            slow.at, slow.calls = (mode, blocks, samples), 0
         times = timing.rounds(of_two, most=rounds)
         pairs = zip(times["reference"], times[work.TORCH], strict=True)
         log_ratio = statistics.median(math.log(ours / plain) for ours, plain in pairs)
         found[label] = {"log_ratio": log_ratio, "planted": bool(slow and slow.calls)}
     return found
+
+
+def instructions(
+    cells: list[list[Any]], names: list[str], planted: tuple[str, float, int] | None
+) -> dict[str, Any]:
+    """The instructions of each cell that there is, by subjects."""
+    from tmref.bench import counts, work
+
+    slow = Planted(*planted, _passes(cells), 0) if planted else None
+    every = {}
+    for label, row, blocks, samples, mode in cells:
+        cell = work.Cell(row, blocks, samples, mode)
+        of_names = work.subjects(cell, [name for name in names if name != work.TORCH])
+        for name in names:
+            do = of_names[name]
+            every[label, name] = slow.work(do, (mode, blocks, samples)) if slow else do
+    found = counts.instructions(every)
+    return {label: {"instructions": {name: found[label, name] for name in names}} for label, *_ in cells}
+
+
+def _passes(cells: list[list[Any]]) -> set[_Pass]:
+    return {(mode, blocks, samples) for _, _, blocks, samples, mode in cells}
 
 
 def counted(cells: list[list[Any]]) -> dict[str, dict[str, dict[str, int]]]:
@@ -161,7 +200,10 @@ def main(argument: str) -> None:
     gc.collect()
     gc.freeze()  # what is imported is not looked through again before each cell
     there = [cell for cell in todo["cells"] if cell[1] in rows]
-    found = measured(there, todo["rounds"], todo["planted"])
+    if todo["rounds"]:
+        found = measured(there, todo["rounds"], todo["planted"])
+    else:
+        found = instructions(there, todo["names"], todo["planted"])
     # last of all: torch imports its compiler for this, which takes as long as the rest
     for label, operators in counted(there).items() if todo["count"] else ():
         found[label]["operators"] = operators

@@ -157,6 +157,44 @@ def test_asv_runs_it(repository, tmp_path):
         assert name in said
 
 
+INSTRUCTIONS = """
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from benchmarks import counts
+
+asked = []
+
+def under_valgrind(arguments, environment):
+    script, todo = arguments
+    asked.append([Path(script).name, environment["PYTHONPATH"], todo])
+    cells = json.loads(todo)["cells"]
+    found = {label: {"instructions": dict.fromkeys(names, 7)} for label, *_ in cells}
+    return SimpleNamespace(returncode=0, stdout="said\\n" + json.dumps(found), stderr="")
+
+names = counts.Instructions.params[0]
+cell = ("batched", "linear", "forward")
+counts.counts.under_valgrind = under_valgrind
+benchmark = counts.Instructions()
+for why in ("not here", ""):
+    counts.counts.no_valgrind = lambda: why
+    cache = benchmark.setup_cache()
+    try:
+        benchmark.setup(cache, *cell)
+    except NotImplementedError as error:
+        print(repr(error), len(asked))
+((script, home, todo),) = asked
+print(script, home == json.loads(todo)["home"], benchmark.track_instructions(cache, *cell))
+"""
+
+
+def test_instructions_are_tracked_where_valgrind_is(repository):
+    assert _said_by(repository, INSTRUCTIONS).splitlines() == [
+        "NotImplementedError('not here') 0",
+        "measure_commit.py True 7",
+    ]
+
+
 ON_A_GPU = """
 import json
 from benchmarks import device

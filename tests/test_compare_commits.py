@@ -1,6 +1,7 @@
 """The script of `make bench-compare`: its statistics on drawn numbers, and what its children time."""
 
 import importlib.util
+import itertools
 import json
 import math
 import shutil
@@ -14,7 +15,7 @@ import torch
 
 import tmref
 from tmref import implementations
-from tmref.bench import timing, work
+from tmref.bench import counts, timing, work
 
 CELLS = [f"cell {i}" for i in range(17)]
 SLOW, STILL = CELLS[:3], CELLS[3:]
@@ -129,24 +130,51 @@ def test_more_noise_is_a_larger_threshold_and_more_children_a_smaller_one(script
         assert threshold(noise, children) == pytest.approx(4.1 * sigma, rel=0.15)
 
 
+@pytest.mark.parametrize(
+    ("by_time", "both", "verdict"),
+    [
+        (0.0, None, ("", "")),
+        (0.0, (1000, 1000), ("", "")),
+        (0.0, (1000, 1029), ("", "")),
+        (0.0, (1000, 1031), ("slower", "instructions")),
+        (0.0, (1000, 965), ("faster", "instructions")),
+        (0.09, (1000, 1000), ("slower", "times")),
+        (0.09, (1000, 1050), ("slower", "times, instructions")),
+        (0.09, None, ("slower", "times")),
+        # work that takes more instructions in less time is what it is for a user
+        (-0.09, (1000, 1050), ("faster", "times")),
+        (0.09, (1000, 950), ("slower", "times")),
+    ],
+)
+def test_instructions_say_so_where_times_do_not(script, by_time, both, verdict):
+    change = script.Change(1.0, 1.0 + by_time, by_time, 0.08, both)
+    assert change.witnesses == verdict
+    assert change.verdict == verdict[0]
+
+
 FORWARD_1, FORWARD_10 = "linear, forward, n = 1", "linear, forward, n = 10"
 
 
 @pytest.fixture
 def fake(script, monkeypatch):
     """Children that find what the test says: ratios and operators of the head and of its batched, those
-    of the base being 1, three and one; None for a cell that isn't there, by side."""
+    of the base being 1, three and one; None for a cell that isn't there, by side. Where instructions
+    are given, they are those of each child of the head, those of the base being 1000."""
 
-    def set_up(ratio, operators=3, batched=1, missing=("", "")):
-        asked = []
+    def set_up(ratio, operators=3, batched=1, missing=("", ""), instructions=()):
+        asked, left = [], list(instructions)
 
-        def measured(of_commit, cells, planted, count):
+        def measured(of_commit, cells, planted, count, seed=None):
             asked.append((of_commit, planted, count))
             head = of_commit == "head" or planted
             names = [script.label(cell) for cell in cells]
+            if seed is not None:
+                seeds.append(seed)
+                found = {"instructions": {"reference": left.pop(0) if head else 1000}}
+                return {name: None if (of_commit, name) == missing else found for name in names}
             found = {
                 "log_ratio": math.log(ratio if head else 1.0),
-                "planted": bool(planted),
+                "planted": bool(planted and planted[1]),
             }
             if count:
                 of_both = (
@@ -157,6 +185,9 @@ def fake(script, monkeypatch):
                 found["operators"] = {n: {"aten.addmm.default": more} for n, more in of_both.items()}
             return {name: None if (of_commit, name) == missing else found for name in names}
 
+        seeds = []
+        why = "" if instructions else "valgrind is not here"
+        monkeypatch.setattr(script, "no_valgrind", lambda: why)
         monkeypatch.setattr(script, "commit", lambda name: name.lower())
         monkeypatch.setattr(script, "measured", measured)
         return asked
@@ -181,7 +212,10 @@ def test_the_exit_status_says_whether_something_got_worse(script, fake, capsys, 
     assert [of_commit for of_commit, _, _ in asked] == ["base", "head", "base", "base", "head", "base"]
     assert [count for _, _, count in asked] == [True, True, True, False, False, False]
     out = capsys.readouterr().out
-    assert "linear, forward, n = 10   1.00  1.30  +30.0%       8.0%  slower" in out
+    lines = [line.split() for line in out.splitlines()]
+    words = "linear, forward, n = 10 1.00 1.30 +30.0% 8.0% slower (times)"
+    assert words.split() in lines
+    assert "no instructions are counted: valgrind is not here" in out
     assert "operators of reference, linear, forward, n = 10: +1 aten.addmm.default" in out
     assert "3 of 3 cells slower; more operators in 3, of the reference or of batched" in out
     numbers = json.loads(file.read_text())
@@ -190,6 +224,26 @@ def test_the_exit_status_says_whether_something_got_worse(script, fake, capsys, 
     assert numbers["cells"][FORWARD_1]["verdict"] == "slower"
     assert numbers["operators"][f"reference, {FORWARD_1}"] == {"aten.addmm.default": 1}
     assert numbers["children"]["B"][FORWARD_1] == [pytest.approx(math.log(1.3))] * 2
+
+
+def test_a_cell_has_the_least_count_of_its_children(script, fake, capsys):
+    only = ["base", "--only", "linear, forward, n = 100", "--children", "2"]
+    # it is counted once more where it changed
+    for counted, status in (([1050, 1090], 1), ([1050, 1000], 0), ([1010], 0)):
+        fake(1.0, instructions=counted)
+        assert script.main(only) == status
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("linear")]
+    assert lines[0].split()[-4:] == ["1,000", "+5.0%", "slower", "(instructions)"]
+    assert [line.split()[-1] for line in lines[1:]] == ["+0.0%", "+1.0%"]
+    # those that count are left out when asked for, and can't be had where there is no valgrind
+    fake(1.0, instructions=[1050])
+    assert script.main([*only, "--counting", "0"]) == 0
+    assert "no instructions are counted: --counting 0" in capsys.readouterr().out
+    fake(1.0)
+    with pytest.raises(SystemExit) as refused:
+        script.main([*only, "--counting", "1"])
+    assert refused.value.code == 2
+    assert "valgrind is not here; --counting 0 leaves them out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("side", ["base", "head"])
@@ -207,20 +261,24 @@ def test_cells_that_a_commit_does_not_have_are_named(script, fake, side, capsys,
 
 
 def test_trials_count_what_is_found_and_false_alarms(script, fake, capsys):
-    asked = fake(1.3)
-    only = ["--only", "linear, forward, n = 10", "--children", "2"]
+    asked = fake(1.3, instructions=[1050] * 99)
+    only = ["--only", "layer_norm", "n = 10", "--children", "2"]
     words = ["base", "--planted", "25", "50", "--row", "layer_norm", "--trials", "3"]
     assert script.main([*words, *only]) == 0
     out = capsys.readouterr().out
-    assert "25 %: found 3 of 3 times, false alarms 0 times" in out
-    assert "50 %: found 3 of 3 times, false alarms 0 times" in out
+    assert (
+        "25 % in layer_norm, forward: 1 of 1 cells slower (instructions +5.0% to +5.0%); forward + "
+        "backward: 1 of 1 cells slower (instructions +5.0% to +5.0%); others: 0 of 0"
+    ) in out
+    assert "25 %, 3 times: found in forward 3, found in forward + backward 3, false alarms 0" in out
+    assert "50 %, 3 times: found in forward 3, found in forward + backward 3, false alarms 0" in out
     assert {tuple(planted) for _, planted, _ in asked if planted} == {
         ("layer_norm", 25.0, 10),
         ("layer_norm", 50.0, 10),
     }
     # where nothing is planted whatever is found is false
     assert script.main(["base", "--planted", "0", "--trials", "2", *only]) == 0
-    assert "0 %: found 0 of 2 times, false alarms 2 times" in capsys.readouterr().out
+    assert "0 %, 2 times: false alarms 2" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -234,6 +292,7 @@ def test_trials_count_what_is_found_and_false_alarms(script, fake, capsys):
             "no cell has all of ['nonsense'] in its name; there are linear",
         ),
         (["HEAD", "--children", "0"], "--children and --trials must be at least 1"),
+        (["HEAD", "--counting", "-1"], "--counting must not be negative"),
         (["--planted", "25", "--head", "HEAD"], "leave out --head"),
     ],
 )
@@ -281,28 +340,58 @@ def test_the_number_of_a_cell_is_the_median_over_rounds(child, monkeypatch):
     assert found == {"a": {"log_ratio": pytest.approx(math.log(2.0)), "planted": False}}
 
 
-def test_a_planted_slow_down_is_a_share_of_the_forward(child, monkeypatch):
-    def rounds(of, most, **_):
+def test_a_planted_slow_down_is_a_share_of_the_pass(child, monkeypatch):
+    def cost(of):
         for do in of.values():
             do()
-        # the forward takes twice as long as a thousand turns, and 5 % longer after busy work
-        seconds = {"forward": 2.0, "slowed": 2.0 * (1.0 + 0.25 + 0.05)}
-        return {name: [seconds.get(name, 1.0)] for name in of}
+        # the pass takes twice as long as a thousand turns, and 5 % longer after busy work
+        busy_now = turns.pop() if turns[-1] == child._TURNS else 0
+        return (2.0, 1.0) if busy_now else (2.0 * (1.0 + 0.25 + 0.05), 2.0)
 
-    turns = []
+    def rounds(of, most, **_):
+        if set(of) != {"do", "other"}:
+            for do in of.values():
+                do()
+            return {name: [1.0] for name in of}
+        return {name: [seconds] for name, seconds in zip(of, cost(of), strict=True)}
+
+    turns = [0]
     monkeypatch.setattr(timing, "rounds", rounds)
+    monkeypatch.setattr(counts, "instructions", lambda of: dict(zip(of, cost(of), strict=True)))
     monkeypatch.setattr(child, "busy", turns.append)
     cells = [
         ["short", "linear", 2, 1, work.FORWARD],
         ["long", "linear", 2, 100, work.FORWARD],
         ["other", "layer_norm", 2, 1, work.FORWARD],
-        ["two of them", "sequential_mlp", 2, 1, work.BACKWARD],
+        ["two of them", "sequential_mlp", 2, 1, work.FORWARD],
     ]
     found = child.measured(cells, 3, ["linear", 25, 10])
-    # first it is measured how long they take, and what that share of the forward comes to
-    assert turns == [child._TURNS, 500, 400, 400, 400]
+    # first it is measured what that share comes to
+    assert turns == [0, 500, 400, 400, 400]
     planted = [label for label, cell in found.items() if cell["planted"]]
     assert planted == ["short", "two of them"]
+
+
+def test_instructions_are_those_of_cells_with_the_slow_down(child, monkeypatch):
+    slow = []
+    monkeypatch.setattr(child, "busy", slow.append)
+
+    def instructions(of):
+        for do in of.values():
+            do()
+        return {name: 100 + len(slow) for name in of}
+
+    monkeypatch.setattr(counts, "instructions", instructions)
+    cells = [["a", "linear", 2, 1, work.FORWARD], ["b", "linear", 2, 100, work.FORWARD]]
+    names = [work.TORCH, "reference"]
+    assert child.instructions(cells, names, None) == {
+        "a": {"instructions": {work.TORCH: 100, "reference": 100}},
+        "b": {"instructions": {work.TORCH: 100, "reference": 100}},
+    }
+    assert not slow
+    child.instructions(cells, names, ["linear", 25, 10])
+    assert slow[-1] != child._TURNS
+    assert len(slow) == 3
 
 
 def test_operators_are_those_of_the_reference_and_of_batched(child, monkeypatch):
@@ -328,7 +417,7 @@ def test_operators_of_what_only_one_side_has_are_not_compared(script):
     base = {"a": {**of_both, "operators": {"reference": {"aten.mm.default": 1}}}}
     operators = {"reference": {"aten.mm.default": 2}, "batched": {"aten.bmm.default": 1}}
     head = {"a": {**of_both, "operators": operators}}
-    found = script._comparison([base], [base], [head])
+    found = script._comparison([base], [base], [head], {}, {})
     assert found.operators == {"reference, a": {"aten.mm.default": 1}}
 
 
@@ -351,12 +440,33 @@ def test_both_commits_are_what_is_timed(script, git, repository, capsys):
     source.write_text(text.replace("[module(block._values) for", "[module(block._values * 1) for"))
     git("commit", "-am", "head")
     shutil.copytree(repository / "tmref" / "bench", bench)
-    assert script.main(["HEAD~1", "--only", "linear, forward, n = 100", "--children", "1"]) == 1
+    only = ["--only", "linear, forward, n = 100", "--children", "1", "--counting", "0"]
+    assert script.main(["HEAD~1", *only]) == 1
     out = capsys.readouterr().out
     assert "operators of reference, linear, forward, n = 100: +16 aten.mul.Tensor" in out
     assert "more operators in 1, of the reference or of batched" in out
     homes = {script.commit(name) for name in ("HEAD", "HEAD~1")}
     assert {path.name for path in script.FOLDER.iterdir()} == homes
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(bool(counts.no_valgrind()), reason=counts.no_valgrind())
+def test_instructions_find_five_percent_and_nothing_in_the_same(script, repository, monkeypatch):
+    monkeypatch.setattr(script, "installed", lambda of_commit: repository)
+    cells = [("linear", mode, 10) for mode in (script.FORWARD, script.BACKWARD)]
+    sides = {"A": None, "B": None, "5 %": ["linear", 5, 10], "10 %": ["linear", 10, 10]}
+    found = script.instructions(
+        {name: ("HEAD", planted) for name, planted in sides.items()}, cells, itertools.count(), 1
+    )
+
+    def verdict(side, cell):
+        both = (found["A"][script.label(cell)], found[side][script.label(cell)])
+        return script.Change(1.0, 1.0, 0.0, script.LEAST, both).verdict
+
+    forward, backward = cells
+    assert verdict("B", forward) == verdict("B", backward) == ""
+    assert verdict("5 %", forward) == verdict("10 %", backward) == "slower"
 
 
 @pytest.mark.slow

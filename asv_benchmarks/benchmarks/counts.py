@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import gc
 import itertools
+import json
 import os
+from collections.abc import Sequence
+from pathlib import Path
 
+import tmref
 from tmref.bench import counts
 from tmref.bench.work import BACKWARD, EQUAL, EXPANSION, FORWARD, Cell, first_line
 
@@ -71,19 +75,42 @@ for _what, _unit in UNITS.items():
 
 
 class Instructions:
-    """Of a forward through linear layers of 16 blocks. It takes minutes, so it is asked for by setting
-    TMREF_INSTRUCTIONS."""
+    """Of a pass through linear layers and layer norms of 16 blocks, all in one process."""
 
-    params = SUBJECTS[:3]
-    param_names = ("implementation",)
-    timeout = 1800
+    params = (SUBJECTS[:3], ROWS[:2], (FORWARD, BACKWARD))
+    param_names = ("implementation", "row", "pass")
 
-    def setup(self, name: str) -> None:
-        if not os.environ.get("TMREF_INSTRUCTIONS"):
-            raise NotImplementedError("set TMREF_INSTRUCTIONS to count instructions")
+    def setup_cache(self) -> dict[str, dict[str, int]]:
+        return {} if counts.no_valgrind() else _instructions(*self.params)
 
-    def track_instructions(self, name: str) -> int:
-        return counts.instructions(Cell("linear", 16, 10), name)[0]
+    setup_cache.timeout = 900  # type: ignore[attr-defined]
+
+    def setup(self, cache: dict[str, dict[str, int]], name: str, row: str, mode: str) -> None:
+        if not cache:
+            raise NotImplementedError(counts.no_valgrind())
+        self.numbers = {"instructions": cache[f"{row}, {mode}"][name]}
+
+    track_instructions = tracked("instructions", "instructions")
 
 
-Instructions.track_instructions.unit = "instructions"  # type: ignore[attr-defined]
+def _instructions(
+    names: Sequence[str], rows: Sequence[str], modes: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    home = str(Path(tmref.__file__).parents[1])
+    todo = {
+        "home": home,
+        "bench": tmref.bench.__path__[0],
+        "cells": [(f"{row}, {mode}", row, 16, 10, mode) for row in rows for mode in modes],
+        "rounds": 0,
+        "names": names,
+        "count": False,
+        "planted": None,
+    }
+    script = Path(__file__).parents[1] / "measure_commit.py"
+    done = counts.under_valgrind(
+        [str(script), json.dumps(todo)], {**os.environ, "PYTHONPATH": home, "PYTHONHASHSEED": "0"}
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip())
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {cell: of["instructions"] for cell, of in found.items()}

@@ -1,5 +1,7 @@
 """Counts of what is called and allocated."""
 
+import json
+import os
 import shutil
 
 import pytest
@@ -50,33 +52,41 @@ def test_peak_bytes_are_of_what_is_in_use_at_once():
     assert counts.allocations(one_after_the_other) == counts.allocations(at_once) == 4
 
 
-def test_without_valgrind_instructions_are_not_counted(monkeypatch):
+def test_where_instructions_can_not_be_counted_it_says_why(monkeypatch):
+    monkeypatch.setattr(torch._C, "_valgrind_supported_platform", lambda: True)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert counts.no_valgrind() == ""
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(NotImplementedError, match="valgrind, which is not installed"):
-        counts.instructions(Cell("linear", 1, 1), TORCH)
+    assert "not installed: apt-get install valgrind" in counts.no_valgrind()
+    monkeypatch.setattr(torch._C, "_valgrind_supported_platform", lambda: False)
+    assert "torch supports on Linux only" in counts.no_valgrind()
+    with pytest.raises(RuntimeError, match="in processes that under_valgrind starts"):
+        counts.instructions({})
+
+
+COUNT = """
+import json
+from tmref.bench import counts
+
+def turns(number):
+    for _ in range(number):
+        pass
+
+work = {number: lambda number=number: turns(number) for number in (100, 200)}
+print(json.dumps(list(counts.instructions(work).values())))
+"""
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
-def test_ten_counts_of_instructions_differ_by_less_than_a_percent():
-    cell = Cell("linear", 16, 10)
-    counted = {name: counts.instructions(cell, name, repeats=10) for name in ("reference", "batched")}
-    for found in counted.values():
-        assert len(found) == 10
-        assert max(found) < 1.01 * min(found)
-    assert max(counted["batched"]) < 0.9 * min(counted["reference"])
-
-
-def test_the_python_under_valgrind_is_this_one(monkeypatch):
-    import os
-    import sys
-    from pathlib import Path
-
-    before = os.environ["PATH"]
-    with counts._this_python():
-        assert Path(shutil.which("python")).parent == Path(sys.executable).parent
-    assert os.environ["PATH"] == before
+@pytest.mark.skipif(bool(counts.no_valgrind()), reason=counts.no_valgrind())
+def test_instructions_are_those_of_a_call():
+    done = counts.under_valgrind(["-c", COUNT], {**os.environ, "PYTHONHASHSEED": "0"})
+    assert done.returncode == 0, done.stderr
+    few, many = json.loads(done.stdout)
+    # every turn takes tens of them, a call hundreds
+    assert 1000 < few < 20_000
+    assert 1000 < many - few < 20_000
 
 
 def test_waits_are_for_values_and_for_shapes_that_depend_on_them():

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
+import gc
 import itertools
 import os
 import shutil
+import statistics
+import subprocess
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .work import AGAIN, TORCH, Cell, Work
+from .work import Work
 
 
 class _Operators(TorchDispatchMode):
@@ -117,42 +120,88 @@ def _memory(work: Work) -> list[int]:
     return [size for _, size in changes]
 
 
-#: The lines that make the work of a cell in another process, for :func:`instructions`.
-_SETUP = """
-import importlib.util, sys, torch, tmref
-torch.set_num_threads(1)
-# this one, whichever tmref is installed
-spec = importlib.util.spec_from_file_location(
-    "tmref.bench", {bench!r} + "/__init__.py", submodule_search_locations=[{bench!r}]
-)
-sys.modules["tmref.bench"] = tmref.bench = importlib.util.module_from_spec(spec)
-from tmref.bench.work import Cell, subjects
-work = subjects({cell!r}, {names!r})[{name!r}]
-work()
-"""
+#: So many calls of each work are counted, after so many in which Python adapts its code to them.
+CALLS, WARM = 3, 10
+#: Where a process under valgrind finds what callgrind writes.
+_FOLDER = "TMREF_CALLGRIND_FOLDER"
+
+_Name = TypeVar("_Name", bound=Hashable)
 
 
-def instructions(cell: Cell, name: str, number: int = 10, repeats: int = 1) -> list[int]:
-    """How many instructions of the processor the work of a cell takes by one subject, as valgrind's
-    callgrind counts them: the mean of ``number``, so many times. It takes minutes: valgrind runs the
-    import of torch, too. Raises NotImplementedError where there is no valgrind."""
-    from torch.utils.benchmark import Timer
-
+def no_valgrind() -> str:
+    """Why instructions can't be counted here, and how they can; nothing where they can be."""
+    if not torch._C._valgrind_supported_platform():
+        return "instructions are counted by valgrind, which torch supports on Linux only"
     if shutil.which("valgrind") is None:
-        raise NotImplementedError("instructions are counted by valgrind, which is not installed")
-    names, bench = [] if name in (TORCH, AGAIN) else [name], str(Path(__file__).parent)
-    timer: Any = Timer("work()", setup=_SETUP.format(bench=bench, cell=cell, names=names, name=name))
-    with _this_python():
-        found = timer.collect_callgrind(number=number, repeats=repeats, collect_baseline=False)
-    return [round(stats.counts(denoise=True) / number) for stats in found]
+        return "instructions are counted by valgrind, which is not installed: apt-get install valgrind"
+    return ""
 
 
-@contextlib.contextmanager
-def _this_python() -> Iterator[None]:
-    """Have torch, which runs ``python`` under valgrind, find the one that runs this."""
-    before = os.environ["PATH"]
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
+def under_valgrind(
+    arguments: Sequence[str], environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run this Python with these arguments where :func:`instructions` counts: that takes a minute, most
+    of it the import of torch."""
+    with tempfile.TemporaryDirectory() as folder:
+        callgrind = [
+            *("valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={folder}/out"),
+            *("--instr-atstart=no", "--collect-atstart=no"),
+        ]
+        return subprocess.run(
+            [*callgrind, sys.executable, *arguments],
+            env={**environment, _FOLDER: folder},
+            capture_output=True,
+            text=True,
+        )
+
+
+def instructions(work: Mapping[_Name, Work]) -> dict[_Name, int]:
+    """How many instructions of the processor a call of each work takes: the median over some calls.
+
+    Raises RuntimeError in a process that :func:`under_valgrind` has not started.
+    """
+    if _FOLDER not in os.environ:
+        raise RuntimeError("instructions are counted in processes that under_valgrind starts")
+    for do in work.values():
+        for _ in range(WARM):
+            do()
+    gc.collect()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    _instrument("on")
     try:
-        yield
+        return {name: _counted(do) for name, do in work.items()}
     finally:
-        os.environ["PATH"] = before
+        _instrument("off")
+        if was_enabled:
+            gc.enable()
+
+
+def _counted(do: Work) -> int:
+    toggle, dump = torch._C._valgrind_toggle, torch._C._valgrind_toggle_and_dump_stats
+    found = []
+    for _ in range(CALLS):
+        toggle()
+        do()
+        dump()
+        # a file for every dump: its last line has the sum
+        (written,) = Path(os.environ[_FOLDER]).glob("out.*")
+        found.append(int(written.read_text().rpartition("totals: ")[2]))
+        written.unlink()
+    return round(statistics.median(found))
+
+
+def _instrument(state: str) -> None:
+    """Valgrind runs what is not instrumented four times as fast, above all imports."""
+    control = subprocess.Popen(
+        ["callgrind_control", f"--instr={state}", str(os.getpid())],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    # valgrind looks for commands while this process runs: to wake it up takes rights of a debugger
+    while control.poll() is None:
+        pass
+    said, _ = control.communicate()
+    if control.returncode or "OK" not in said:
+        raise RuntimeError(f"callgrind_control failed: {said}")

@@ -88,8 +88,8 @@ class AsOne:
         self.parameters += weight, bias
         if is_linear:
             return _Linears(len(members), weight, bias)
-        if first.eps < torch.finfo(torch.float32).tiny:
-            self.may_be_filled = False
+        eps: Any = first.eps
+        self.may_be_filled &= bool(eps > torch.finfo(torch.float32).tiny)
         return _LayerNorms(len(members), weight, bias, first)
 
 
