@@ -173,10 +173,8 @@ def batches_get_through_worker_processes(f: Session, x: Any, draw: Any) -> Any:
 def _of_different_keys(x: TensorMap, draw: Any) -> list[TensorMap]:
     """Two maps of every second sample of each block; one of them lacks a block."""
     parts = [_part(x, i, 2, 0) for i in range(2)]
-    lacking, gone = (
-        draw(st.integers(0, 1), label="lacking"),
-        draw(st.integers(0, len(x) - 1), label="gone"),
-    )
+    lacking = draw(st.integers(0, 1), label="lacking")
+    gone = draw(st.integers(0, len(x) - 1), label="gone")
     left = {key: block for j, (key, block) in enumerate(twins(parts[lacking]).items()) if j != gone}
     parts[lacking] = to_map(x.keys.names, left)
     return parts
