@@ -195,26 +195,25 @@ def test_groups_are_of_equal_shapes_and_kinds_in_any_order():
     assert_like(batched(by_kind), by_kind, x)
 
 
-@pytest.mark.parametrize("components", [(), (5,)])
+UNEQUAL = {
+    "linear": lambda k: nn.Linear(k, 4, 2),
+    "layer_norm": lambda k: nn.LayerNorm(k, 4),
+    "tanh": nn.Tanh,
+    "sequential": lambda k: nn.Sequential(
+        k, nn.Linear(k, 4, 8), nn.LayerNorm(k, 8, mean=False), nn.ReLU(k)
+    ),
+    "equivariant": lambda k: nn.EquivariantTransformation([mlp() for _ in k], k, 4),
+}
+
+
 @pytest.mark.parametrize(
-    "make",
-    [
-        lambda k: nn.Linear(k, 4, 2),
-        lambda k: nn.LayerNorm(k, 4),
-        lambda k: nn.Tanh(k),
-        lambda k: nn.Sequential(k, nn.Linear(k, 4, 8), nn.LayerNorm(k, 8, mean=False), nn.ReLU(k)),
-        lambda k: nn.EquivariantTransformation([mlp() for _ in k], k, 4),
-    ],
-    ids=["linear", "layer_norm", "tanh", "sequential", "equivariant"],
+    ("name", "components"),
+    [(name, (5,)) for name in UNEQUAL] + [(name, ()) for name in UNEQUAL if name != "equivariant"],
 )
-def test_unequal_numbers_of_samples_are_run_as_one(make, components):
+def test_unequal_numbers_of_samples_are_run_as_one(name, components):
+    make = UNEQUAL[name]
     shapes = [(2 + i % 4, *components, 4) for i in range(LEAST_BLOCKS - 1)]
     x = tensor(*shapes, (0, *components, 4), dtype=torch.float64)
-    if (
-        not components
-        and make(x.keys).module_map.module_list[0].__class__.__name__ == "CovariantTransform"
-    ):
-        pytest.skip("covariant blocks have components")
     reference = make(x.keys).double()
     for parameter in reference.parameters():
         torch.nn.init.normal_(parameter)

@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -262,6 +263,20 @@ def test_in_inference_mode_parameters_stay_ordinary(layer):
     assert_like(module, reference, tensor())
 
 
+def test_threads_may_call_a_module_for_the_first_time_together(layer):
+    reference, _ = layer
+    x = tensor()
+    expected = [block.values.clone() for block in reference(x)]
+    for _ in range(20):
+        module = batched(copy.deepcopy(reference))
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(module, [x] * 8))
+        for y in found:
+            torch.testing.assert_close([block.values for block in y], expected)
+        module(x)
+        assert are_together(module)
+
+
 def test_under_transforms_parameters_are_copied_where_they_are(layer):
     reference, module = layer
     x = tensor()
@@ -316,7 +331,8 @@ def test_what_cannot_be_brought_together_is_left():
     def parameters(*shapes, **options):
         return [torch.nn.Parameter(torch.ones(shape, **options)) for shape in shapes]
 
-    assert beside_each_other(parameters(3, 3)).shape == (2, 3)
+    memory, _ = beside_each_other(parameters(3, 3))
+    assert memory.shape == (2, 3)
     assert beside_each_other(parameters(3, 4)) is None
     assert beside_each_other([*parameters(3), *parameters(3, dtype=torch.float64)]) is None
     assert beside_each_other([*parameters(3), torch.ones(3)]) is None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import operator
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 _View = Callable[[torch.Tensor], torch.Tensor]
+#: Two threads may call a module for the first time.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class Beside:
@@ -58,8 +61,12 @@ class Beside:
         self._refused += 1
         if self._refused & (self._refused - 1):
             return None
-        everyones = beside_each_other([parameters[self._name] for parameters in self._all])
-        return None if everyones is None else _Memory(everyones[self._range], members, self._view)
+        with _ONE_AT_A_TIME:
+            found = beside_each_other([parameters[self._name] for parameters in self._all])
+        if found is None:
+            return None
+        memory, before = found
+        return _Memory(memory[self._range], members, self._view, before)
 
     def guard(self, y: torch.Tensor) -> None:
         """Have a backward through ``y`` raise RuntimeError where a parameter was changed since.
@@ -93,8 +100,16 @@ class Beside:
 class _Memory:
     """A tensor whose parts are the memory of parameters."""
 
-    def __init__(self, memory: torch.Tensor, members: list[torch.nn.Parameter], view: _View) -> None:
+    def __init__(
+        self,
+        memory: torch.Tensor,
+        members: list[torch.nn.Parameter],
+        view: _View,
+        before: list[torch.Tensor],
+    ) -> None:
         self.members = members
+        #: where they were: another thread may still be reading there
+        self._before = before
         self._memory = memory
         self._places = _places(members)
         self._view = view
@@ -140,24 +155,29 @@ class _Joined(torch.autograd.Function):
         return None, *gradients[0].unbind()
 
 
-def beside_each_other(parameters: Sequence[Any]) -> torch.Tensor | None:
-    """The tensor of shape ``(parameters, ...)`` that has them in its memory: they lie like that, or are
-    brought there. None, and nothing is changed, where they can't be."""
+def beside_each_other(parameters: Sequence[Any]) -> tuple[torch.Tensor, list[torch.Tensor]] | None:
+    """The tensor of shape ``(parameters, ...)`` that has them in its memory, and what they had before.
+
+    They lie like that, or are brought there; None, and nothing is changed, where they can't be.
+    """
     if not all(map(_can_be_moved, parameters)):
         return None
     like = [(parameter.shape, parameter.dtype, parameter.device) for parameter in parameters]
     if like.count(like[0]) < len(like) or len(set(map(id, parameters))) < len(parameters):
         return None
     with torch.inference_mode(False), torch.no_grad():
-        memory = _as_they_lie(parameters)
-        if memory is not None or not all(map(_has_its_own_memory, parameters)):
-            return memory
-        memory = torch.stack([parameter.data for parameter in parameters])
+        lying = _as_they_lie(parameters)
+        if lying is not None:
+            return lying, []
+        if not all(map(_has_its_own_memory, parameters)):
+            return None
+        before = [parameter.data for parameter in parameters]
+        memory = torch.stack(before)
         if type(memory) is not torch.Tensor:  # in a mode of torch that makes others of them
             return None
         for parameter, place in zip(parameters, memory.unbind(), strict=True):
             parameter.data = place
-    return memory
+    return memory, before
 
 
 def put_together(tensors: list[torch.Tensor]) -> torch.Tensor:
