@@ -1,8 +1,10 @@
 """Parameters that are brought beside each other: that it costs no copy, and that nobody can tell."""
 
 import copy
+import gc
 import io
 import pickle
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -107,7 +109,7 @@ def assigned(module):
 
 
 @pytest.mark.parametrize("change", [moved_to_double, given_other_memory, given_in_one, assigned])
-def test_parameters_that_all_have_other_memory_are_brought_together_anew(layer, change):
+def test_parameters_that_have_other_memory_are_brought_together_anew(layer, change):
     _, module = layer
     module(tensor())
     change(module)
@@ -117,7 +119,7 @@ def test_parameters_that_all_have_other_memory_are_brought_together_anew(layer, 
         for _ in range(9):
             for block, y in zip(module(x), expected, strict=True):
                 torch.testing.assert_close(block.values, y)
-    assert are_together(module) == (change in (moved_to_double, assigned))
+    assert are_together(module) == (change is not given_in_one)
 
 
 def test_parameters_that_are_turned_in_their_place_are_noticed():
@@ -185,14 +187,24 @@ def test_parameters_that_lie_beside_each_other_are_taken_as_they_are(layer):
     other = batched(reference)
     assert_like(other, reference, tensor())
     assert [weight.data_ptr() for weight in weights(other)] == before
-    file = io.BytesIO()
-    torch.save(module.state_dict(), file)
-    file.seek(0)
-    loaded = nn.Linear(keys(), 4, 2)
-    loaded.load_state_dict(torch.load(file), assign=True)
-    before = [weight.data_ptr() for weight in weights(loaded)]
-    assert_like(batched(loaded), reference, tensor())
-    assert [weight.data_ptr() for weight in weights(loaded)] == before
+
+
+def test_what_lies_beside_others_is_not_taken_away_from_them(layer):
+    _, module = layer
+    module(tensor())
+    before = [weight.data_ptr() for weight in weights(module)]
+    assert beside_each_other(weights(module)[1:]) is None
+    assert [weight.data_ptr() for weight in weights(module)] == before
+
+
+def test_what_nobody_uses_any_more_may_be_brought_together_with_others():
+    module = batched(nn.Linear(keys(), 4, 2))
+    module(tensor())
+    before, left = [weight.data_ptr() for weight in weights(module)], weights(module)[1:]
+    del module
+    gc.collect()
+    assert beside_each_other(left).is_of(left)
+    assert before[1] not in [weight.data_ptr() for weight in left]
 
 
 def test_pickles_and_copies_have_no_memory_but_their_own(layer):
@@ -207,6 +219,18 @@ def test_pickles_and_copies_have_no_memory_but_their_own(layer):
             weights(copied)[0].zero_()
         assert not weights(module)[0].eq(0).all()
     assert_like(module, reference, tensor())
+
+
+def test_a_parameter_is_saved_without_the_others(layer):
+    def size(value):
+        torch.save(value, file := io.BytesIO())
+        return len(file.getvalue())
+
+    reference, module = layer
+    module(tensor())
+    apart = copy.deepcopy(reference)
+    assert size(weights(module)[1]) == size(weights(apart)[1])
+    assert size(module.state_dict()) == size(apart.state_dict())
 
 
 @pytest.mark.parametrize("make", [nn.Linear, nn.LayerNorm])
@@ -263,7 +287,25 @@ def test_in_inference_mode_parameters_stay_ordinary(layer):
     assert_like(module, reference, tensor())
 
 
-def test_threads_may_call_a_module_for_the_first_time_together(layer):
+@pytest.fixture
+def turns():
+    """Threads take turns as often as they can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+def test_a_parameter_is_moved_by_changing_its_storage_and_nothing_else(layer):
+    """Without a lock nobody reads two things that change together."""
+    _, module = layer
+    before = [(w.storage_offset(), w.untyped_storage().nbytes()) for w in weights(module)]
+    module(tensor())
+    assert are_together(module)
+    assert [(w.storage_offset(), w.untyped_storage().nbytes()) for w in weights(module)] == before
+
+
+def test_threads_may_call_a_module_for_the_first_time_together(layer, turns):
     reference, _ = layer
     x = tensor()
     expected = [block.values.clone() for block in reference(x)]
@@ -331,7 +373,7 @@ def test_what_cannot_be_brought_together_is_left():
     def parameters(*shapes, **options):
         return [torch.nn.Parameter(torch.ones(shape, **options)) for shape in shapes]
 
-    memory, _ = beside_each_other(parameters(3, 3))
+    memory = beside_each_other(parameters(3, 3)).tensor
     assert memory.shape == (2, 3)
     assert beside_each_other(parameters(3, 4)) is None
     assert beside_each_other([*parameters(3), *parameters(3, dtype=torch.float64)]) is None

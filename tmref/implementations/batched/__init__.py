@@ -61,8 +61,7 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
     input in place, or is any other module is called block by block, and so is everything under autocast.
 
     Parameters stay the modules' own, but in the first forward their memory becomes one tensor's, where
-    nobody else has a hold of it (:mod:`.beside`). To save a single parameter, save a clone: torch.save
-    writes all the memory that it is in.
+    nobody else has a hold of it (:mod:`.beside`).
 
     Arguments, shapes and errors are :class:`tmref.nn.ModuleMap`'s. Values are the same up to rounding;
     blocks of the output may share memory with each other, never with the input.
@@ -119,10 +118,6 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
         return plan(values)
 
     def __getstate__(self) -> dict[str, Any]:
-        # pickled beside each other, each parameter would have the memory of all
-        plan: Plan | None = self.__dict__.get("_plan")
-        if plan:
-            plan.kinds.apart()
         return {name: value for name, value in self.__dict__.items() if name != "_plan"}
 
 

@@ -26,8 +26,7 @@ class AsOne:
     """
 
     def __init__(self, modules: Sequence[torch.nn.Module], members: Sequence[int]) -> None:
-        #: the parameters that are used
-        self.parameters: list[Beside] = []
+        self._has_parameters = False
         #: whether results for zeros are finite, so that gradients of zero stay zero
         self.may_be_filled = True
         self._on_all = self._one_after_the_other(modules, members)
@@ -42,7 +41,7 @@ class AsOne:
         """The results for blocks of any numbers of samples."""
         records(values)
         counts = list(map(len, values))
-        if not self.parameters:
+        if not self._has_parameters:
             return self._split(self._on_all(torch.cat(values)), counts)
         lacking = [max(counts) - count for count in counts]
         zeros = values[0].new_zeros(sum(lacking), *values[0].shape[1:]).split_with_sizes(lacking)
@@ -85,7 +84,7 @@ class AsOne:
         is_linear = isinstance(first, torch.nn.Linear)
         weight = Beside(modules, members, "weight", _transposed if is_linear else _per_block)
         bias = Beside(modules, members, "bias", _per_block)
-        self.parameters += weight, bias
+        self._has_parameters = True
         if is_linear:
             return _Linears(len(members), weight, bias)
         eps: Any = first.eps

@@ -6,8 +6,10 @@ import operator
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
+from torch.utils.dlpack import from_dlpack, to_dlpack
 
 _View = Callable[[torch.Tensor], torch.Tensor]
 #: Two threads may call a module for the first time.
@@ -17,12 +19,13 @@ _ONE_AT_A_TIME = threading.Lock()
 class Beside:
     """The parameters of one name of modules that are like each other, as one tensor.
 
-    They stay the modules' own: the same objects, of the same names and values. But their memory is that
-    of one tensor, in the order of ``modules``, so that ``members`` that follow each other are a tensor
-    without a copy. Where all have other memory since, after ``.to()``, they are brought together anew.
+    They stay the modules' own: the same objects, of the same names and values, with a storage each. But
+    these lie in the memory of one tensor, in the order of ``modules``, so that ``members`` that follow
+    each other are a tensor without a copy. Where some have other memory since, as after ``.to()``, they
+    are brought together anew.
     They are copied at every call where somebody else has a hold of their memory (tied parameters, arrays
-    of numpy, other processes), where some were given other memory (``.data = ...``), where the members
-    don't follow each other, and where torch traces or transforms what is called.
+    of numpy, other processes), where the members don't follow each other, and where torch traces or
+    transforms what is called.
     """
 
     def __init__(
@@ -62,11 +65,8 @@ class Beside:
         if self._refused & (self._refused - 1):
             return None
         with _ONE_AT_A_TIME:
-            found = beside_each_other([parameters[self._name] for parameters in self._all])
-        if found is None:
-            return None
-        memory, before = found
-        return _Memory(memory[self._range], members, self._view, before)
+            whole = beside_each_other([parameters[self._name] for parameters in self._all])
+        return whole and _Memory(whole, self._range, members, self._view)
 
     def guard(self, y: torch.Tensor) -> None:
         """Have a backward through ``y`` raise RuntimeError where a parameter was changed since.
@@ -87,30 +87,34 @@ class Beside:
 
         y.register_hook(check)
 
-    def apart(self) -> None:
-        """Give all the parameters memory of their own again."""
-        for parameters in self._all if self._memory else ():
-            parameter = parameters.get(self._name)
-            if parameter is not None and not _has_its_own_memory(parameter):
-                with torch.inference_mode(False), torch.no_grad():
-                    parameter.data = parameter.data.clone()
-        self._memory = None
+
+class Whole:
+    """A tensor in whose memory parameters lie, and what they had ``before``: another thread may still be
+    reading there."""
+
+    def __init__(self, tensor: torch.Tensor, before: list[torch.Tensor]) -> None:
+        self.tensor = tensor
+        self._before = before
+        self._parts = list(tensor.unbind())
+
+    def is_of(self, parameters: Sequence[Any]) -> bool:
+        """Whether they are its parts, in their order."""
+        return _places(parameters) == _places(self._parts)
+
+
+#: The wholes that are in use, by where their parts lie.
+_WHOLES: WeakValueDictionary[int, Whole] = WeakValueDictionary()
 
 
 class _Memory:
-    """A tensor whose parts are the memory of parameters."""
+    """The part of a whole in which the members lie."""
 
     def __init__(
-        self,
-        memory: torch.Tensor,
-        members: list[torch.nn.Parameter],
-        view: _View,
-        before: list[torch.Tensor],
+        self, whole: Whole, where: slice, members: list[torch.nn.Parameter], view: _View
     ) -> None:
         self.members = members
-        #: where they were: another thread may still be reading there
-        self._before = before
-        self._memory = memory
+        self._whole = whole
+        self._memory = memory = whole.tensor[where]
         self._places = _places(members)
         self._view = view
         self._recorded: torch.Tensor | None = None
@@ -134,7 +138,7 @@ class _Memory:
         return [parameter._version for parameter in self.members]
 
 
-def _places(parameters: list[Any]) -> tuple[list[int], list[tuple[int, ...]], list[int]]:
+def _places(parameters: Sequence[Any]) -> tuple[list[int], list[tuple[int, ...]], list[int]]:
     """Where in memory their numbers are: what torch.Tensor.is_set_to compares, with an operator."""
     return (
         list(map(torch.Tensor.data_ptr, parameters)),
@@ -155,8 +159,8 @@ class _Joined(torch.autograd.Function):
         return None, *gradients[0].unbind()
 
 
-def beside_each_other(parameters: Sequence[Any]) -> tuple[torch.Tensor, list[torch.Tensor]] | None:
-    """The tensor of shape ``(parameters, ...)`` that has them in its memory, and what they had before.
+def beside_each_other(parameters: Sequence[Any]) -> Whole | None:
+    """The whole, of shape ``(parameters, ...)``, that has them in its memory.
 
     They lie like that, or are brought there; None, and nothing is changed, where they can't be.
     """
@@ -165,19 +169,28 @@ def beside_each_other(parameters: Sequence[Any]) -> tuple[torch.Tensor, list[tor
     like = [(parameter.shape, parameter.dtype, parameter.device) for parameter in parameters]
     if like.count(like[0]) < len(like) or len(set(map(id, parameters))) < len(parameters):
         return None
+    found = _WHOLES.get(parameters[0].data_ptr())
+    if found is not None and found.is_of(parameters):
+        return found
+    if not all(map(_has_its_own_memory, parameters)):
+        return None
     with torch.inference_mode(False), torch.no_grad():
-        lying = _as_they_lie(parameters)
-        if lying is not None:
-            return lying, []
-        if not all(map(_has_its_own_memory, parameters)):
-            return None
         before = [parameter.data for parameter in parameters]
         memory = torch.stack(before)
         if type(memory) is not torch.Tensor:  # in a mode of torch that makes others of them
             return None
-        for parameter, place in zip(parameters, memory.unbind(), strict=True):
+        try:
+            places = [from_dlpack(to_dlpack(part)) for part in memory.unbind()]
+        except (BufferError, RuntimeError):  # of a device that can't
+            return None
+        # A storage each, which begins where its part does: the parameter changes nothing but its storage,
+        # and a thread that reads it meanwhile finds its numbers in the old one or in the new one. Between
+        # a storage of all and a place in that it would find those of another parameter.
+        for parameter, place in zip(parameters, places, strict=True):
             parameter.data = place
-    return memory, before
+    whole = Whole(memory, before)
+    _WHOLES.update((place.data_ptr(), whole) for place in places)
+    return whole
 
 
 def put_together(tensors: list[torch.Tensor]) -> torch.Tensor:
@@ -233,7 +246,8 @@ _ALONE = _holders(torch.empty(1))
 def _has_its_own_memory(parameter: torch.Tensor) -> bool:
     """Whether its memory is of its size, and nobody else is seen to have a hold of it."""
     return (
-        parameter.untyped_storage().nbytes() == parameter.nbytes
+        parameter.data_ptr() not in _WHOLES
+        and parameter.untyped_storage().nbytes() == parameter.nbytes
         and not (parameter.is_cpu and parameter.is_shared())
         and _holders(parameter) == _ALONE
     )

@@ -81,12 +81,6 @@ class Kinds:
         where = {id(module): i for i, module in enumerate(alike)}
         return AsOne(alike, [where[id(self.modules[i])] for i in positions])
 
-    def apart(self) -> None:
-        """Give all parameters that have been brought together memory of their own again."""
-        for _, function in self._found.values():
-            for parameters in function.parameters if function else ():
-                parameters.apart()
-
     def _as_they_are(self) -> Any:
         return (
             list(map(type, self._parts)),
