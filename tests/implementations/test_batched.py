@@ -98,9 +98,10 @@ def test_as_many_operators_for_any_number_of_blocks():
         module = nn.Linear(keys(n), 4, 2)
         x = of_equal_shape(n)
         assert products(module, x) == n
-        assert products(batched(module), x) == 1
+        as_one = batched(module)
+        assert products(as_one, x) == 1
         with Operators() as operators:
-            batched(module)(x)
+            as_one(x)
         counts.append(len(operators.names))
     assert counts[0] == counts[1]
 
@@ -128,9 +129,10 @@ def test_every_kind_is_run_as_one_and_is_what_the_loop_is(module, shape):
     for parameter in reference.parameters():
         torch.nn.init.normal_(parameter)
     x = of_equal_shape(shape=shape)
-    assert_like(batched(reference), reference, x)
+    as_one = batched(reference)
+    assert_like(as_one, reference, x)
     counts = []
-    for made in (reference, batched(reference)):
+    for made in (reference, as_one):
         with Operators() as operators:
             made(x)
         counts.append(len(operators.names))
