@@ -409,7 +409,8 @@ def trials(options: argparse.Namespace, base: str, cells: Any, console: Console)
     A slow-down is found in a mode where all the row's cells of that mode that have it are slower.
     """
     heads: dict[str, tuple[str, Any]] = {
-        f"{percent:g} %": (base, [options.row, percent, MOST_PLANTED]) for percent in options.planted
+        f"{percent:g} %": (base, [options.row, percent, MOST_PLANTED] if percent else None)
+        for percent in options.planted
     }
     found, seeds = [], itertools.count()
     counts: dict[str, Counter[str]] = {name: Counter() for name in heads}

@@ -70,9 +70,10 @@ def busy(turns: int) -> None:
 
 
 class Planted:
-    """A slow-down of the forward of one class of tmref.nn by a share of what a pass takes.
+    """A slow-down of one class of tmref.nn by a share of what a pass takes.
 
-    After its forward, the module does busy work. How much is measured here, for each mode and number of
+    After it has been called, the module does busy work. Its forward stays what it is, by which
+    Sequential knows what it can compose. How much is measured here, for each mode and number of
     samples, on the row's own cell: the share is one of what is measured then, of CPU time or of
     instructions. A module that calls several of that class is slowed down by each.
     """
@@ -84,10 +85,10 @@ class Planted:
         self.turns, self.calls = dict[_Pass | None, int](), 0
         self.at: _Pass | None = None
         module: Any = getattr(tmref.nn, find(row).module)
-        module.forward = self._slowed(module.forward)
+        module.__call__ = self._slowed(module.__call__)
         for at in passes:
             mode, blocks, samples = at
-            if samples <= most and percent:
+            if samples <= most:
                 do = work.subjects(work.Cell(row, blocks, samples, mode), ["reference"])["reference"]
                 self._calibrate(do, at, percent / 100, rounds)
 
@@ -100,9 +101,9 @@ class Planted:
 
         return slowed
 
-    def _slowed(self, forward: Callable[..., Any]) -> Callable[..., Any]:
+    def _slowed(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def slowed(module: torch.nn.Module, *args: Any) -> Any:
-            result = forward(module, *args)
+            result = call(module, *args)
             if turns := self.turns.get(self.at):
                 self.calls += 1
                 busy(turns)
