@@ -75,7 +75,7 @@ class Planted:
     After it has been called, the module does busy work. Its forward stays what it is, by which
     Sequential knows what it can compose. How much is measured here, for each mode and number of
     samples, on the row's own cell: the share is one of what is measured then, of CPU time or of
-    instructions. A module that calls several of that class is slowed down by each.
+    instructions.
     """
 
     def __init__(self, row: str, percent: float, most: int, passes: set[_Pass], rounds: int):

@@ -41,7 +41,7 @@ def script(repository, monkeypatch, tmp_path):
 def child(repository, monkeypatch):
     """What a child runs, in this process; what it changes in tmref.nn is put back."""
     for module in (tmref.nn.Linear, tmref.nn.LayerNorm):
-        monkeypatch.setattr(module, "forward", module.forward)
+        monkeypatch.setattr(module, "__call__", module.__call__)
     return _loaded(repository, "measure_commit", monkeypatch)
 
 
@@ -279,9 +279,25 @@ def test_trials_count_what_is_found_and_false_alarms(script, fake, capsys):
         ("layer_norm", 25.0, 10),
         ("layer_norm", 50.0, 10),
     }
-    # where nothing is planted whatever is found is false
+
+
+def test_what_is_found_where_nothing_is_planted_is_false(script, fake, capsys, monkeypatch):
+    asked = fake(1.0)
+    noise = itertools.cycle([0.0, 0.3, 0.0, 0.0, 0.3, 0.0])  # those of B in the order A B A' A' B A
+    quiet = script.measured
+
+    def noisy(*arguments):
+        now = next(noise)
+        return {
+            name: {**found, "log_ratio": found["log_ratio"] + now}
+            for name, found in quiet(*arguments).items()
+        }
+
+    monkeypatch.setattr(script, "measured", noisy)
+    only = ["--only", "layer_norm", "n = 10", "--children", "2"]
     assert script.main(["base", "--planted", "0", "--trials", "2", *only]) == 0
     assert "0 %, 2 times: false alarms 2" in capsys.readouterr().out
+    assert {planted for _, planted, _ in asked} == {None}
 
 
 @pytest.mark.parametrize(
@@ -366,13 +382,20 @@ def test_a_planted_slow_down_is_a_share_of_the_pass(child, monkeypatch):
         ["short", "linear", 2, 1, work.FORWARD],
         ["long", "linear", 2, 100, work.FORWARD],
         ["other", "layer_norm", 2, 1, work.FORWARD],
-        ["two of them", "sequential_mlp", 2, 1, work.FORWARD],
+        ["composed", "sequential_mlp", 2, 1, work.FORWARD],
     ]
     found = child.measured(cells, 3, ["linear", 25, 10])
     # first it is measured what that share comes to
-    assert turns == [0, 500, 400, 400, 400]
-    planted = [label for label, cell in found.items() if cell["planted"]]
-    assert planted == ["short", "two of them"]
+    assert turns == [0, 500, 400]
+    assert [label for label, cell in found.items() if cell["planted"]] == ["short"]
+
+
+def test_a_planted_slow_down_leaves_what_is_composed_of_the_module(child, monkeypatch):
+    monkeypatch.setattr(child, "busy", lambda turns: None)
+    child.Planted("linear", 25, 10, {(work.FORWARD, 2, 1)}, 3)
+    keys = tmref.Labels.range("key", 2)
+    module = tmref.nn.Sequential(keys, tmref.nn.Linear(keys, 3, 3), tmref.nn.Tanh(keys))
+    assert type(module.module_map.module_list[0]) is torch.nn.Sequential
 
 
 def test_instructions_are_those_of_cells_with_the_slow_down(child, monkeypatch):
@@ -439,8 +462,8 @@ def test_both_commits_are_what_is_timed(script, git, repository, capsys):
     git("commit", "-m", "base")
     source = root / "tmref" / "nn" / "module_map.py"
     text = source.read_text()
-    assert "[module(block._values) for" in text
-    source.write_text(text.replace("[module(block._values) for", "[module(block._values * 1) for"))
+    assert "[module(block.values) for" in text
+    source.write_text(text.replace("[module(block.values) for", "[module(block.values * 1) for"))
     git("commit", "-am", "head")
     shutil.copytree(repository / "tmref" / "bench", bench)
     only = ["--only", "linear, forward, n = 100", "--children", "1", "--counting", "0"]
