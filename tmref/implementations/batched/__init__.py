@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar
@@ -31,6 +33,17 @@ LEAST_BLOCKS, MOST_VALUES, MOST_VALUES_WITHOUT_PRODUCTS, MOST_IN_A_PARAMETER = 1
 _MOST_KNOWN = 16
 #: What a module keeps of its calls, and no copy of it has.
 _CACHES = ("_known", "_before")
+
+_lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # in the child there is no thread that would release it
+    os.register_at_fork(after_in_child=_renew_lock)
 
 _Module = TypeVar("_Module", bound=torch.nn.Module)
 
@@ -132,8 +145,11 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
     def _kinds(self, modules: list[torch.nn.Module]) -> Kinds | None:
         """What can be run as one of these modules. It is kept, as that of the modules before; None where
         they are some of all, for the first time: they may never come again."""
-        if self.__dict__.pop("_is_unprepared", False):
-            self.prepare()
+        if "_is_unprepared" in self.__dict__:
+            with _lock:  # other threads wait: what they would read is given back
+                if "_is_unprepared" in self.__dict__:
+                    self.prepare()
+                    del self.__dict__["_is_unprepared"]
         known: Kinds | None = self.__dict__.get("_known")
         if known and known.still_of(modules):
             return known
