@@ -17,6 +17,7 @@ import tmref
 from tmref.nn.covariant import CovariantTransform
 from tmref.nn.gradients import check_gradients, push_gradients
 from tmref.nn.labelled import labelled, labelled_alike
+from tmref.printing import type_of
 from tmref.tensor_map import TensorMap
 
 from ..reference import Reference
@@ -55,7 +56,11 @@ def batched(module: _Module) -> _Module:
     Parameters and buffers are shared with ``module``, not copied: training one trains the other, and
     state dicts are the same. It is for the whole: a tmref.nn.Sequential makes a plain ModuleMap of the
     layers that it is given, batched or not.
+
+    Raises TypeError for what is no module.
     """
+    if not isinstance(module, torch.nn.Module):
+        raise TypeError(f"module must be a torch.nn.Module to be batched, got {type_of(module)}")
     shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
     return _batch(copy.deepcopy(module, shared), BatchedModuleMap)
 
