@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 try:
     from hypothesis.control import current_build_context
     from hypothesis.core import encode_failure
-    from hypothesis.internal.conjecture.data import UNIQUE_COLLECTION_LABEL
+    from hypothesis.internal.conjecture import data as _of_examples
     from hypothesis.internal.conjecture.providers import HypothesisProvider
     from hypothesis.internal.conjecture.utils import calc_label_from_name
     from hypothesis.vendor.pretty import IDKey
@@ -22,6 +22,9 @@ except ImportError as error:
         f"hypothesis {hypothesis.__version__} has moved what tmref draws with ({error}); install the "
         "one that it was last tried with: pip install 'hypothesis==6.170.17'"
     ) from error
+
+#: What is drawn in a span of this label is copied nowhere. Older versions know none, and copy.
+_COPIED_NOWHERE: int = getattr(_of_examples, "UNIQUE_COLLECTION_LABEL", 0)
 
 T = TypeVar("T")
 
@@ -78,15 +81,15 @@ def bytes_of(data: Any, least: int, most: int) -> bytes:
 def by_the_seed_alone(data: Any) -> Iterator[None]:
     """A context in whose draws, from an object of :func:`hypothesis.strategies.data`, Hypothesis does
     nothing but draw: it mixes in none of the constants that it finds in the modules that are loaded,
-    which would make of one seed other examples in another process; and it copies nothing to other
-    places, where after ten examples it would make five of each that it has drawn, which are nearly the
+    which would make of one seed other examples in another process; and, from 6.170 on, it copies nothing
+    to other places, where after ten examples it would make five of each that it has drawn, which are nearly the
     same."""
     of_example = data.conjecture_data
     provider = of_example.provider
     # the provider is the example's own, and goes with it
     if type(provider) is HypothesisProvider:
         vars(provider)["_maybe_draw_constant"] = lambda *args, **kwargs: None
-    of_example.start_span(UNIQUE_COLLECTION_LABEL)
+    of_example.start_span(_COPIED_NOWHERE)
     try:
         yield
     finally:

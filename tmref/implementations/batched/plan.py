@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.modules import module as _of_torch
 
 from tmref.nn.covariant import CovariantTransform
 from tmref.nn.layer_norm import _LayerNorm
@@ -31,6 +31,8 @@ _AXES: dict[type[torch.nn.Module], set[tuple[int | None, ...]]] = {
     _LayerNorm: {(1, 1), (1, None), (None, None)},
 }
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+#: Those of all modules; torch 2.3 has no function that says whether there are any.
+_HOOKS_OF_ALL = [getattr(_of_torch, f"_global{hooks}") for hooks in _HOOKS]
 #: Blocks are filled up to at most so many times their values, and are smaller by as much than those that
 #: needn't be. Chosen on a CPU, by ``make speed``.
 MOST_FILLED = 2
@@ -168,7 +170,7 @@ class Plan:
 def _called(
     function: _Function | None, modules: list[torch.nn.Module], values: list[torch.Tensor]
 ) -> Sequence[Any]:
-    if function is not None and not _has_any_global_hook():
+    if function is not None and not any(_HOOKS_OF_ALL):
         try:
             return function(values)
         except (KeyError, RuntimeError, ValueError):
