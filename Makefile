@@ -22,7 +22,7 @@ MACHINE := $(ASV) machine --yes && $(ASV) machine --yes --os $(shell uname -s)
 help: ## list the targets (this is the default)
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 17
 
-check: $(READY) ## check all implementations, verdicts in build/check.jsonl (ARGS=--quick: a tenth of the examples)
+check: $(READY) ## check all implementations, verdicts in build/check.jsonl (ARGS=--quick: whether all is wired up)
 	$(RUN) tmref check all -n auto --report build/check.jsonl $(ARGS)
 
 OTHERS := build/others

@@ -97,7 +97,7 @@ def test_the_example_of_a_module_is_a_test_that_passes(page, effort, tmp_path):
     (tmp_path / "test_my_module.py").write_text(example.replace(EFFORT, effort))
     found = python("-m", "pytest", "-q", "-rP", "-W", "ignore", "test_my_module.py", cwd=tmp_path)
     assert found.returncode == 0, found.stdout
-    few = " on the few examples of effort=0.1" if effort else ""
+    few = " on the few examples of effort=0.1, try without it before you declare" if effort else ""
     assert f"held but not declared{few}: keeps_components" in found.stdout
 
 
