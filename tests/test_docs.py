@@ -244,6 +244,23 @@ def test_the_page_of_strategies_has_every_name_once():
     assert sorted(named) == sorted(tmref.strategies.__all__)
 
 
+def members_of_the_page_of_python():
+    """The names that are listed for each module: none where it is all of them."""
+    found = re.findall(r"automodule:: (\S+)\n   :members:(.*)", text_of("docs/reference/python.md"))
+    return {
+        module: [name.strip() for name in names.split(",") if name.strip()] for module, names in found
+    }
+
+
+def test_the_page_of_python_has_every_public_name():
+    members = members_of_the_page_of_python()
+    of_tmref = {*members["tmref"], *members["tmref.io"], "nn", "datasets"}
+    assert set(tmref.__all__) - of_tmref == set()
+    assert members["tmref.nn"] == []
+    assert sorted(members["tmref.datasets"]) == sorted(tmref.datasets.__all__)
+    assert "batched" in members["tmref.implementations.batched"]
+
+
 @pytest.mark.slow
 def test_the_page_of_known_failures_has_a_script_of_each_kind():
     """That they show it is tested where known failures are."""
@@ -299,6 +316,21 @@ def test_the_keys_of_a_verdict_in_its_file_are_explained():
     assert sorted(keys) == sorted(field.name for field in dataclasses.fields(Verdict))
 
 
+CHECKED, REPORTED = (
+    "tmref check metatensor-torch -n 2 --report torch.jsonl",
+    "tmref report torch.jsonl --verbose",
+)
+
+
+def test_the_page_of_checks_leaves_no_known_failure_out():
+    """As its counts say; that each line is printed is tested below."""
+    page = "docs/tutorials/first_check.md"
+    lines = quoted(page, CHECKED)
+    (counts,) = re.findall(r"^metatensor-torch [\d.]+ +\d+ +(\d+) ", "\n".join(lines), re.M)
+    assert sum(int(line.split()[0]) for line in lines if line[0].isdecimal()) == int(counts)
+    assert quoted(page, REPORTED)[-1] == lines[-3]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_output_in_the_page_of_checks_is_real(tmp_path):
@@ -306,10 +338,7 @@ def test_the_output_in_the_page_of_checks_is_real(tmp_path):
     found = python(*arguments, cwd=tmp_path)
     assert found.returncode == 0
     again = python("-m", "tmref", "report", "torch.jsonl", "--verbose", cwd=tmp_path)
-    for command, done in (
-        ("tmref check metatensor-torch -n 2 --report torch.jsonl", found),
-        ("tmref report torch.jsonl --verbose", again),
-    ):
+    for command, done in ((CHECKED, found), (REPORTED, again)):
         shown = [line.strip() for line in done.stdout.splitlines()]
         lines = quoted("docs/tutorials/first_check.md", command)
         assert len(lines) > 20

@@ -16,6 +16,8 @@ from .operations import NotEqualError, join
 from .printing import counted, type_of
 from .tensor_map import TensorMap
 
+__all__ = ["DataLoader", "Dataset", "IndexedDataset", "group", "group_and_join"]
+
 #: The values of a field, one for each sample, or the function that gives them.
 Field = list[Any] | Callable[[Any], Any]
 _Self = TypeVar("_Self", bound="Fields")
