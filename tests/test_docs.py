@@ -533,6 +533,17 @@ def test_a_link_that_leads_nowhere_is_noticed():
     ]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [([], 2), (["ARGS=--only x"], 2), (["BASE=a"], 0), (["ARGS=--planted 5"], 0)],
+)
+def test_a_comparison_with_no_commit_says_how_it_is_named(arguments, status):
+    command = ["make", "--dry-run", "--assume-old=.venv/.ready", "bench-compare", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert ("make bench-compare BASE=v0.1.0" in done.stderr) == bool(status)
+
+
 def test_targets_of_make_that_pages_name_are_there():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M))
     named = {
