@@ -214,7 +214,7 @@ UNEQUAL = {
 )
 def test_unequal_numbers_of_samples_are_run_as_one(name, components):
     make = UNEQUAL[name]
-    shapes = [(2 + i % 4, *components, 4) for i in range(LEAST_BLOCKS - 1)]
+    shapes = [(2 + i % 4, *components, 4) for i in range(LEAST_BLOCKS)]
     x = tensor(*shapes, (0, *components, 4), dtype=torch.float64)
     reference = make(x.keys).double()
     for parameter in reference.parameters():
@@ -243,6 +243,24 @@ def test_what_is_not_finite_for_zeros_is_not_filled_up_with_them():
     for made in (reference, batched(reference)):
         sum(block.values.sum() for block in made(x)).backward()
     assert all(parameter.grad.isfinite().all() for parameter in reference.parameters())
+
+
+def test_parameters_of_a_block_without_samples_have_no_part_in_anything():
+    x = tensor(*[(2 + i % 4, 4) for i in range(LEAST_BLOCKS)], (0, 4))
+    reference = nn.Sequential(x.keys, nn.Linear(x.keys, 4, 2), nn.Tanh(x.keys))
+    torch.nn.init.constant_(list(reference.parameters())[-2], torch.inf)
+    for made in (reference, batched(reference)):
+        sum(block.values.sum() for block in made(x)).backward()
+        assert all(parameter.grad.isfinite().all() for parameter in reference.parameters())
+
+
+@pytest.mark.parametrize("make", [lambda k: nn.Linear(k, 4, 2), lambda k: nn.LayerNorm(k, 4)])
+def test_parameters_that_are_broadcast_are_those_of_their_block(make):
+    x = of_equal_shape(LEAST_BLOCKS, shape=(LEAST_BLOCKS, 4))
+    reference = make(x.keys)
+    for i, part in enumerate(parts(reference)):
+        part.bias = torch.nn.Parameter(torch.tensor(float(i)))
+    assert_like(batched(reference), reference, x)
 
 
 def test_few_samples_among_many_are_not_filled_up():
@@ -542,7 +560,7 @@ def test_where_only_some_require_gradients_it_is_a_loop(linear, which):
 def test_what_is_run_as_one_is_made_once_for_maps_of_any_samples(monkeypatch):
     made = []
     as_one = plan.AsOne
-    monkeypatch.setattr(plan, "AsOne", lambda *given: (made.append(len(given[1])), as_one(*given))[1])
+    monkeypatch.setattr(plan, "AsOne", lambda *given: (made.append(len(given[0])), as_one(*given))[1])
     monkeypatch.setattr(plan, "_MOST_FOUND", 2)
     n = LEAST_BLOCKS
     reference = nn.Linear(keys(n + 2), 4, 2)
@@ -558,10 +576,11 @@ def test_what_is_run_as_one_is_made_once_for_maps_of_any_samples(monkeypatch):
 
 def test_copies_and_pickles_have_no_plan_and_work(linear):
     reference, module = linear
-    assert "_plan" in module.module_map.__dict__
+    assert_like(module, reference, of_equal_shape())
+    assert {"_known", "_before"} <= module.module_map.__dict__.keys()
     for copied in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
         assert type(copied.module_map) is BatchedModuleMap
-        assert "_plan" not in copied.module_map.__dict__
+        assert not {"_known", "_before"} & copied.module_map.__dict__.keys()
         assert_like(copied, reference, of_equal_shape())
 
 

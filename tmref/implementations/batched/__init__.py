@@ -19,13 +19,18 @@ from tmref.tensor_map import TensorMap
 
 from ..reference import Reference
 from .as_one import steps
-from .plan import Kinds, Plan
+from .plan import Kinds, lying_beside_each_other
 
 #: From so many blocks on they are run as one, up to so many values in a block, with products and
 #: without, half of that in the fewest blocks with a single layer, and up to so many numbers in a
 #: parameter: what is saved is the cost of calls, what is paid is a copy of values and parameters.
 #: Chosen on a CPU, by ``make speed``.
 LEAST_BLOCKS, MOST_VALUES, MOST_VALUES_WITHOUT_PRODUCTS, MOST_IN_A_PARAMETER = 16, 2**12, 2**10, 2**13
+
+#: Of so many selections of modules it is remembered what can be run as one.
+_MOST_KNOWN = 16
+#: What a module keeps of its calls, and no copy of it has.
+_CACHES = ("_known", "_before")
 
 _Module = TypeVar("_Module", bound=torch.nn.Module)
 
@@ -47,7 +52,16 @@ def _batch(module: _Module, kind: type[BatchedModuleMap]) -> _Module:
     for part in module.modules():
         if type(part) is tmref.nn.ModuleMap:
             part.__class__ = kind
+            part.register_load_state_dict_post_hook(_loaded)
+        if isinstance(part, BatchedModuleMap):
+            part.prepare()
     return module
+
+
+def _loaded(module: torch.nn.Module, _: object) -> None:
+    # what is assigned, instead of copied, lies elsewhere: where what it was loaded from is, for now
+    if isinstance(module, BatchedModuleMap):
+        module.__dict__["_is_unprepared"] = True
 
 
 class BatchedModuleMap(tmref.nn.ModuleMap):
@@ -60,8 +74,9 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
     float64, where it pays: for many small blocks (:meth:`most_values`). What has hooks, changes its
     input in place, or is any other module is called block by block, and so is everything under autocast.
 
-    Parameters stay the modules' own, but in the first forward their memory becomes one tensor's, where
-    nobody else has a hold of it (:mod:`.beside`).
+    Parameters stay the modules' own, but when it is made or moved, their memory becomes
+    one tensor's, where nobody else has a hold of it (:mod:`.beside`): of what was copied, unpickled or
+    loaded, in the first forward after that. No other forward moves anything.
 
     Arguments, shapes and errors are :class:`tmref.nn.ModuleMap`'s. Values are the same up to rounding;
     blocks of the output may share memory with each other, never with the input.
@@ -73,6 +88,8 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
     """
 
     least_blocks: ClassVar[int] = LEAST_BLOCKS
+    #: Whether some of the modules are run as one from the second time on only.
+    waits: ClassVar[bool] = True
 
     @classmethod
     def most_values(cls, blocks: int, module: torch.nn.Module) -> int:
@@ -102,29 +119,62 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
         """What the modules make of the values, as one where it pays: a tuple where they are the parts of
         one tensor."""
         is_wide = values and values[0].dtype in (torch.float32, torch.float64)
-        if len(values) < self.least_blocks or not is_wide or torch._C._is_any_autocast_enabled():
+        may_pay = len(values) >= self.least_blocks and is_wide
+        kinds = None
+        if may_pay and not torch._C._is_any_autocast_enabled():
+            # what is compiled depends on no call before
+            is_compiling = torch.compiler.is_compiling()
+            kinds = Kinds(modules, self.most_values) if is_compiling else self._kinds(modules)
+        if kinds is None:
             return [module(x) for module, x in zip(modules, values, strict=True)]
-        shapes = [value.shape for value in values]
-        # what is compiled depends on no call before
-        plan: Plan | None = None if torch.compiler.is_compiling() else self.__dict__.get("_plan")
-        if plan and plan.kinds.still_of(modules):
-            kinds = plan.kinds
-        else:
-            kinds = Kinds(modules, list(self.module_list), self.most_values)
-        if plan is None or plan.kinds is not kinds or plan.shapes != shapes:
-            plan = Plan.of(kinds, shapes)
-            if not torch.compiler.is_compiling():
-                self.__dict__["_plan"] = plan
-        return plan(values)
+        return kinds.plan([value.shape for value in values])(modules, values)
+
+    def _kinds(self, modules: list[torch.nn.Module]) -> Kinds | None:
+        """What can be run as one of these modules. It is kept, as that of the modules before; None where
+        they are some of all, for the first time: they may never come again."""
+        if self.__dict__.pop("_is_unprepared", False):
+            self.prepare()
+        known: Kinds | None = self.__dict__.get("_known")
+        if known and known.still_of(modules):
+            return known
+        before: dict[tuple[int, ...], Kinds | None] = self.__dict__.get("_before", {})
+        these = tuple(map(id, modules))
+        is_new = these not in before and len(modules) < len(self.module_list)
+        kinds = before.get(these)
+        if kinds is None or not kinds.still_of(modules):
+            kinds = None if is_new and self.waits else Kinds(modules, self.most_values)
+        latest = [(ids, of) for ids, of in list(before.items()) if ids != these][1 - _MOST_KNOWN :]
+        self.__dict__["_before"] = {**dict(latest), these: kinds}  # for other threads: never changed
+        if kinds is not None:
+            self.__dict__["_known"] = kinds
+        return kinds
+
+    def prepare(self) -> None:
+        """Bring the parameters together that can be used as one tensor then."""
+        for name in _CACHES:
+            self.__dict__.pop(name, None)
+        lying_beside_each_other(list(self.module_list), self.most_values)
+
+    def _apply(
+        self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True
+    ) -> BatchedModuleMap:
+        super()._apply(fn, recurse)
+        self.prepare()
+        return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_plan"}
+        return {name: value for name, value in self.__dict__.items() if name not in _CACHES}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.__dict__["_is_unprepared"] = True  # what unpickles it still has a hold of its memory
 
 
 class _AlwaysBatchedModuleMap(BatchedModuleMap):
     """Decides for one product wherever there can be one, so that laws meet it in every example."""
 
     least_blocks = 1
+    waits = False
 
     @classmethod
     def most_values(cls, blocks: int, module: torch.nn.Module) -> int:

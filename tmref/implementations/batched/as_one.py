@@ -17,19 +17,22 @@ from .beside import Beside, put_together, records
 #: What the catalog knows of activations, by their classes in torch.nn.
 ACTIVATIONS = {row.kind.of_torch: row.kind for row in ROWS if isinstance(row.kind, Activation)}
 
+#: From so much on the third derivatives of a layer norm of zeros, eps to the power of -3.5, are finite.
+_LEAST_EPS = 1e-10
+
 
 class AsOne:
-    """What ``members`` of some modules of one kind make of the values of a block each.
+    """What modules of one kind make of the values of a block each.
 
     Blocks have the same components and properties. Those of fewer samples than others are filled up with
     zeros where the modules have parameters: every part is as large as the others then.
     """
 
-    def __init__(self, modules: Sequence[torch.nn.Module], members: Sequence[int]) -> None:
+    def __init__(self, modules: Sequence[torch.nn.Module]) -> None:
         self._has_parameters = False
         #: whether results for zeros are finite, so that gradients of zero stay zero
         self.may_be_filled = True
-        self._on_all = self._one_after_the_other(modules, members)
+        self._on_all = self._one_after_the_other(modules)
         activation = ACTIVATIONS.get(type(steps(modules[0])[-1]))
         self._keeps_result = activation is not None and activation.keeps_result
 
@@ -59,11 +62,11 @@ class AsOne:
         return torch.unsafe_split_with_sizes(y, sizes)
 
     def _one_after_the_other(
-        self, modules: Sequence[torch.nn.Module], members: Sequence[int]
+        self, modules: Sequence[torch.nn.Module]
     ) -> Callable[[torch.Tensor], torch.Tensor]:
         """The function of the values of all blocks, one below the other."""
         of_steps = zip(*map(steps, modules), strict=True)
-        functions = [self._on_all_of(step, members) for step in of_steps]
+        functions = [self._on_all_of(step) for step in of_steps]
 
         def on_all(x: torch.Tensor) -> torch.Tensor:
             for function in functions:
@@ -72,24 +75,22 @@ class AsOne:
 
         return on_all
 
-    def _on_all_of(
-        self, modules: Sequence[Any], members: Sequence[int]
-    ) -> Callable[[torch.Tensor], torch.Tensor]:
+    def _on_all_of(self, modules: Sequence[Any]) -> Callable[[torch.Tensor], torch.Tensor]:
         first: Any = modules[0]
         if isinstance(first, CovariantTransform):
             of_norms = [next(module.children()) for module in modules]
-            return CovariantTransform(_Calls(self._one_after_the_other(of_norms, members)))
+            return CovariantTransform(_Calls(self._one_after_the_other(of_norms)))
         if not isinstance(first, (torch.nn.Linear, _LayerNorm)):
             return first
         is_linear = isinstance(first, torch.nn.Linear)
-        weight = Beside(modules, members, "weight", _transposed if is_linear else _per_block)
-        bias = Beside(modules, members, "bias", _per_block)
+        weight = Beside(modules, "weight", _transposed if is_linear else _per_block)
+        bias = Beside(modules, "bias", _per_block)
         self._has_parameters = True
         if is_linear:
-            return _Linears(len(members), weight, bias)
+            return _Linears(len(modules), weight, bias)
         eps: Any = first.eps
-        self.may_be_filled &= bool(eps > torch.finfo(torch.float32).tiny)
-        return _LayerNorms(len(members), weight, bias, first)
+        self.may_be_filled &= bool(eps >= _LEAST_EPS)
+        return _LayerNorms(len(modules), weight, bias, first)
 
 
 def steps(module: Any) -> list[Any]:
@@ -142,8 +143,6 @@ class _LayerNorms:
         if x.shape[-1] != self._of.in_features:
             raise ValueError("the layer norms are of other features")
         y = normalised(x, self._of.eps, self._of.mean)
-        if weight is None and bias is not None:
-            raise RuntimeError("a layer norm has a bias and no weight")
         if weight is None:
             return y
         rows = y.reshape(self._count, -1, y.shape[-1])

@@ -3,70 +3,69 @@
 from __future__ import annotations
 
 import operator
-import threading
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
-from weakref import WeakValueDictionary
 
 import torch
-from torch.utils.dlpack import from_dlpack, to_dlpack
+from torch.utils.dlpack import from_dlpack, to_dlpack  # type: ignore[attr-defined]
+from torch.utils.weak import WeakTensorKeyDictionary
 
 _View = Callable[[torch.Tensor], torch.Tensor]
-#: Two threads may call a module for the first time.
-_ONE_AT_A_TIME = threading.Lock()
+
+
+class Whole:
+    """A tensor in whose memory parameters lie beside each other, each with a storage of its own."""
+
+    def __init__(self, tensor: torch.Tensor, parts: Sequence[torch.Tensor]) -> None:
+        self.tensor = tensor
+        self._places = _places(parts)
+
+    def part(self, start: int, parameters: Sequence[Any]) -> torch.Tensor | None:
+        """The part from the place ``start`` on in which the parameters lie, in their order; None where
+        they lie elsewhere."""
+        end = start + len(parameters)
+        of_part = [of_all[start:end] for of_all in self._places]
+        return self.tensor[start:end] if _places(parameters) == of_part else None
+
+
+#: Of parameters that were brought together, in which whole that was, and at which place.
+_WHOLES = WeakTensorKeyDictionary()
 
 
 class Beside:
     """The parameters of one name of modules that are like each other, as one tensor.
 
-    They stay the modules' own: the same objects, of the same names and values, with a storage each. But
-    these lie in the memory of one tensor, in the order of ``modules``, so that ``members`` that follow
-    each other are a tensor without a copy. Where some have other memory since, as after ``.to()``, they
-    are brought together anew.
-    They are copied at every call where somebody else has a hold of their memory (tied parameters, arrays
-    of numpy, other processes), where the members don't follow each other, and where torch traces or
-    transforms what is called.
+    They stay the modules' own: the same objects, of the same names and values. Where they have been
+    brought together (:func:`bring_together`), in this order, that tensor is no copy; elsewhere, and
+    where torch traces or transforms what is called, they are copied at every call. Nothing is moved
+    here: other threads, and graphs of a device, may be using the parameters.
     """
 
-    def __init__(
-        self, modules: Sequence[torch.nn.Module], members: Sequence[int], name: str, view: _View
-    ) -> None:
+    def __init__(self, modules: Sequence[torch.nn.Module], name: str, view: _View) -> None:
         self._name = name
         self._view = view
-        self._all = [module._parameters for module in modules]
-        self._members = [self._all[i] for i in members]
-        self._range = slice(members[0], members[-1] + 1)
-        self._follow = list(members) == list(range(members[0], members[-1] + 1))
+        self._parameters = [module._parameters for module in modules]
         self._memory: _Memory | None = None
-        self._refused = 0
 
     def __call__(self, x: torch.Tensor) -> Any:
-        """The ``view`` of those of the members, for the values ``x``; None where they have none.
+        """The ``view`` of the parameters, for the values ``x``; None where there are none.
 
         Raises RuntimeError where only some have one, where they don't go with the values, and where
         autograd records and only some of them require gradients: together, all would.
         """
-        found: list[Any] = [parameters[self._name] for parameters in self._members]
+        found: list[Any] = [parameters[self._name] for parameters in self._parameters]
         if found[0] is None and all(parameter is None for parameter in found):
             return None
-        if not self._follow or _is_transformed():
+        if _is_transformed():
             return self._view(_copied(found, x))
-        if self._memory is None or not self._memory.is_of(found):
-            self._memory = self._brought_together(found)
-            if self._memory is None:
+        memory = self._memory
+        if memory is None or not memory.is_of(found):
+            self._memory = memory = _Memory.of(found, self._view)
+            if memory is None:
                 return self._view(_copied(found, x))
-            self._refused = 0
-        _check_like(self._memory.plain, x)
-        return self._memory.recorded if records(found) else self._memory.plain
-
-    def _brought_together(self, members: list[torch.nn.Parameter]) -> _Memory | None:
-        # who has a hold of their memory may let go; it is seen after 1, 2, 4, ... calls
-        self._refused += 1
-        if self._refused & (self._refused - 1):
-            return None
-        with _ONE_AT_A_TIME:
-            whole = beside_each_other([parameters[self._name] for parameters in self._all])
-        return whole and _Memory(whole, self._range, members, self._view)
+        _check_like(memory.plain, x)
+        return memory.recorded if records(found) else memory.plain
 
     def guard(self, y: torch.Tensor) -> None:
         """Have a backward through ``y`` raise RuntimeError where a parameter was changed since.
@@ -74,9 +73,10 @@ class Beside:
         Autograd looks at the tensor that was used, which does not know of what is written to the
         parameters.
         """
-        if self._memory is None or _is_transformed() or not y.requires_grad:
+        memory = self._memory
+        if memory is None or _is_transformed() or not y.requires_grad:
             return
-        members, versions = self._memory.members, self._memory.versions()
+        members, versions = memory.members, memory.versions()
 
         def check(gradient: torch.Tensor) -> None:
             if [parameter._version for parameter in members] != versions:
@@ -88,44 +88,32 @@ class Beside:
         y.register_hook(check)
 
 
-class Whole:
-    """A tensor in whose memory parameters lie, and what they had ``before``: another thread may still be
-    reading there."""
-
-    def __init__(self, tensor: torch.Tensor, before: list[torch.Tensor]) -> None:
-        self.tensor = tensor
-        self._before = before
-        self._parts = list(tensor.unbind())
-
-    def is_of(self, parameters: Sequence[Any]) -> bool:
-        """Whether they are its parts, in their order."""
-        return _places(parameters) == _places(self._parts)
-
-
-#: The wholes that are in use, by where their parts lie.
-_WHOLES: WeakValueDictionary[int, Whole] = WeakValueDictionary()
-
-
 class _Memory:
     """The part of a whole in which the members lie."""
 
-    def __init__(
-        self, whole: Whole, where: slice, members: list[torch.nn.Parameter], view: _View
-    ) -> None:
+    def __init__(self, part: torch.Tensor, members: list[torch.nn.Parameter], view: _View) -> None:
         self.members = members
-        self._whole = whole
-        self._memory = memory = whole.tensor[where]
+        self._part = part
         self._places = _places(members)
         self._view = view
         self._recorded: torch.Tensor | None = None
-        self.plain = view(memory)
+        self.plain = view(part)
+
+    @classmethod
+    def of(cls, members: list[Any], view: _View) -> _Memory | None:
+        """That of these members, where they have been brought together in this order."""
+        if any(member is None for member in members):
+            return None
+        whole, start = _WHOLES.get(members[0], (None, 0))
+        part = whole and whole.part(start, members)
+        return None if part is None else cls(part, members, view)
 
     @property
     def recorded(self) -> torch.Tensor:
         """The view with its graph, from the parameters on. It is made once: no node of it keeps anything
         that a backward would free."""
         if self._recorded is None:
-            self._recorded = self._view(_Joined.apply(self._memory, *self.members))
+            self._recorded = self._view(_Joined.apply(self._part, *self.members))
         return self._recorded
 
     def is_of(self, parameters: list[Any]) -> bool:
@@ -138,13 +126,13 @@ class _Memory:
         return [parameter._version for parameter in self.members]
 
 
-def _places(parameters: Sequence[Any]) -> tuple[list[int], list[tuple[int, ...]], list[int]]:
+def _places(parameters: Sequence[Any]) -> list[list[Any]]:
     """Where in memory their numbers are: what torch.Tensor.is_set_to compares, with an operator."""
-    return (
+    return [
         list(map(torch.Tensor.data_ptr, parameters)),
         list(map(torch.Tensor.stride, parameters)),
         list(map(torch.Tensor.numel, parameters)),
-    )
+    ]
 
 
 class _Joined(torch.autograd.Function):
@@ -159,38 +147,38 @@ class _Joined(torch.autograd.Function):
         return None, *gradients[0].unbind()
 
 
-def beside_each_other(parameters: Sequence[Any]) -> Whole | None:
-    """The whole, of shape ``(parameters, ...)``, that has them in its memory.
+def bring_together(parameters: Sequence[Any]) -> None:
+    """Have parameters lie beside each other in the memory of one tensor, in their order.
 
-    They lie like that, or are brought there; None, and nothing is changed, where they can't be.
+    They stay where they are where somebody else has a hold of their memory (tied parameters, arrays of
+    numpy, other processes), and where they are not alike. As with ``.to()``, nobody else is to write to
+    them meanwhile.
     """
-    if not all(map(_can_be_moved, parameters)):
-        return None
+    if not all(map(_can_be_moved, parameters)) or _is_transformed():
+        return
     like = [(parameter.shape, parameter.dtype, parameter.device) for parameter in parameters]
     if like.count(like[0]) < len(like) or len(set(map(id, parameters))) < len(parameters):
-        return None
-    found = _WHOLES.get(parameters[0].data_ptr())
-    if found is not None and found.is_of(parameters):
-        return found
+        return
+    whole, start = _WHOLES.get(parameters[0], (None, 0))
+    if whole is not None and whole.part(start, parameters) is not None:
+        return
     if not all(map(_has_its_own_memory, parameters)):
-        return None
+        return
     with torch.inference_mode(False), torch.no_grad():
-        before = [parameter.data for parameter in parameters]
-        memory = torch.stack(before)
+        memory = torch.stack([parameter.data for parameter in parameters])
         if type(memory) is not torch.Tensor:  # in a mode of torch that makes others of them
-            return None
+            return
         try:
+            # a storage each: a pickle of one has not the memory of all, and another thread that reads it
+            # finds its numbers in its old storage or in its new one, both of which begin with them
             places = [from_dlpack(to_dlpack(part)) for part in memory.unbind()]
         except (BufferError, RuntimeError):  # of a device that can't
-            return None
-        # A storage each, which begins where its part does: the parameter changes nothing but its storage,
-        # and a thread that reads it meanwhile finds its numbers in the old one or in the new one. Between
-        # a storage of all and a place in that it would find those of another parameter.
+            return
         for parameter, place in zip(parameters, places, strict=True):
             parameter.data = place
-    whole = Whole(memory, before)
-    _WHOLES.update((place.data_ptr(), whole) for place in places)
-    return whole
+    whole = Whole(memory, parameters)
+    for i, parameter in enumerate(parameters):
+        _WHOLES[parameter] = whole, i
 
 
 def put_together(tensors: list[torch.Tensor]) -> torch.Tensor:
@@ -235,18 +223,22 @@ def _can_be_moved(parameter: Any) -> bool:
 
 
 def _holders(tensor: torch.Tensor) -> int:
-    """How many have a hold of its memory, as torch counts them."""
+    """How many have a hold of its memory, as torch and Python count them."""
     storage = tensor.untyped_storage()
-    return torch._C._storage_Use_Count(storage._cdata)
+    return torch._C._storage_Use_Count(storage._cdata) + sys.getrefcount(storage)
 
 
 _ALONE = _holders(torch.empty(1))
 
 
 def _has_its_own_memory(parameter: torch.Tensor) -> bool:
-    """Whether its memory is of its size, and nobody else is seen to have a hold of it."""
+    """Whether its memory is of its size and torch's own, and nobody else is seen to hold it."""
+    whole, start = _WHOLES.get(parameter, (None, 0))
+    storage = parameter.untyped_storage()
+    is_torchs = storage.resizable() or (whole and whole.part(start, [parameter]) is not None)
+    del storage  # which is a hold
     return (
-        parameter.data_ptr() not in _WHOLES
+        bool(is_torchs)
         and parameter.untyped_storage().nbytes() == parameter.nbytes
         and not (parameter.is_cpu and parameter.is_shared())
         and _holders(parameter) == _ALONE

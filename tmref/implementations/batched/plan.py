@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from tmref.nn.covariant import CovariantTransform
 from tmref.nn.layer_norm import _LayerNorm
 
 from .as_one import ACTIVATIONS, AsOne, steps
+from .beside import bring_together
 
 #: The modules that are run as one where these attributes are equal.
 _ATTRIBUTES: dict[type[torch.nn.Module], tuple[str, ...]] = {
@@ -25,6 +25,11 @@ _ATTRIBUTES: dict[type[torch.nn.Module], tuple[str, ...]] = {
     CovariantTransform: (),
     _LayerNorm: ("in_features", "eps", "mean"),
 }
+#: How many axes their parameters, weight and bias, have; None for one that isn't there.
+_AXES: dict[type[torch.nn.Module], set[tuple[int | None, ...]]] = {
+    torch.nn.Linear: {(2, 1), (2, None)},
+    _LayerNorm: {(1, 1), (1, None), (None, None)},
+}
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 #: Blocks are filled up to at most so many times their values, and are smaller by as much than those that
 #: needn't be. Chosen on a CPU, by ``make speed``.
@@ -34,17 +39,10 @@ _MOST_FOUND = 128
 
 
 class Kinds:
-    """Which of some modules, out of ``everyone``, can be run as one: those of equal kinds that are not
-    None."""
+    """Which of some modules can be run as one: those of equal kinds that are not None."""
 
-    def __init__(
-        self,
-        modules: list[torch.nn.Module],
-        everyone: Sequence[torch.nn.Module],
-        most_values: Callable[..., int],
-    ) -> None:
+    def __init__(self, modules: list[torch.nn.Module], most_values: Callable[..., int]) -> None:
         self.modules = modules
-        self._everyone = everyone
         self.kinds = list(map(_kind, modules))
         self._most_values = most_values
         self._found: dict[tuple[int, ...], tuple[int, AsOne | None]] = {}
@@ -62,6 +60,14 @@ class Kinds:
         may_have_children = (torch.nn.Sequential, CovariantTransform)
         self._parents = [part._modules for part in self._parts if isinstance(part, may_have_children)]
         self._facts = self._as_they_are()
+        self._plan: Plan | None = None
+
+    def plan(self, shapes: list[torch.Size]) -> Plan:
+        """What is run as one where the values have these shapes; the last one is kept."""
+        plan = self._plan
+        if plan is None or plan.shapes != shapes:
+            self._plan = plan = Plan(self, shapes)
+        return plan
 
     def as_one(self, *positions: int) -> tuple[int, AsOne | None]:
         """Up to how many values a block the modules there, of one kind, are run as one, and how.
@@ -71,15 +77,10 @@ class Kinds:
         if positions not in self._found:
             if len(self._found) == _MOST_FOUND:
                 self._found.clear()
-            module = self.modules[positions[0]]
-            most = self._most_values(len(positions), module) if steps(module) else 0
-            self._found[positions] = most, self._made(positions) if most else None
+            modules = [self.modules[i] for i in positions]
+            most = self._most_values(len(modules), modules[0]) if steps(modules[0]) else 0
+            self._found[positions] = most, AsOne(modules) if most else None
         return self._found[positions]
-
-    def _made(self, positions: tuple[int, ...]) -> AsOne:
-        alike = [module for module in self._everyone if _kind(module) == self.kinds[positions[0]]]
-        where = {id(module): i for i, module in enumerate(alike)}
-        return AsOne(alike, [where[id(self.modules[i])] for i in positions])
 
     def _as_they_are(self) -> Any:
         return (
@@ -98,6 +99,18 @@ class Kinds:
         )
 
 
+def lying_beside_each_other(modules: Sequence[torch.nn.Module], most_values: Callable[..., int]) -> None:
+    """Bring the parameters of those modules together that may be run as one."""
+    of_kind: dict[Any, list[torch.nn.Module]] = {}
+    for module in modules:
+        of_kind.setdefault(_kind(module), []).append(module)
+    for kind, alike in of_kind.items():
+        if kind is not None and most_values(len(alike), alike[0]):
+            of_each = [module.named_parameters(remove_duplicate=False) for module in alike]
+            for of_name in zip(*of_each, strict=True):
+                bring_together([parameter for _, parameter in of_name])
+
+
 def _kind(module: torch.nn.Module) -> Any:
     """What two modules have in common that are run as one, or None where it is run by itself."""
     kind = type(module)
@@ -108,55 +121,59 @@ def _kind(module: torch.nn.Module) -> Any:
         return None
     options = [getattr(module, name) for name in _ATTRIBUTES[kind]]
     parameters = [(name, None if p is None else p.shape) for name, p in module._parameters.items()]
-    if kind in (torch.nn.Linear, _LayerNorm) and len(parameters) != 2:
-        return None  # one of them is no parameter anymore
+    if kind in _AXES and tuple(map(_axes, module._parameters.values())) not in _AXES[kind]:
+        return None  # one of them is no parameter any more, or one that is broadcast
     return kind, tuple(options), tuple(parameters), tuple(children)
+
+
+def _axes(parameter: torch.Tensor | None) -> int | None:
+    return None if parameter is None else parameter.dim()
 
 
 #: What makes the values of some blocks of those of others.
 _Function = Callable[[list[torch.Tensor]], Sequence[torch.Tensor]]
 
 
-@dataclass(frozen=True)
 class Plan:
     """What is run as one: groups of positions with their function, None for what is called by itself."""
 
-    kinds: Kinds
-    shapes: list[torch.Size]
-    groups: list[tuple[list[int], _Function | None]]
-
-    @classmethod
-    def of(cls, kinds: Kinds, shapes: list[torch.Size]) -> Plan:
+    def __init__(self, kinds: Kinds, shapes: list[torch.Size]) -> None:
+        self.shapes = shapes
         found: dict[Any, list[int]] = {}
         for i, (kind, shape) in enumerate(zip(kinds.kinds, shapes, strict=True)):
             found.setdefault((kind, shape[1:]), []).append(i)
-        groups: list[tuple[list[int], _Function | None]] = []
+        self._groups: list[tuple[list[int], _Function | None]] = []
         for (kind, _), positions in found.items():
-            groups += _groups(kinds, positions, shapes) if kind else ()
-        as_one = {i for positions, _ in groups for i in positions}
+            self._groups += _groups(kinds, positions, shapes) if kind else ()
+        as_one = {i for positions, _ in self._groups for i in positions}
         alone = [i for i in range(len(shapes)) if i not in as_one]
-        return cls(kinds, shapes, [*groups, (alone, None)] if alone else groups)
+        if alone:
+            self._groups.append((alone, None))
 
-    def __call__(self, values: list[torch.Tensor]) -> Sequence[Any]:
-        if len(self.groups) == 1:  # of all, in their order
-            return self._run(self.kinds.modules, values, self.groups[0][1])
+    def __call__(
+        self, modules: list[torch.nn.Module], values: list[torch.Tensor]
+    ) -> Sequence[torch.Tensor]:
+        """What the modules make of the values: a tuple where all are the parts of one tensor."""
+        if len(self._groups) == 1:  # of all, in their order
+            return _called(self._groups[0][1], modules, values)
         outputs: list[Any] = [None] * len(values)
-        for positions, function in self.groups:
-            modules = [self.kinds.modules[i] for i in positions]
-            results = self._run(modules, [values[i] for i in positions], function)
+        for positions, function in self._groups:
+            of_group = [modules[i] for i in positions]
+            results = _called(function, of_group, [values[i] for i in positions])
             for i, result in zip(positions, results, strict=True):
                 outputs[i] = result
         return outputs
 
-    def _run(
-        self, modules: list[torch.nn.Module], values: list[torch.Tensor], function: _Function | None
-    ) -> Sequence[Any]:
-        if function is not None and not _has_any_global_hook():
-            try:
-                return function(values)
-            except (KeyError, RuntimeError, ValueError):
-                pass  # the modules say themselves what is wrong
-        return [module(x) for module, x in zip(modules, values, strict=True)]
+
+def _called(
+    function: _Function | None, modules: list[torch.nn.Module], values: list[torch.Tensor]
+) -> Sequence[Any]:
+    if function is not None and not _has_any_global_hook():
+        try:
+            return function(values)
+        except (KeyError, RuntimeError, ValueError):
+            pass  # the modules say themselves what is wrong
+    return [module(x) for module, x in zip(modules, values, strict=True)]
 
 
 def _groups(
@@ -164,6 +181,8 @@ def _groups(
 ) -> list[tuple[list[int], _Function | None]]:
     """What is run as one of blocks of one kind, components and properties: all, where they have equally
     many samples or it pays to fill them up, or those of each number of samples."""
+    # without samples a module gets no gradients, whatever its parameters make of zeros
+    positions = [i for i in positions if shapes[i].numel()]
     of_count: dict[int, list[int]] = {}
     for i in positions:
         of_count.setdefault(shapes[i][0], []).append(i)
@@ -175,6 +194,6 @@ def _groups(
     groups: list[tuple[list[int], _Function | None]] = []
     for same in of_count.values():
         most, function = kinds.as_one(*same)
-        if 0 < shapes[same[0]].numel() <= most:
+        if shapes[same[0]].numel() <= most and function is not None:
             groups.append((same, function))
     return groups
