@@ -92,6 +92,12 @@ def test_parameters_are_shared_and_the_module_given_stays(linear):
     assert_like(module, reference, x)
 
 
+@pytest.mark.parametrize(("given", "words"), [(None, "got NoneType"), (nn.Linear, "got type")])
+def test_what_is_no_module_is_refused(given, words):
+    with pytest.raises(TypeError, match=f"module must be a torch.nn.Module to be batched, {words}"):
+        batched(given)
+
+
 def test_as_many_operators_for_any_number_of_blocks():
     counts = []
     for n in (LEAST_BLOCKS, 4 * LEAST_BLOCKS):

@@ -3,8 +3,11 @@
 import copy
 import gc
 import io
+import multiprocessing
+import os
 import pickle
 import sys
+import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +16,7 @@ import pytest
 import torch
 
 from tmref import Labels, TensorMap, block_from_array, nn
+from tmref.implementations import batched as implementation
 from tmref.implementations.batched import LEAST_BLOCKS, batched, plan
 from tmref.implementations.batched.beside import _WHOLES, Beside, bring_together, put_together
 
@@ -346,18 +350,43 @@ def test_a_parameter_is_moved_by_changing_its_storage_and_nothing_else():
     assert [(w.storage_offset(), w.untyped_storage().nbytes()) for w in weights(module)] == before
 
 
-def test_threads_may_call_a_module_for_the_first_time_together(layer, turns):
+@pytest.mark.parametrize("make", [batched, lambda module: pickled(batched(module))])
+def test_threads_may_call_a_module_for_the_first_time_together(layer, turns, make):
     reference, _ = layer
     x = tensor()
     expected = [block.values.clone() for block in reference(x)]
     for _ in range(20):
-        module = batched(copy.deepcopy(reference))
+        module = make(copy.deepcopy(reference))
         with ThreadPoolExecutor(4) as pool:
             found = list(pool.map(module, [x] * 8))
         for y in found:
             torch.testing.assert_close([block.values for block in y], expected)
-        module(x)
         assert are_together(module)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_process_that_forks_while_a_module_is_prepared_leaves_the_child_free_to_do_so():
+    module = pickled(batched(nn.Linear(keys(), 4, 2)))
+    context = multiprocessing.get_context("fork")
+    held = threading.Event()
+    done = threading.Event()
+
+    def hold():
+        with implementation._lock:
+            held.set()
+            done.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    child = context.Process(target=module, args=(tensor(),))
+    child.start()
+    child.join(30)
+    done.set()
+    thread.join()
+    found = child.exitcode
+    child.kill()
+    assert found == 0
 
 
 def test_under_transforms_parameters_are_copied_where_they_are(layer):

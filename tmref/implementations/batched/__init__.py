@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar
@@ -15,6 +17,7 @@ import tmref
 from tmref.nn.covariant import CovariantTransform
 from tmref.nn.gradients import check_gradients, push_gradients
 from tmref.nn.labelled import labelled, labelled_alike
+from tmref.printing import type_of
 from tmref.tensor_map import TensorMap
 
 from ..reference import Reference
@@ -32,6 +35,17 @@ _MOST_KNOWN = 16
 #: What a module keeps of its calls, and no copy of it has.
 _CACHES = ("_known", "_before")
 
+_lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # in the child there is no thread that would release it
+    os.register_at_fork(after_in_child=_renew_lock)
+
 _Module = TypeVar("_Module", bound=torch.nn.Module)
 
 
@@ -42,7 +56,11 @@ def batched(module: _Module) -> _Module:
     Parameters and buffers are shared with ``module``, not copied: training one trains the other, and
     state dicts are the same. It is for the whole: a tmref.nn.Sequential makes a plain ModuleMap of the
     layers that it is given, batched or not.
+
+    Raises TypeError for what is no module.
     """
+    if not isinstance(module, torch.nn.Module):
+        raise TypeError(f"module must be a torch.nn.Module to be batched, got {type_of(module)}")
     shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
     return _batch(copy.deepcopy(module, shared), BatchedModuleMap)
 
@@ -132,8 +150,11 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
     def _kinds(self, modules: list[torch.nn.Module]) -> Kinds | None:
         """What can be run as one of these modules. It is kept, as that of the modules before; None where
         they are some of all, for the first time: they may never come again."""
-        if self.__dict__.pop("_is_unprepared", False):
-            self.prepare()
+        if "_is_unprepared" in self.__dict__:
+            with _lock:  # other threads wait: what they would read is given back
+                if "_is_unprepared" in self.__dict__:
+                    self.prepare()
+                    del self.__dict__["_is_unprepared"]
         known: Kinds | None = self.__dict__.get("_known")
         if known and known.still_of(modules):
             return known
