@@ -22,7 +22,7 @@ MACHINE := $(ASV) machine --yes && $(ASV) machine --yes --os $(shell uname -s)
 help: ## list the targets (this is the default)
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 17
 
-check: $(READY) ## check all implementations, verdicts in build/check.jsonl (ARGS=--quick: a tenth of the examples)
+check: $(READY) ## check all implementations, verdicts in build/check.jsonl (ARGS=--quick: whether all is wired up)
 	$(RUN) tmref check all -n auto --report build/check.jsonl $(ARGS)
 
 OTHERS := build/others
@@ -67,6 +67,7 @@ bench-rows: $(READY) ## time every row by pytest-benchmark; ARGS=--benchmark-aut
 	$(RUN) pytest tests/benchmarks -n0 --benchmark-enable --benchmark-columns=min,median,iqr $(ARGS)
 
 bench-compare: $(READY) ## tell whether a commit (HEAD=..., default HEAD) is slower than BASE=...
+	@$(if $(BASE)$(filter --planted -h --help,$(ARGS)),,$(error name the commit to compare with: make bench-compare BASE=v0.1.0))
 	$(VENV)/bin/python asv_benchmarks/compare_commits.py $(BASE) $(if $(HEAD),--head $(HEAD)) $(ARGS)
 
 speed: $(READY) ## compare the reference with plain torch and metatensor, as ratios of CPU time

@@ -3,6 +3,7 @@
 import collections
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import default_collate, random_split
@@ -92,6 +93,21 @@ def test_functions_are_called_for_what_is_asked_for():
     assert asked == [2, "b", "a"]
 
 
+def test_whole_numbers_of_any_type_are_positions_and_sizes(dataset):
+    for one_ in (1, True, 1.0, np.int64(1), torch.tensor(1), torch.tensor([1.0])):
+        assert dataset[one_].twice == 2
+    for three in (3, np.int8(3), torch.tensor(3)):
+        assert len(Dataset(size=three, x=double)) == len(Dataset(size=three, x=[1, 2, 3])) == 3
+    assert len(Dataset(size=0, x=double)) == 0
+
+
+def test_datasets_print_their_size_and_their_fields(dataset, indexed):
+    assert repr(dataset) == "<Dataset of 5 samples with x, v, twice>"
+    assert repr(indexed) == "<IndexedDataset of 5 samples with sample_id, y, text>"
+    assert repr(Dataset.from_dict({"a b": [1]})) == "<Dataset of 1 sample with 'a b'>"
+    assert repr(Dataset(size=2)) == "<Dataset of 2 samples with no fields>"
+
+
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
@@ -114,6 +130,26 @@ def test_functions_are_called_for_what_is_asked_for():
         (lambda: IndexedDataset([1]).get_sample(2), ValueError, "no sample 2 in the dataset"),
         (lambda: Dataset(x=[1])[1], IndexError, "no sample 1 in a dataset of 1"),
         (lambda: Dataset(x=[1])[-1], IndexError, "no sample -1 in a dataset of 1"),
+        (lambda: Dataset(x=[1, 2])[1.7], TypeError, "positions, which are integers, got 1.7$"),
+        (lambda: Dataset(x=[1])["x"], TypeError, "positions, which are integers, got 'x'$"),
+        (lambda: Dataset(x=[1])["0"], TypeError, "positions, which are integers, got '0'$"),
+        (lambda: Dataset(x=[1])[None], TypeError, "positions, which are integers, got None$"),
+        (lambda: Dataset(x=[1])[float("nan")], TypeError, "positions, which are integers, got nan$"),
+        (lambda: Dataset(x=[1])[torch.arange(2)], TypeError, r"which are integers, got tensor\("),
+        (
+            lambda: Dataset(x=[1])[:1],
+            TypeError,
+            r"got slice\(None, 1, None\); .*Subset\(dataset, range\(",
+        ),
+        (
+            lambda: IndexedDataset(["a"])["a"],
+            TypeError,
+            "got 'a'; get_sample finds them by their identifiers",
+        ),
+        (lambda: Dataset(size="3", x=double), TypeError, "size must be an integer, .* got '3'"),
+        (lambda: Dataset(size=2.5, x=double), TypeError, "size must be an integer, .* got 2.5"),
+        (lambda: Dataset(size=-3, x=double), ValueError, "size must not be negative, .* got -3"),
+        (lambda: Dataset.from_dict({"x": double}, -3), ValueError, "size must not be negative"),
         (
             lambda: IndexedDataset(["a"], x=double, y=len, z=int)[0],
             ValueError,
@@ -159,6 +195,40 @@ def test_keys_of_any_sample_are_in_the_batch():
     assert group_and_join(samples).x.keys.values.tolist() == [[0], [7]]
     with pytest.raises(tmref.NotEqualError):
         group_and_join(samples, join_kwargs={"different_keys": "error"})
+
+
+def test_what_can_not_be_joined_is_said_of_its_field():
+    by_arguments = r"\(join_kwargs=\{\.\.\.\} are the arguments of tmref\.join\)"
+    for values, error, words in (
+        ([one(0), one(0)], ValueError, f"the field 'x' can't be joined: .* {by_arguments}"),
+        (
+            [one(0), torch.zeros(1)],
+            TypeError,
+            "the field 'x' .* must all be a TensorMap, got TensorMap, T",
+        ),
+        (
+            [torch.zeros(1), one(0)],
+            TypeError,
+            r"all be a Tensor, got Tensor, .*fields_to_join=\[\.\.\.\]",
+        ),
+        (
+            [torch.zeros(1), torch.zeros(2)],
+            RuntimeError,
+            r"the field 'x' can't be joined: Sizes of tens",
+        ),
+    ):
+        samples = [Dataset(x=[value])[0] for value in values]
+        with pytest.raises(error, match=words):
+            group_and_join(samples)
+        assert group_and_join(samples, fields_to_join=[]).x == tuple(values)
+    samples = list(Dataset(x=[one(0), one(1)]))
+    with pytest.raises(TypeError, match=f"'x' can't be joined: .*argument 'add'.* {by_arguments}"):
+        group_and_join(samples, join_kwargs={"add": "of_map"})
+    for axis in ("samples", "properties"):
+        with pytest.raises(TypeError, match=r"join_kwargs takes no 'axis': .* along their samples"):
+            group_and_join(samples, join_kwargs={"axis": axis})
+        of_numbers = [Dataset(x=[1])[0]]
+        assert group_and_join(of_numbers, join_kwargs={"axis": axis}).x == (1,)  # nothing is joined
 
 
 def test_identifiers_stay_where_they_are_tensors():

@@ -97,7 +97,7 @@ def test_the_example_of_a_module_is_a_test_that_passes(page, effort, tmp_path):
     (tmp_path / "test_my_module.py").write_text(example.replace(EFFORT, effort))
     found = python("-m", "pytest", "-q", "-rP", "-W", "ignore", "test_my_module.py", cwd=tmp_path)
     assert found.returncode == 0, found.stdout
-    few = " on the few examples of effort=0.1" if effort else ""
+    few = " on the few examples of effort=0.1, try without it before you declare" if effort else ""
     assert f"held but not declared{few}: keeps_components" in found.stdout
 
 
@@ -244,6 +244,23 @@ def test_the_page_of_strategies_has_every_name_once():
     assert sorted(named) == sorted(tmref.strategies.__all__)
 
 
+def members_of_the_page_of_python():
+    """The names that are listed for each module: none where it is all of them."""
+    found = re.findall(r"automodule:: (\S+)\n   :members:(.*)", text_of("docs/reference/python.md"))
+    return {
+        module: [name.strip() for name in names.split(",") if name.strip()] for module, names in found
+    }
+
+
+def test_the_page_of_python_has_every_public_name():
+    members = members_of_the_page_of_python()
+    of_tmref = {*members["tmref"], *members["tmref.io"], "nn", "datasets"}
+    assert set(tmref.__all__) - of_tmref == set()
+    assert members["tmref.nn"] == []
+    assert sorted(members["tmref.datasets"]) == sorted(tmref.datasets.__all__)
+    assert "batched" in members["tmref.implementations.batched"]
+
+
 @pytest.mark.slow
 def test_the_page_of_known_failures_has_a_script_of_each_kind():
     """That they show it is tested where known failures are."""
@@ -299,6 +316,21 @@ def test_the_keys_of_a_verdict_in_its_file_are_explained():
     assert sorted(keys) == sorted(field.name for field in dataclasses.fields(Verdict))
 
 
+CHECKED, REPORTED = (
+    "tmref check metatensor-torch -n 2 --report torch.jsonl",
+    "tmref report torch.jsonl --verbose",
+)
+
+
+def test_the_page_of_checks_leaves_no_known_failure_out():
+    """As its counts say; that each line is printed is tested below."""
+    page = "docs/tutorials/first_check.md"
+    lines = quoted(page, CHECKED)
+    (counts,) = re.findall(r"^metatensor-torch [\d.]+ +\d+ +(\d+) ", "\n".join(lines), re.M)
+    assert sum(int(line.split()[0]) for line in lines if line[0].isdecimal()) == int(counts)
+    assert quoted(page, REPORTED)[-1] == lines[-3]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_output_in_the_page_of_checks_is_real(tmp_path):
@@ -306,10 +338,7 @@ def test_the_output_in_the_page_of_checks_is_real(tmp_path):
     found = python(*arguments, cwd=tmp_path)
     assert found.returncode == 0
     again = python("-m", "tmref", "report", "torch.jsonl", "--verbose", cwd=tmp_path)
-    for command, done in (
-        ("tmref check metatensor-torch -n 2 --report torch.jsonl", found),
-        ("tmref report torch.jsonl --verbose", again),
-    ):
+    for command, done in ((CHECKED, found), (REPORTED, again)):
         shown = [line.strip() for line in done.stdout.splitlines()]
         lines = quoted("docs/tutorials/first_check.md", command)
         assert len(lines) > 20
@@ -502,6 +531,17 @@ def test_a_link_that_leads_nowhere_is_noticed():
     assert broken_links("README.md", "[a](nowhere.md) [b](CHANGELOG.md) [c](#two-commands)") == [
         "nowhere.md"
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [([], 2), (["ARGS=--only x"], 2), (["BASE=a"], 0), (["ARGS=--planted 5"], 0)],
+)
+def test_a_comparison_with_no_commit_says_how_it_is_named(arguments, status):
+    command = ["make", "--dry-run", "--assume-old=.venv/.ready", "bench-compare", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert ("make bench-compare BASE=v0.1.0" in done.stderr) == bool(status)
 
 
 def test_targets_of_make_that_pages_name_are_there():

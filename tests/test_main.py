@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from tmref.__main__ import main
+from tmref.implementations import load
 from tmref.laws import LAWS, limits
+from tmref.laws.checks import cases
 from tmref.laws.limits import MEMORY
 from tmref.verdicts import read
 
@@ -88,6 +90,29 @@ def test_a_check_ends_with_the_counts_and_what_shows_more(checked):
         found.stdout.splitlines()[-1] == f"    tmref report {Path('folder', 'report.jsonl')} --verbose"
     )
     assert len(found.stdout.splitlines()) < 10
+
+
+WHAT_IT_IS_FOR = "--quick tries most laws once, to see whether all is wired up, not to find bugs"
+
+
+def test_a_quick_check_says_what_it_is_for(checked, capsys):
+    found = tmref("check", "reference", *QUICK, "--quick")
+    assert counts(found) == {"reference": [1, 0, 0, 0, 1]}
+    assert WHAT_IT_IS_FOR in found.stdout.splitlines()
+    assert WHAT_IT_IS_FOR not in checked[1].stdout
+    with pytest.raises(SystemExit):
+        main(["check", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--quick one example of most laws: whether all is wired up, not whether it is right" in said
+
+
+def test_a_quick_check_has_as_few_examples_as_pages_say():
+    few, all_ = (
+        [case.examples for case in cases(load("reference"), effort=effort) if case.examples]
+        for effort in (0.1, 1)
+    )
+    assert round(10 * few.count(1) / len(few)) == 9  # nine in ten laws have one example
+    assert round(5 * sum(few) / sum(all_)) == 1  # a fifth of all
 
 
 def test_a_verbose_check_has_the_table(tmp_path):

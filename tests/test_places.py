@@ -59,6 +59,18 @@ def test_a_page_that_can_not_be_written_whole_leaves_the_one_before(step, tmp_pa
     assert list(tmp_path.iterdir()) == [place]
 
 
+@pytest.mark.parametrize("step", ["open", "replace"])
+def test_an_error_names_the_place_that_was_given(step, tmp_path, monkeypatch):
+    def refused(self, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self), None, "another")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, step, refused)
+    with pytest.raises(PermissionError) as error:
+        write(Path("page.html"), [b"after"])
+    assert str(error.value) == "[Errno 13] Permission denied: 'page.html'"
+
+
 def test_a_file_that_ends_in_the_middle_leaves_the_one_before(tmp_path):
     def pieces():
         yield b"aft"

@@ -12,10 +12,7 @@ import tmref.nn
 import tmref.strategies
 
 OWN = {f"tmref.{name}": getattr(tmref, name) for name in tmref.__all__ if name not in ("datasets", "nn")}
-DATASETS = {
-    f"tmref.datasets.{name}": getattr(tmref.datasets, name)
-    for name in ("Dataset", "IndexedDataset", "DataLoader", "group", "group_and_join")
-}
+DATASETS = {f"tmref.datasets.{name}": getattr(tmref.datasets, name) for name in tmref.datasets.__all__}
 NN = {f"tmref.nn.{name}": getattr(tmref.nn, name) for name in tmref.nn.__all__}
 EVERY = {
     **OWN,

@@ -88,7 +88,7 @@ def _add_cases(command: argparse.ArgumentParser) -> None:
     command.add_argument("-n", dest="workers", metavar="N", help="workers (default: 1)")
     amount = command.add_mutually_exclusive_group()
     for option, effort, words in (
-        ("--quick", 0.1, "a tenth of the examples"),
+        ("--quick", 0.1, "one example of most laws: whether all is wired up, not whether it is right"),
         ("--thorough", 10, "ten times the examples"),
     ):
         amount.add_argument(option, action="store_const", const=effort, dest="effort", help=words)

@@ -201,6 +201,8 @@ def check(options: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
         status = shown(read(path), options.report, show if options.verbose else show_brief)
+    if options.effort < 1:
+        print("\n--quick tries most laws once, to see whether all is wired up, not to find bugs")
     if not options.verbose:
         print_more(str(options.report or "FILE"), kept=options.report is not None)
     return status

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import keyword
+import operator
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from operator import itemgetter
 from typing import Any, TypeVar
 
 import torch
 from torch.utils.data import _utils
 
-from .operations import join
-from .printing import type_of
+from .operations import NotEqualError, join
+from .printing import counted, type_of
 from .tensor_map import TensorMap
+
+__all__ = ["DataLoader", "Dataset", "IndexedDataset", "group", "group_and_join"]
 
 #: The values of a field, one for each sample, or the function that gives them.
 Field = list[Any] | Callable[[Any], Any]
@@ -61,8 +64,7 @@ class Fields(tuple[Any, ...]):
         return _of_names, (type(self).__name__, self._fields, tuple(self))
 
     def __repr__(self) -> str:
-        names = [name if _is_plain(name) else repr(name) for name in self._fields]
-        pairs = [f"{name}={value!r}" for name, value in zip(names, self, strict=True)]
+        pairs = [f"{_shown(name)}={value!r}" for name, value in zip(self._fields, self, strict=True)]
         return f"{type(self).__name__}({', '.join(pairs)})"
 
 
@@ -70,7 +72,7 @@ class Fields(tuple[Any, ...]):
 def _named(kind: str, names: tuple[str, ...]) -> type[Fields]:
     """The class of named tuples with these names."""
     getters = {
-        name: property(itemgetter(i))
+        name: property(operator.itemgetter(i))
         for i, name in enumerate(names)
         if _is_plain(name) and not (name.startswith("_") and hasattr(Fields, name))
     }
@@ -85,11 +87,17 @@ def _is_plain(name: str) -> bool:
     return name.isidentifier() and not keyword.iskeyword(name)
 
 
+def _shown(name: str) -> str:
+    return name if _is_plain(name) else repr(name)
+
+
 class _OfFields(torch.utils.data.Dataset[Fields]):
     """Samples of named fields."""
 
     _data: dict[str, Field]
     _size: int
+    #: Where something else than a position may have been meant, what finds it.
+    _remedy = ""
 
     def _set(self, data: Mapping[str, Field], size: int | None, needs: str) -> None:
         sizes = {}
@@ -102,7 +110,7 @@ class _OfFields(torch.utils.data.Dataset[Fields]):
             elif not callable(field):
                 raise TypeError(f"the field {name!r} must be a list or a function, got {type_of(field)}")
         if size is not None:
-            sizes = {needs: size, **sizes}
+            sizes = {needs: _checked_size(size), **sizes}
         if not sizes:
             raise ValueError(
                 f"where all fields are functions, {needs} must say how many samples there are"
@@ -121,13 +129,29 @@ class _OfFields(torch.utils.data.Dataset[Fields]):
     def __getitem__(self, idx: int) -> Fields:
         """The sample at a position: the values of all fields, in the order that they were given in.
 
-        Raises IndexError where there is none, ValueError where the function of a field raises.
+        Raises TypeError for what is no whole number, IndexError where there is no such sample,
+        ValueError where the function of a field raises.
         """
-        idx = int(idx)
+        idx = self._position_of(idx)
         if not 0 <= idx < len(self):
             raise IndexError(f"no sample {idx} in a dataset of {len(self)}")
         values = [self._value(name, field, idx) for name, field in self._data.items()]
         return _named("Sample", tuple(self._data))(*values)
+
+    def __repr__(self) -> str:
+        names = ", ".join(map(_shown, self._data))
+        return f"<{type(self).__name__} of {counted(len(self), 'sample')} with {names or 'no fields'}>"
+
+    def _position_of(self, idx: Any) -> int:
+        """The whole number that something is. Raises TypeError where it is none."""
+        if isinstance(idx, slice):
+            remedy = "; torch.utils.data.Subset(dataset, range(...)) has some of the samples"
+        else:
+            with contextlib.suppress(TypeError, ValueError, OverflowError, RuntimeError):
+                if int(idx) == idx:
+                    return int(idx)
+            remedy = self._remedy
+        raise TypeError(f"samples are found by their positions, which are integers, got {idx!r}{remedy}")
 
     def _value(self, name: str, field: Field, idx: int) -> Any:
         if isinstance(field, list):
@@ -151,8 +175,9 @@ class Dataset(_OfFields):
     function of the sample's number, which is called whenever the sample is asked for. ``size`` is the
     number of samples, which is needed where all fields are functions.
 
-    Raises TypeError for a field that is neither, or has values of several types, ValueError for fields
-    of different lengths, without any length, and for one that is called ``sample_id``.
+    Raises TypeError for a field that is neither, or has values of several types, and a size that is no
+    integer, ValueError for fields of different lengths, without any length, for one that is called
+    ``sample_id``, and a negative size.
 
     Source: the documentation of ``metatensor.learn.data.Dataset``.
 
@@ -190,6 +215,8 @@ class IndexedDataset(_OfFields):
     Sample(sample_id='dog', length=3)
     """
 
+    _remedy = "; get_sample finds them by their identifiers"
+
     def __init__(self, sample_id: list[Hashable], **kwargs: Field) -> None:
         super().__init__()
         self._set_ids(sample_id, kwargs)
@@ -225,6 +252,17 @@ class IndexedDataset(_OfFields):
         field = self._data[_SAMPLE_ID]
         assert isinstance(field, list)
         return field[idx]
+
+
+def _checked_size(size: Any) -> int:
+    """The number of samples. Raises TypeError for what is no integer, ValueError for a negative one."""
+    try:
+        number = operator.index(size)
+    except TypeError:
+        raise TypeError(f"size must be an integer, the number of samples, got {size!r}") from None
+    if number < 0:
+        raise ValueError(f"size must not be negative, it is the number of samples, got {size!r}")
+    return number
 
 
 def _without_ids(data: Mapping[str, Field]) -> Mapping[str, Field]:
@@ -268,8 +306,9 @@ def group_and_join(
     no samples there. ``fields_to_join`` are the names of those that are joined, all without it; names
     that aren't there, and fields of other things, stay as they are, and so does ``sample_id``.
 
-    Raises as :func:`group`, TypeError for one name instead of a list of them, and what ``torch.vstack``
-    and ``join`` raise.
+    Raises as :func:`group`, TypeError for one name instead of a list of them, for a field of tensors
+    or maps that has something else, too, and for an ``axis``, and what ``torch.vstack`` and ``join``
+    raise, with the name of the field.
 
     Source: the documentation of ``metatensor.learn.data.group_and_join``.
     """
@@ -280,13 +319,37 @@ def group_and_join(
     how = {"different_keys": "union", **(join_kwargs or {})}
 
     def joined(name: str, values: tuple[Any, ...]) -> Any:
-        if name in names and isinstance(values[0], TensorMap):
-            return join(list(values), axis="samples", **how)
-        if name in names and isinstance(values[0], torch.Tensor):
-            return torch.vstack(values)
-        return values
+        kind = next((kind for kind in (TensorMap, torch.Tensor) if isinstance(values[0], kind)), None)
+        if name not in names or kind is None:
+            return values
+        if not all(isinstance(value, kind) for value in values):
+            raise TypeError(
+                f"the field {name!r} can't be joined: its values must all be a {kind.__name__}, got "
+                f"{', '.join(dict.fromkeys(map(type_of, values)))}; to leave it as it is say which are "
+                "joined, fields_to_join=[...]"
+            )
+        if kind is torch.Tensor:
+            return _joined_field(name, torch.vstack, values)
+        if "axis" in how:
+            raise TypeError(
+                "join_kwargs takes no 'axis': maps of a batch are joined along their samples; for "
+                "another axis join what group(batch) gives"
+            )
+        return _joined_field(name, join, list(values), axis="samples", **how)
 
     return type(grouped)(*(joined(name, values) for name, values in grouped._asdict().items()))
+
+
+def _joined_field(name: str, join: Callable[..., Any], *values: Any, **how: Any) -> Any:
+    """The values of a field joined. What ``join`` raises has the name of the field, and of the argument
+    that says how it is done."""
+    kinds = TypeError, ValueError, RuntimeError, NotEqualError
+    try:
+        return join(*values, **how)
+    except kinds as error:
+        remedy = " (join_kwargs={...} are the arguments of tmref.join)" if how else ""
+        kind = next(kind for kind in kinds if isinstance(error, kind))
+        raise kind(f"the field {name!r} can't be joined: {error}{remedy}") from error
 
 
 class DataLoader(torch.utils.data.DataLoader[Any]):

@@ -58,7 +58,7 @@ def write(path: Path, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
     """Write a file, which takes its place when it is whole: until then the one before is there.
 
     A link there stays one, permissions stay those of the file before. What is no file, as a pipe, is
-    written to. Raises OSError where it can't be written.
+    written to. Raises OSError where it can't be written, which names the path that was given.
     """
     place = path.resolve()
     if place.exists() and not place.is_file():
@@ -72,6 +72,8 @@ def write(path: Path, pieces: Iterable[bytes | bytearray | memoryview]) -> None:
                 new.chmod(place.stat().st_mode)
             file.writelines(pieces)
         new.replace(place)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         new.unlink(missing_ok=True)
 

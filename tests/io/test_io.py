@@ -2,7 +2,9 @@
 
 import io
 import os
+import re
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -174,8 +176,9 @@ def test_other_data_is_refused_before_anything_is_written(tmp_path, refused):
 
 
 def test_a_place_that_is_none_is_an_error_of_the_system(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        tmref.save(tmp_path / "folder" / "map.mts", LABELS)
+    for place in (tmp_path / "folder" / "map.mts", Path("no/such/folder/map.mts")):
+        with pytest.raises(FileNotFoundError, match=rf"{re.escape(repr(str(place)))}$"):
+            tmref.save(place, LABELS)
     with pytest.raises(IsADirectoryError):
         tmref.save(tmp_path, LABELS)
     assert not os.listdir(tmp_path)

@@ -60,6 +60,8 @@ def test_a_module_with_its_twin_and_traits_passes_and_names_what_is_not_declared
 def test_where_nothing_is_declared_a_broken_law_is_blamed_on_the_trait_that_it_is_about(capsys):
     check_module(linear, twin=linear_twin, effort=0.05)
     held, *broken = capsys.readouterr().out.splitlines()
+    few = "on the few examples of effort=0.05, try without it before you declare"
+    assert held.startswith(f"linear: held but not declared {few}: ")
     assert {"deterministic", "linear", "per_block", "per_sample"} <= set(held.split(": ")[2].split(", "))
     assert "    pointwise, by every_value_stands_for_itself" in broken
 

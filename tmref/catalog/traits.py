@@ -20,7 +20,7 @@ TRAITS: dict[str, str] = {
     "deterministic": "one input gives one output, in training or not: no random numbers, no state",
     "equivariant": "the output for a rotated map of spherical tensors is the rotated output",
     "invariant": "the output for a rotated map of spherical tensors is the output",
-    "shared": "all blocks are treated by one module, whatever their keys are",
+    "shared": "all blocks are treated alike, whatever their keys are",
     "aggregates": "samples that share the rest of their dimensions become one: `aggregates('atom')`",
     "matches_labels": "samples and blocks of several inputs are matched by their labels",
     "leaves_out_gradients": "explicit gradients are left out of the output",

@@ -366,7 +366,11 @@ class _Subject:
         name = self.row.name
         held = [trait for trait, by in tried.items() if not by]
         if held:
-            few = "" if self.effort >= 1 else f" on the few examples of effort={self.effort:g}"
+            few = ""
+            if self.effort < 1:
+                few = (
+                    f" on the few examples of effort={self.effort:g}, try without it before you declare"
+                )
             print(f"{name}: held but not declared{few}: {', '.join(held)}")
         if len(held) < len(tried):
             print(f"{name}: did not hold:")
