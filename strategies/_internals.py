@@ -82,8 +82,8 @@ def by_the_seed_alone(data: Any) -> Iterator[None]:
     """A context in whose draws, from an object of :func:`hypothesis.strategies.data`, Hypothesis does
     nothing but draw: it mixes in none of the constants that it finds in the modules that are loaded,
     which would make of one seed other examples in another process; and, from 6.170 on, it copies nothing
-    to other places, where after ten examples it would make five of each that it has drawn, which are nearly the
-    same."""
+    to other places, where after ten examples it would make five of each that it has drawn, which are
+    nearly the same."""
     of_example = data.conjecture_data
     provider = of_example.provider
     # the provider is the example's own, and goes with it
