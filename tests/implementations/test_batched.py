@@ -590,6 +590,16 @@ def test_copies_and_pickles_have_no_plan_and_work(linear):
         assert_like(copied, reference, of_equal_shape())
 
 
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors is a no-op")
+def test_it_compiles_and_exports_what_is_empty_in_between():
+    k = keys(LEAST_BLOCKS)
+    reference = nn.Sequential(k, nn.Linear(k, 4, 0), nn.Linear(k, 0, 2))
+    x = of_equal_shape()
+    assert_like(batched(reference), reference, x)
+    assert_like(torch.compile(batched(reference), backend="aot_eager"), reference, x)
+    assert_like(torch.export.export(batched(reference), (x,)).module(), reference, x)
+
+
 def test_it_compiles_in_one_graph_and_exports(linear):
     reference, _ = linear
     x = of_equal_shape()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -116,6 +117,12 @@ def _per_block(parameter: torch.Tensor) -> torch.Tensor:
     return parameter.unsqueeze(1)
 
 
+def _in_parts(x: torch.Tensor, count: int) -> torch.Tensor:
+    """The rows of so many parts, of shape ``(count, rows, x.shape[-1])``, none of which may be empty for
+    torch to find their number by itself."""
+    return x.reshape(count, math.prod(x.shape[:-1]) // count, x.shape[-1])
+
+
 class _Linears:
     """y[i] = x[i] W[i]ᵀ + b[i] for the i-th of the parts of the rows."""
 
@@ -124,7 +131,7 @@ class _Linears:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         weight, bias = self._weight(x), self._bias(x)
-        rows = x.reshape(self._count, -1, x.shape[-1])
+        rows = _in_parts(x, self._count)
         y = rows @ weight if bias is None else torch.baddbmm(bias, rows, weight)
         if x.requires_grad:
             self._weight.guard(y)
@@ -145,7 +152,7 @@ class _LayerNorms:
         y = normalised(x, self._of.eps, self._of.mean)
         if weight is None:
             return y
-        rows = y.reshape(self._count, -1, y.shape[-1])
+        rows = _in_parts(y, self._count)
         z = rows * weight if bias is None else torch.addcmul(bias, rows, weight)
         if x.requires_grad:
             self._weight.guard(z)
