@@ -88,7 +88,7 @@ of = modules.Linear()
 of.setup("batched", 16, 1)
 run, number = of.run, of.number
 (linear,) = [c.cell_contents for c in run.__closure__ if isinstance(c.cell_contents, torch.nn.Module)]
-print("_plan" in linear.module_map.__dict__, number > 1)
+print("_known" in linear.module_map.__dict__, number > 1)
 of.setup("batched", 16, 1)
 print(of.run is run, of.number == number)
 of.setup("batched", 16, 100)

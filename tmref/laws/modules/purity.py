@@ -218,7 +218,7 @@ sys.setswitchinterval(1e-6)
 barrier = threading.Barrier(4)
 def call(i):
     barrier.wait()
-    return [module([x, other][i % 2]) for _ in range(8)][-1]
+    return [module([one, other][i % 2]) for _ in range(8)][-1]
 results = list(concurrent.futures.ThreadPoolExecutor(4).map(call, range(4)))"""
 
 
@@ -229,7 +229,8 @@ def the_same_in_several_threads(f: ModuleSession, x: Any, draw: Any) -> Any:
     other = draw(f.like(x), label="other")
     interval = sys.getswitchinterval()
     try:  # threads take turns as often as they can
-        together = f.run(_IN_THREADS, x=x, other=other)
+        # under a name of its own: what threads did to it isn't what the module is compared on
+        together = f.run(_IN_THREADS, one=x, other=other)
     finally:
         sys.setswitchinterval(interval)
     return together, [f(x), f(other)] * 2
