@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch.fx import _pytree as pytree_of_fx
 from torch.utils import _pytree as pytree
 
 from .block import TensorBlock
@@ -100,6 +101,8 @@ def register() -> None:
             from_dumpable_context=_load,
             flatten_with_keys_fn=with_paths,
         )
+        # exported programs ask here for what they are called with (torch < 2.4)
+        pytree_of_fx.register_pytree_flatten_spec(kind, lambda data, spec, of=flatten: of(data)[0])
     copyreg.pickle(Labels, _reduced_labels)
     copyreg.pickle(TensorBlock, lambda block: (_unflatten_block, _flatten_block(block)))
     copyreg.pickle(TensorMap, lambda tensor: (_unflatten_map, _flatten_map(tensor)))

@@ -55,7 +55,7 @@ def integers_beyond_32_bits_make_no_labels(f: Session, x: Any, draw: Any) -> Any
     """They are refused, and never become the labels of other integers. [doc] Labels.values: "stored as
     2-dimensional tensor of 32-bit integers"."""
     dtype, beyond = draw(_BEYOND, label="beyond")
-    entries = x.values.tolist() if dtype.is_signed else x.values.long().abs().tolist()
+    entries = x.values.tolist() if dtype in _SIGNED else x.values.long().abs().tolist()
     entries[-1][-1] = beyond
     integers = torch.tensor(entries, dtype=dtype)
     found = f.attempt_to_run("Labels(names, integers)", names=x.names, integers=integers)

@@ -159,9 +159,11 @@ def autocast_casts_as_it_does_in_plain_torch(f: ModuleSession, x: Any, draw: Any
     x = map_values(torch.sign, x)
     make_parameters_signs(f)
     on = f.device.type
-    if not torch.amp.is_autocast_available(on):
-        raise NotOffered(f"torch does not offer it: autocast on {on}")
-    with torch.autocast(on, dtype=torch.bfloat16):
+    try:
+        autocast = torch.autocast(on, dtype=torch.bfloat16)
+    except RuntimeError as error:
+        raise NotOffered(f"torch does not offer it: autocast on {on}") from error
+    with autocast:
         twins = f.twin(x)
     kinds = {value.dtype for value in twins}
     code = f'with torch.autocast("{on}", dtype=torch.bfloat16):\n    y = module(x)'
