@@ -9,7 +9,7 @@ placeholders into them.
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -59,6 +59,10 @@ def _block_with_paths(block: TensorBlock) -> tuple[list[tuple[Any, Any]], tuple[
     return [(pytree.GetAttrKey("values"), values), *zip(paths, gradients, strict=True)], context
 
 
+def _children_by(flatten: Callable[[Any], tuple[list[Any], Any]]) -> Callable[[Any, Any], list[Any]]:
+    return lambda data, spec: flatten(data)[0]
+
+
 def _dump(context: Any) -> Any:
     """The context in types that JSON has; labels are a dictionary."""
     if isinstance(context, Labels):
@@ -102,7 +106,7 @@ def register() -> None:
             flatten_with_keys_fn=with_paths,
         )
         # exported programs ask here for what they are called with (torch < 2.4)
-        pytree_of_fx.register_pytree_flatten_spec(kind, lambda data, spec, of=flatten: of(data)[0])
+        pytree_of_fx.register_pytree_flatten_spec(kind, _children_by(flatten))
     copyreg.pickle(Labels, _reduced_labels)
     copyreg.pickle(TensorBlock, lambda block: (_unflatten_block, _flatten_block(block)))
     copyreg.pickle(TensorMap, lambda tensor: (_unflatten_map, _flatten_map(tensor)))

@@ -10,6 +10,7 @@ from hypothesis import Phase
 
 from tmref.catalog import DATA, ROWS
 from tmref.laws import LAWS, own, smoke
+from tmref.laws.runner import check
 from tmref.strategies._settings import settings_of_our_own
 
 
@@ -91,3 +92,15 @@ def only(monkeypatch):
         monkeypatch.setattr(own, "LAWS", [law for law in LAWS if law.name in names])
 
     return choose
+
+
+@pytest.fixture
+def check_relu(laws, rows):
+    """The verdict on a change of ReLU's output with known failures."""
+
+    def verdict(change, *entries, **options):
+        subject = _PLANTED.Changed(change)
+        subject.known = entries
+        return check(laws["values_are_those_of_plain_torch"], rows["relu"], subject, **options)
+
+    return verdict

@@ -23,6 +23,7 @@ import torch
 
 from tmref.catalog import DATA, ROWS
 from tmref.laws import LAWS, runner
+from tmref.laws.trying import LawBroken
 from tmref.printing import meant
 from tmref.verdicts import ERROR, FAIL
 
@@ -76,7 +77,7 @@ def needed(place: int, seed: int) -> int:
         nonlocal tried, found
         tried += not found
         result = try_example(*arguments, **options)
-        if isinstance(result, runner.LawBroken):
+        if isinstance(result, LawBroken):
             found = found or tried
         return result
 

@@ -12,8 +12,8 @@ from tmref.laws import (
     UnexpectedVerdicts,
     check_implementation,
     parametrize_with_laws,
-    runner,
     smoke,
+    trying,
 )
 from tmref.laws.checks import cases
 from tmref.verdicts import ERROR, FAIL, PASS
@@ -82,10 +82,10 @@ def test_what_an_adapter_raises_is_no_fault_of_ours_and_said_in_its_words():
 
 
 def test_what_is_wrong_with_ourselves_is_said_with_its_place(monkeypatch):
-    monkeypatch.setattr(runner, "copied", None)
+    monkeypatch.setattr(trying, "copied", None)
     verdict = of_relu(Known("keys_survive_in_order", [], None, None, "")).check()
     assert verdict.verdict == ERROR
-    words = r"tmref itself is wrong: TypeError: 'NoneType' .* callable \(runner\.py, line \d+\)"
+    words = r"tmref itself is wrong: TypeError: 'NoneType' .* callable \(trying\.py, line \d+\)"
     assert re.fullmatch(words, verdict.message)
 
 

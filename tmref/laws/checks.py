@@ -15,6 +15,7 @@ from ..verdicts import ERROR, PASS, UNTESTED, Verdict
 from . import runner, smoke
 from .answer import OnFail, answer, checked, law_names, with_expected
 from .chapters import LAWS
+from .errors import out_of_place
 from .kept import database
 from .law import Law
 from .limits import Ended
@@ -54,7 +55,7 @@ class Case:
         try:
             return self._checked(until)
         except Exception as error:
-            return self.without(ERROR, runner.out_of_place(error))
+            return self.without(ERROR, out_of_place(error))
 
     def _checked(self, until: Ended | None) -> Verdict:
         first = runner.smoke(self.implementation, self.seed, self.timeout)

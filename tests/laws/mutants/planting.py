@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 import tmref.nn
 import tmref.operations
-from tmref import Labels, TensorBlock, TensorMap, nn
-from tmref.catalog import aggregates
+from tmref import Labels, TensorBlock, TensorMap, catalog, nn
+from tmref.catalog import ArgumentStyle, aggregates
+from tmref.implementations import Example
 from tmref.implementations.reference import Reference
 from tmref.implementations.reference import implementation as reference
 from tmref.laws.subject import row_of_module
@@ -447,3 +448,22 @@ def custom(*laws):
         return kind
 
     return register
+
+
+def one_value(row, value):
+    """One block of one value, and the module of one key and one feature."""
+    keys = Labels.range("key", 1)
+    block = TensorBlock(torch.tensor([[value]]), Labels.range("system", 1), [], Labels.range("n", 1))
+    parameters = [[tuple(torch.ones(s) for s in layer.parameter_shapes(1, 1)) for layer in row.layers]]
+    widths = [[1] * (len(row.layers) + 1)]
+    recipe = catalog.recipe(row, keys, torch.float32, widths, parameters, styles=[ArgumentStyle()])
+    return Example(recipe, TensorMap(keys, [block]), {})
+
+
+class ReturnsNone(Reference):
+    name = "returns None"
+
+    def build(self, recipe):
+        made = super().build(recipe)
+        made.forward = lambda x: None
+        return made
