@@ -1,16 +1,17 @@
 """What is taken for rounding, and what is not."""
 
 import dataclasses
+import types
 
 import pytest
 import torch
 from mutants.planting import Changed
 
-from tmref import Labels, TensorBlock, TensorMap, catalog
+from tmref import Labels, TensorBlock, TensorMap, catalog, nn
 from tmref.catalog.kinds.activations import Activation
 from tmref.catalog.kinds.layer_norm import LayerNorm
 from tmref.catalog.kinds.sequential import Sequential
-from tmref.compare import Tolerance
+from tmref.compare import Tolerance, compare
 from tmref.implementations.reference import Reference, implementation
 from tmref.laws import LAWS, Law
 from tmref.laws.edits import with_values
@@ -111,6 +112,32 @@ class Reversed(torch.nn.Module):
         if not len(x):
             return self.inner(x)
         return torch.stack([self.inner(row) for row in x.flip(0)]).flip(0)
+
+
+class RoundedOtherwise(nn.ModuleMap):
+    """Linear modules take the product and add the bias apart."""
+
+    def forward(self, tensor):
+        modules = zip(self.module_list, tensor, strict=True)
+        outputs = [block.values @ module.weight.mT + module.bias for module, block in modules]
+        return with_values(super().forward(tensor), outputs)
+
+
+def test_parameters_of_torch_are_no_small_integers(laws, rows):
+    """Products with them are rounded, by one library otherwise than by another."""
+    subject = Reference()
+    subject.nn = types.SimpleNamespace(**{**vars(nn), "ModuleMap": RoundedOtherwise})
+    law, sides = laws["from_module_makes_copies"], []
+
+    def watched(f, x, draw):
+        sides.append(law.sides(f, x, draw))
+        return sides[-1]
+
+    watched.__name__ = law.name
+    watched_law = dataclasses.replace(law, sides=watched)
+    verdict = check(watched_law, rows["any_module_map"], subject, examples=50)
+    assert (verdict.verdict, verdict.message) == (PASS, None)
+    assert any(compare(*pair) is not None for pair in sides)
 
 
 # --- what is copied and not computed

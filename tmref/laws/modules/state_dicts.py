@@ -281,7 +281,7 @@ def _after_loading(
     return y, TensorMap(before.keys, blocks)
 
 
-@data_law("any_module_map", maps={"min_blocks": 1, "min_properties": 1})
+@data_law("any_module_map", maps={"min_blocks": 1, "min_properties": 1}, rounded=True)
 def lazy_modules_are_made_by_what_is_loaded(f: Session, x: Any, draw: Any) -> Any:
     """Loaded into a ModuleMap of lazy modules, the state dict of one that is made makes them, and gives
     the same function. [torch] lazy modules take a state dict, and have the shapes of its parameters."""

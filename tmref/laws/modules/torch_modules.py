@@ -61,7 +61,7 @@ _STATEFUL: dict[str, Callable[[TensorBlock], Call]] = {
 }
 
 
-@data_law("any_module_map", maps=_FULL)
+@data_law("any_module_map", maps=_FULL, rounded=True)
 def one_forward_is_one_forward_of_every_module(f: Session, x: Any, draw: Any) -> Any:
     """A ModuleMap calls the module of every block once: outputs, running statistics and what is left of
     the random numbers are those of one call of each, in training and in evaluation. [doc] the module
@@ -91,7 +91,7 @@ _HOOKS = {
 }
 
 
-@data_law("any_module_map", maps=_FULL)
+@data_law("any_module_map", maps=_FULL, rounded=True)
 def hooks_of_modules_are_called(f: Session, x: Any, draw: Any) -> Any:
     """Hooks of the modules in a ModuleMap are called, once in a forward or backward, and what they
     return is used. [torch] modules are called, which runs their hooks; to call forward "silently
@@ -126,7 +126,7 @@ def modules_may_stand_in_several_places(f: Session, x: Any, draw: Any) -> Any:
     return y, with_values(y, [twin(block.values) for twin, block in zip(twins, x, strict=True)])
 
 
-@data_law("any_module_map", maps=_FULL)
+@data_law("any_module_map", maps=_FULL, rounded=True)
 def parametrizations_of_modules_are_used(f: Session, x: Any, draw: Any) -> Any:
     """A parametrized weight is computed anew, and once, in every forward. [torch] parametrizations
     make an attribute a function of parameters; spectral_norm's state takes a step for each use."""
@@ -149,7 +149,7 @@ def parametrizations_of_modules_are_used(f: Session, x: Any, draw: Any) -> Any:
     return [first, second, states], [*expected, [dict(twin.state_dict()) for twin in twins]]
 
 
-@data_law("any_module_map", maps=_FULL)
+@data_law("any_module_map", maps=_FULL, rounded=True)
 def lazy_modules_are_made_by_the_first_forward(f: Session, x: Any, draw: Any) -> Any:
     """Lazy modules get their parameters from the first block that they are called with. [torch]
     torch.nn.LazyLinear infers in_features from the first input, by a hook of its call."""
@@ -163,7 +163,7 @@ def lazy_modules_are_made_by_the_first_forward(f: Session, x: Any, draw: Any) ->
     return y, with_values(y, [twin(block.values) for twin, block in zip(twins, x, strict=True)])
 
 
-@data_law("any_module_map", tensor_maps(**{**_FULL, "one_width": True}))
+@data_law("any_module_map", tensor_maps(**{**_FULL, "one_width": True}), rounded=True)
 def from_module_makes_copies(f: Session, x: Any, draw: Any) -> Any:
     """ModuleMap.from_module gives every key a module as the one given, with parameters of its own:
     what is done to the one given, or to that of another key, changes nothing. [doc] from_module
