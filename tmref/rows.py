@@ -100,13 +100,12 @@ class Packing:
                 kept = np.flatnonzero(before.take(ranks, mode="clip") == numbers)
                 places, numbers = places.take(kept), ranks.take(kept)
             digits = (column if len(places) == len(column) else column.take(places)).astype(np.int64)
-            digits -= low
-            known = digits.view(np.uint64) < span  # negative ones are the largest then
-            if not known.all():
-                kept = np.flatnonzero(known)
+            if len(digits) and not low <= digits.min() <= digits.max() < low + span:
+                kept = np.flatnonzero((low <= digits) & (digits < low + span))
                 places, numbers, digits = (of.take(kept) for of in (places, numbers, digits))
             numbers *= span
             numbers += digits
+            numbers -= low
         return places, numbers
 
 

@@ -21,13 +21,11 @@ from tmref.printing import type_of
 from tmref.tensor_map import TensorMap
 
 from ..reference import Reference
-from .as_one import steps
 from .plan import Kinds, lying_beside_each_other
 
 #: From so many blocks on they are run as one, up to so many values in a block, with products and
-#: without, half of that in the fewest blocks with a single layer, and up to so many numbers in a
-#: parameter: what is saved is the cost of calls, what is paid is a copy of values and parameters.
-#: Chosen on a CPU, by ``make speed``.
+#: without, and up to so many numbers in a parameter: what is saved is the cost of calls, what is paid is
+#: a copy of values. Chosen on a CPU, by ``make speed``.
 LEAST_BLOCKS, MOST_VALUES, MOST_VALUES_WITHOUT_PRODUCTS, MOST_IN_A_PARAMETER = 16, 2**12, 2**10, 2**13
 
 #: Of so many selections of modules it is remembered what can be run as one.
@@ -118,10 +116,7 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
             return 0
         products = (torch.nn.Linear, CovariantTransform)
         has_products = any(isinstance(part, products) for part in module.modules())
-        most = MOST_VALUES if has_products else MOST_VALUES_WITHOUT_PRODUCTS
-        # the fewer calls are saved, the less the memory of the copies may cost
-        calls = blocks * len(steps(module))
-        return min(most, most * calls // (2 * cls.least_blocks))
+        return MOST_VALUES if has_products else MOST_VALUES_WITHOUT_PRODUCTS
 
     def forward(self, tensor: TensorMap) -> TensorMap:
         """The map of ``modules[k](x[k])``, keys in the order of ``tensor``."""
