@@ -454,6 +454,7 @@ def test_the_plugin_fails_where_a_law_is_broken_and_tries_what_failed_before_fir
     law = "values_are_those_of_plain_torch"
     command = [sys.executable, "-m", "pytest", "-p", "tmref.plugin", "--pyargs", "tmref.laws"]
     command += ["--tmref-impl", "adapter:mine", "-W", "ignore", "-k", f"mine-tanh-{law}"]
+    command += ["--tmref-database", "kept"]
     tried = []
     for report in ("first.jsonl", "second.jsonl"):
         found = subprocess.run(

@@ -25,7 +25,9 @@ def on_cpu(value: Any) -> Any:
         return value if value.device == CPU else value.to(CPU)
     if isinstance(value, (list, tuple)):
         items: Any = list(map(on_cpu, value))
-        return value if all(map(operator.is_, items, value)) else type(value)(items)
+        if all(map(operator.is_, items, value)):
+            return value
+        return value._make(items) if hasattr(value, "_make") else type(value)(items)  # a named tuple
     if isinstance(value, dict):
         items = {name: on_cpu(item) for name, item in value.items()}
         return value if all(items[name] is value[name] for name in value) else items

@@ -76,11 +76,12 @@ def every_sample_comes_once_in_an_epoch(f: Session, x: Any, draw: Any) -> Any:
         shuffle=shuffle,
     )
     arranged = "sorted" if shuffle else "list"
+    f.run("torch.manual_seed(0)")
     found = f.run(f"{arranged}(number for batch in loader for number in batch.number)")
     return found, sorted(x) if shuffle else x
 
 
-@data_law("datasets", tensor_maps(min_blocks=1, max_gradients=1))
+@data_law("datasets", tensor_maps(min_blocks=1, max_gradients=1), as_it_came=True)
 def a_batch_of_maps_is_one_map_of_their_samples(f: Session, x: Any, draw: Any) -> Any:
     """Maps of some samples each are the map of all of these in a batch, with gradients. [doc]
     group_and_join: "joined along the samples axis"."""
@@ -91,7 +92,7 @@ def a_batch_of_maps_is_one_map_of_their_samples(f: Session, x: Any, draw: Any) -
     return y, to_map(x.keys.names, twins(x), y)
 
 
-@data_law("datasets", tensor_maps(min_blocks=1, max_gradients=1))
+@data_law("datasets", tensor_maps(min_blocks=1, max_gradients=1), as_it_came=True)
 def fields_that_are_not_to_be_joined_stay(f: Session, x: Any, draw: Any) -> Any:
     """The fields that are named are joined, the others have the maps of the samples as they were. [doc]
     group_and_join: "fields_to_join: list of data field names to join"; names that are "invalid" are
@@ -105,7 +106,7 @@ def fields_that_are_not_to_be_joined_stay(f: Session, x: Any, draw: Any) -> Any:
     return [f.run("list(batch.other)"), y], [parts, to_map(x.keys.names, twins(x), y)]
 
 
-@data_law("datasets", tensor_maps(min_blocks=1, max_gradients=1))
+@data_law("datasets", tensor_maps(min_blocks=1, max_gradients=1), as_it_came=True)
 def maps_of_a_batch_are_joined_as_its_arguments_say(f: Session, x: Any, draw: Any) -> Any:
     """Under the keys that all samples have, or any of them, with the number of the sample where a
     dimension is added; the samples stay. [doc] group_and_join: "join_kwargs: keyword arguments passed to
@@ -123,7 +124,7 @@ def maps_of_a_batch_are_joined_as_its_arguments_say(f: Session, x: Any, draw: An
     return [y, f.run("[sample.x for sample in dataset]")], [to_map(x.keys.names, expected, y), parts]
 
 
-@data_law("datasets", tensor_maps(min_blocks=1, max_gradients=1))
+@data_law("datasets", tensor_maps(min_blocks=1, max_gradients=1), as_it_came=True)
 def maps_of_different_keys_are_refused_or_have_all_of_them(f: Session, x: Any, draw: Any) -> Any:
     """A batch of them is refused, or has the keys of any sample; the samples stay. [doc] group_and_join:
     "the union of sparse keys are taken", and of join_kwargs "If none, the defaults are used"; join:
