@@ -27,7 +27,7 @@ def on_cpu(value: Any) -> Any:
         items: Any = list(map(on_cpu, value))
         if all(map(operator.is_, items, value)):
             return value
-        return value._make(items) if hasattr(value, "_make") else type(value)(items)  # a named tuple
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if isinstance(value, dict):
         items = {name: on_cpu(item) for name, item in value.items()}
         return value if all(items[name] is value[name] for name in value) else items
