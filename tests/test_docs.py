@@ -205,7 +205,7 @@ def test_the_counts_in_the_readme_are_those_of_make_check(tmp_path):
     lines = quoted("README.md", "make check")
     assert len(lines) > 6
     assert [line for line in lines if line not in shown] == []
-    assert len(shown) <= 80  # a line for each kind of what is known of two peers
+    assert len(shown) <= 40
     assert max(map(len, shown)) <= 80
 
 

@@ -7,7 +7,7 @@ import copy
 import functools
 import importlib
 import importlib.metadata
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -266,8 +266,7 @@ class Implementation:
         """Our labels, block or map for theirs, tensors for arrays, lists and dictionaries of them; or
         the value itself."""
         if isinstance(value, (list, tuple)):
-            items = map(self.to_ours, value)
-            return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+            return with_items(value, map(self.to_ours, value))
         if isinstance(value, dict):
             return {name: self.to_ours(item) for name, item in value.items()}
         for kind, decode in (
@@ -326,6 +325,11 @@ def _is_copy(one: type, other: type) -> bool:
     ``metatensor.torch.learn`` and ``metatensor_torch.learn``."""
     names = [(cls.__module__.replace("_", "."), cls.__qualname__) for cls in (one, other)]
     return one is other or names[0] == names[1]
+
+
+def with_items(value: Any, items: Iterable[Any]) -> Any:
+    """A list or tuple as ``value``, which may be a named one, with other items."""
+    return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
 
 
 class UnknownImplementation(LookupError):

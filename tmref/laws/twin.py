@@ -12,7 +12,7 @@ import torch
 
 from ..block import TensorBlock
 from ..catalog import Recipe
-from ..implementations import CPU
+from ..implementations import CPU, with_items
 from ..labels import Labels, LabelsEntry
 from ..tensor_map import TensorMap
 from .interrupts import is_not_of_what_is_judged
@@ -25,9 +25,7 @@ def on_cpu(value: Any) -> Any:
         return value if value.device == CPU else value.to(CPU)
     if isinstance(value, (list, tuple)):
         items: Any = list(map(on_cpu, value))
-        if all(map(operator.is_, items, value)):
-            return value
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+        return value if all(map(operator.is_, items, value)) else with_items(value, items)
     if isinstance(value, dict):
         items = {name: on_cpu(item) for name, item in value.items()}
         return value if all(items[name] is value[name] for name in value) else items
