@@ -322,8 +322,8 @@ CHECKED, REPORTED = (
 )
 
 
-def test_the_page_of_checks_leaves_no_known_failure_out():
-    """As its counts say; that each line is printed is tested below."""
+def test_the_lines_of_known_failures_in_the_page_of_checks_are_all_that_are_counted():
+    """That each line is printed is tested below."""
     page = "docs/tutorials/first_check.md"
     lines = quoted(page, CHECKED)
     (counts,) = re.findall(r"^metatensor-torch [\d.]+ +\d+ +(\d+) ", "\n".join(lines), re.M)

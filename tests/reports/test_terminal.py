@@ -146,6 +146,24 @@ def test_the_short_form_has_a_line_for_each_kind_of_known_failure(shown):
     assert not any("no()" in line or "not mentioned" in line for line in lines)
 
 
+@pytest.mark.parametrize(("number", "listed"), [(25, 25), (26, 24), (60, 24)])
+def test_the_short_form_ends_in_one_line_for_all_rare_kinds_of_known_failures(number, listed, shown):
+    laws = [f"law_{i}" for i in range(number)]
+    rows = ["row"] * number + ["other"] * 5  # the last five are there twice
+    verdicts = [
+        verdict(law, row, "fail", known=f"kind of {law}: of a block")
+        for law, row in zip(laws + laws[-5:], rows, strict=True)
+    ]
+    lines = shown(verdicts, {"pass": 0}, show=show_brief, laws=laws)
+    kinds = [line for line in lines if "  kind of law_" in line]
+    assert kinds[:6] == [*(f"   2  kind of {law}" for law in laws[-5:]), "   1  kind of law_0"]
+    assert len(kinds) == listed
+    rest = number - listed
+    more = [f"{rest:>4}  and {rest} more kinds: tmref known mine"] if rest else []
+    assert [line for line in lines if "more kinds" in line] == more
+    assert len(lines) <= 40
+
+
 def test_the_short_form_shows_one_script_for_each_law_that_is_broken(shown):
     lines = shown(
         [

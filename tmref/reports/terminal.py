@@ -34,6 +34,7 @@ _SIGNS = {
     NOT_OFFERED: ("-", "dim"),
 }
 _WIDTH = 80  # of all but scripts, at least
+_MOST_KINDS = 25  # of known failures: a check where all is as expected ends in forty lines
 
 
 def show(results: Results, console: Console | None = None) -> None:
@@ -289,16 +290,24 @@ def _shortened(names: Sequence[str], width: int) -> str:
 
 
 def _show_kinds_of_known(of: Sequence[Column], console: Console) -> None:
-    """A line for each kind of known failure, with how many verdicts it is on each implementation."""
+    """A line for each kind of known failure, the most frequent first, with how many verdicts it is on
+    each implementation; where they are many, one for all that are rare."""
     having = [column for column in of if column.counts["known"]]
     if not having:
         return
     console.print()
     title = f"known failures of {', of '.join(column.what for column in having)}:"
     console.print(textwrap.fill(title, _WIDTH), markup=False)
-    for kind, in_each in kinds_of_known(having).items():
-        numbers = "".join(f"{len(found) or '-':>4}" for found in in_each)
-        line = textwrap.shorten(kind, _WIDTH - len(numbers) - 2, placeholder=" …")
+    kinds = sorted(kinds_of_known(having).items(), key=lambda kind: -sum(map(len, kind[1])))
+    shown = len(kinds) if len(kinds) <= _MOST_KINDS else _MOST_KINDS - 1
+    lines = [(kind, [len(found) for found in in_each]) for kind, in_each in kinds[:shown]]
+    if rare := kinds[shown:]:
+        together = [sum(map(len, found)) for found in zip(*(in_each for _, in_each in rare), strict=True)]
+        names = " or ".join(dict.fromkeys(column.name for column in having))
+        lines.append((f"and {len(rare)} more kinds: tmref known {names}", together))
+    for what, counts in lines:
+        numbers = "".join(f"{number or '-':>4}" for number in counts)
+        line = textwrap.shorten(what, _WIDTH - len(numbers) - 2, placeholder=" …")
         console.print(f"{numbers}  {line}", markup=False)
 
 

@@ -187,6 +187,8 @@ def _of_reduction(f: Session, x: TensorMap, draw: Any, name: str, axis: str) -> 
     if isinstance(y, Refused):
         return y
     there_is = twins(y)
+    if set(listed) == set(there) and any(len(of.rows[_AXES[axis]]) > 1 for of in there_is.values()):
+        there_is = {}  # of one row in each block some are more: their names aren't those of the one
     blocks = {
         key: _reduced(name, _AXES[axis], listed, block, there_is.get(key))
         for key, block in twins(x).items()
