@@ -58,7 +58,7 @@ bench: $(READY) ## time the commit that is checked out, by asv (ARGS=--show-stde
 	$(MACHINE)
 	$(ASV) run $(ARGS) 'HEAD^!'
 
-bench-history: $(READY) ## time a range of commits, RANGE=v0.1.0..HEAD, and make the pages in .asv/html
+bench-history: $(READY) ## time a range of commits, RANGE=HEAD~10..HEAD, and make the pages in .asv/html
 	$(MACHINE)
 	$(ASV) run --skip-existing-successful $(ARGS) '$(RANGE)'
 	$(ASV) publish
@@ -66,11 +66,13 @@ bench-history: $(READY) ## time a range of commits, RANGE=v0.1.0..HEAD, and make
 bench-rows: $(READY) ## time every row by pytest-benchmark; ARGS=--benchmark-autosave, later =--benchmark-compare
 	$(RUN) pytest tests/benchmarks -n0 --benchmark-enable --benchmark-columns=min,median,iqr $(ARGS)
 
-bench-compare: $(READY) ## tell whether a commit (HEAD=..., default HEAD) is slower than BASE=...
-	@$(if $(BASE)$(filter --planted -h --help,$(ARGS)),,$(error name the commit to compare with: make bench-compare BASE=v0.1.0))
+bench-compare: base-is-given $(READY) ## tell whether a commit (HEAD=..., default HEAD) is slower than BASE=...
 	$(VENV)/bin/python asv_benchmarks/compare_commits.py $(BASE) $(if $(HEAD),--head $(HEAD)) $(ARGS)
 
-speed: $(READY) ## compare the reference with plain torch and metatensor, as ratios of CPU time
+base-is-given:
+	@$(if $(BASE)$(filter --planted -h --help,$(ARGS)),,$(error name the commit to compare with: make bench-compare BASE=HEAD~10))
+
+speed: $(READY) ## compare the reference with plain torch and metatensor, as ratios of CPU time; ARGS=--quick
 	$(VENV)/bin/python asv_benchmarks/speed.py $(ARGS)
 
 tables: $(READY) ## make the tables of docs/benchmarks/results.md anew (ARGS="tmref bench": that one alone)
@@ -116,4 +118,4 @@ $(READY): pyproject.toml constraints.txt
 	@rm -f $(VENV)/.unfinished
 	@touch $(READY)
 
-.PHONY: help check check-others test test-all lint format bench bench-history bench-rows bench-compare speed tables teeth needs drawing docs dist clean
+.PHONY: help check check-others test test-all lint format bench bench-history bench-rows bench-compare base-is-given speed tables teeth needs drawing docs dist clean

@@ -19,7 +19,8 @@ holds. Where times don't say that a cell got slower or faster, a change in its i
 3 % does; a change in times where instructions stay must be one by twice the threshold.
 
 Operators of the reference and of batched are counted: one more is one too many. The exit status is 1
-where a cell got slower or calls more operators, 0 where none does, 2 for what can't be compared.
+where a cell got slower or calls more operators, 0 where none does, 2 for what can't be compared: also
+where the head lacks what the base has.
 
 With --planted the head is the base with a slow-down in the forward of one module (measure_commit.py),
 for each percentage given, and what is found of it is counted.
@@ -54,11 +55,11 @@ from rich.console import Console
 from rich.table import Table
 
 from tmref.bench.counts import no_valgrind, under_valgrind
+from tmref.bench.work import BACKWARD, FORWARD
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".asv" / "compare"
 
-FORWARD, BACKWARD = "forward", "forward + backward"
 BLOCKS = 16
 ROWS = ("linear", "layer_norm", "sequential_mlp", "equivariant_mlp")
 #: What is timed: row, mode and samples.
@@ -178,7 +179,8 @@ def installed(of_commit: str) -> Path:
     for left in (source, unfinished):
         shutil.rmtree(left, ignore_errors=True)
     archive = _git("archive", "--format=zip", of_commit)
-    archive.check_returncode()
+    if archive.returncode:
+        raise Unusable(f"git has no files of {of_commit}: {archive.stderr.decode().strip()}")
     zipfile.ZipFile(io.BytesIO(archive.stdout)).extractall(source)
     # nothing is downloaded: setuptools and what tmref needs are those of this environment
     options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--target"]
@@ -186,11 +188,18 @@ def installed(of_commit: str) -> Path:
     done = subprocess.run([*pip, str(unfinished), str(source)], capture_output=True, text=True)
     if done.returncode:
         raise Unusable(
-            f"{of_commit} can't be installed by pip; choose a commit that can:\n{done.stderr.strip()}"
+            f"{of_commit} can't be installed by pip; choose a commit that can:\n{_why(done.stderr)}"
         )
     shutil.rmtree(source)
     unfinished.rename(home)
     return home
+
+
+def _why(said: str) -> str:
+    """The errors in what pip said, without what it says of itself; all of it where there are none."""
+    lines = [line.strip() for line in said.splitlines()]
+    errors = [line for line in lines if line.startswith("error: ")]
+    return "\n".join(errors) or said.strip()
 
 
 def measured(
@@ -240,11 +249,13 @@ def label(cell: tuple[str, str, int]) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A head beside its base, by the cells that both have; ``planted`` are those slowed down."""
+    """A head beside its base, by the cells that both have; ``planted`` are those slowed down. What only
+    one has is ``new``, or ``lost``: cells, and implementations whose operators are counted."""
 
     changes: dict[str, Change]
     operators: dict[str, dict[str, int]]
-    missing: list[str]
+    new: list[str]
+    lost: list[str]
     planted: list[str]
     children: dict[str, dict[str, list[float]]]
 
@@ -345,8 +356,14 @@ def _comparison(
 
     groups = {BASE: numbers(base), AGAIN: numbers(again), HEAD: numbers(head)}
     operators = {}
+    has: dict[str, dict[str, None]] = {
+        side: {cell: None for cell, of in child.items() if of}
+        for side, child in ((BASE, base[0]), (HEAD, head[0]))
+    }
     for cell in there:
         of_base, of_head = base[0][cell]["operators"], head[0][cell]["operators"]
+        has[BASE].update(dict.fromkeys(of_base))
+        has[HEAD].update(dict.fromkeys(of_head))
         for name in of_base.keys() & of_head.keys():
             operators[f"{name}, {cell}"] = more_operators(of_base[name], of_head[name])
     found = changes(*groups.values())
@@ -356,7 +373,8 @@ def _comparison(
     return Comparison(
         found,
         {what: changed for what, changed in operators.items() if changed},
-        [cell for cell in base[0] if cell not in there],
+        [what for what in has[HEAD] if what not in has[BASE]],
+        [what for what in has[BASE] if what not in has[HEAD]],
         [cell for cell in there if head[0][cell]["planted"]],
         groups,
     )
@@ -383,8 +401,9 @@ def show(comparison: Comparison, console: Console) -> None:
     for what, changed in comparison.operators.items():
         words = ", ".join(f"{more:+} {name}" for name, more in changed.items())
         console.print(f"operators of {what}: {words}", soft_wrap=True)
-    for cell in comparison.missing:
-        console.print(f"not on both sides: {cell}")
+    for side, found in (("base", comparison.new), ("head", comparison.lost)):
+        for what in found:
+            console.print(f"the {side} has no {what}", soft_wrap=True)
     slower, more = len(comparison.cells("slower")), len(comparison.more)
     of = f"of {len(comparison.changes)} cells"
     console.print(f"{slower} {of} slower; more operators in {more}, of the reference or of batched")
@@ -397,7 +416,8 @@ def _as_json(comparison: Comparison) -> dict[str, Any]:
             for cell, change in comparison.changes.items()
         },
         "operators": comparison.operators,
-        "missing": comparison.missing,
+        "new": comparison.new,
+        "lost": comparison.lost,
         "planted": comparison.planted,
         "children": comparison.children,
     }
@@ -494,6 +514,8 @@ def main(arguments: list[str]) -> int:
         parser.error("--counting must not be negative")
     if options.counting and (why := no_valgrind()):
         parser.error(f"{why}; --counting 0 leaves them out")
+    if options.json and not options.json.resolve().parent.is_dir():
+        parser.error(f"--json {options.json}: there is no folder {options.json.parent}; make it first")
     if options.planted and options.head:
         parser.error("--planted makes the head from the base: leave out --head")
     if not options.planted and options.base is None:
@@ -505,7 +527,7 @@ def main(arguments: list[str]) -> int:
         base = commit(options.base or "HEAD")
         if options.planted:
             written: dict[str, Any] = {"base": base, "trials": trials(options, base, cells, console)}
-            worse = False
+            status = 0
         else:
             head = commit(options.head or "HEAD")
             changed = _git("status", "--porcelain", "--", "tmref", "strategies").stdout
@@ -523,12 +545,14 @@ def main(arguments: list[str]) -> int:
             comparison = found[HEAD]
             show(comparison, console)
             written = {"base": base, "head": head, **_as_json(comparison)}
-            worse = bool(comparison.cells("slower") or comparison.more)
+            status = 2 if comparison.lost else 0
+            if comparison.cells("slower") or comparison.more:
+                status = 1
     except Unusable as error:
         parser.error(str(error))
     if options.json:
         options.json.write_text(json.dumps(written, indent=1))
-    return int(worse)
+    return status
 
 
 if __name__ == "__main__":

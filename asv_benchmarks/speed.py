@@ -26,13 +26,24 @@ from rich.table import Table
 
 import tmref
 from tmref.bench.timing import machine, quartiles, rounds
-from tmref.bench.work import AGAIN, TORCH, Work, plain_module
+from tmref.bench.work import (
+    AGAIN,
+    BACKWARD,
+    FORWARD,
+    INFERENCE,
+    TORCH,
+    Work,
+    in_mode,
+    installed,
+    plain_module,
+    values_of,
+)
 from tmref.catalog import Kind, Recipe, Row, recipe
 from tmref.catalog.kinds.activations import Activation
 from tmref.catalog.kinds.layer_norm import LayerNorm
 from tmref.catalog.kinds.linear import Linear
 from tmref.catalog.kinds.sequential import Sequential
-from tmref.implementations import UnknownImplementation, load
+from tmref.implementations import load
 
 BLOCKS, SAMPLES = (1, 4, 16, 64, 256), (1, 10, 100, 1000)
 FEATURES, COMPONENTS = ((32, 32), (128, 64)), ((), (5,))
@@ -40,7 +51,7 @@ FEATURES, COMPONENTS = ((32, 32), (128, 64)), ((), (5,))
 #: The shapes of files of metatensor's repository.
 SHAPES = Path(__file__).resolve().parent.parent / "tests" / "data" / "expansions.json"
 
-NAMES = ("reference", "batched", "metatensor-learn", "metatensor-torch")
+NAMES = ("reference", "batched", "metatensor-torch")
 
 
 @dataclass(frozen=True)
@@ -90,36 +101,16 @@ def layers(kind: Kind, mode: str, size: Size, names: list[str]) -> dict[str, Wor
     modules = [plain_module(twin) for twin in made.twins or ()]
     gradients = [torch.ones_like(m(v)) for m, v in zip(modules, values, strict=True)]
 
-    def plain() -> list[torch.Tensor]:
-        return [module(x) for module, x in zip(modules, values, strict=True)]
+    def plain(of_blocks: list[torch.Tensor]) -> list[torch.Tensor]:
+        return [module(x) for module, x in zip(modules, of_blocks, strict=True)]
 
-    forwards: dict[str, Callable[[], list[torch.Tensor]]] = {TORCH: plain, AGAIN: plain}
+    work = {name: in_mode(mode, plain, [values], list, gradients) for name in (TORCH, AGAIN)}
+    x = tmref.TensorMap(made.in_keys, [tmref.block_from_array(v) for v in values])
     for name in names:
         implementation = load(name)
-        blocks = [tmref.block_from_array(v) for v in values]
-        x = implementation.encode(tmref.TensorMap(made.in_keys, blocks))
-        module = implementation.build(made)
-        forwards[name] = _forward(module, x, mode == "forward + backward")
-    return {name: _in_mode(forward, mode, gradients) for name, forward in forwards.items()}
-
-
-def _forward(module: torch.nn.Module, x: object, with_values: bool) -> Callable[[], list[torch.Tensor]]:
-    if not with_values:
-        return lambda: module(x)
-    return lambda: [block.values for block in module(x)]
-
-
-def _in_mode(
-    forward: Callable[[], list[torch.Tensor]], mode: str, gradients: list[torch.Tensor]
-) -> Work:
-    def inference() -> None:
-        with torch.inference_mode():
-            forward()
-
-    def backward() -> None:
-        torch.autograd.backward(forward(), gradients)
-
-    return {"forward": forward, "inference": inference, "forward + backward": backward}[mode]
+        module, given = implementation.build(made), implementation.encode(x)
+        work[name] = in_mode(mode, module, [given], values_of, gradients)
+    return work
 
 
 def training(names: list[str]) -> dict[str, Work]:
@@ -165,8 +156,6 @@ def expansion(names: list[str]) -> dict[str, Work]:
     targets = [torch.randn(systems, 2 * degree + 1, 1, dtype=torch.float64) for degree in degrees]
     work = {name: _epochs(*_plain_expansion(x, targets)) for name in (TORCH, AGAIN)}
     for name in names:
-        if name == "metatensor-learn":  # it moves no keys of torch's values
-            continue
         work[name] = _epochs(*_mapped_expansion(name, x, targets))
     return work
 
@@ -230,12 +219,11 @@ def _mapped_expansion(
 
 def _operations(name: str) -> Any:
     """The module of operations that goes with an implementation's maps."""
-    if name in ("reference", "batched"):
+    if name != "metatensor-torch":
         return tmref
-    import metatensor
     import metatensor.torch.operations
 
-    return metatensor if name == "metatensor-learn" else metatensor.torch
+    return metatensor.torch
 
 
 def _map_loss(target: Any, equal_metadata: Callable[[Any, Any], bool]) -> Callable[..., torch.Tensor]:
@@ -276,8 +264,6 @@ def keys_to_samples(size: Size, names: list[str]) -> dict[str, Work]:
     )
     work: dict[str, Work] = {name: lambda: torch.cat(values) for name in (TORCH, AGAIN)}
     for name in names:
-        if name == "metatensor-learn":  # the core flavour moves keys of numpy's values, not of torch's
-            continue
         tensor = load(name).encode(x)
         work[name] = lambda tensor=tensor: tensor.keys_to_samples("key")
     return work
@@ -429,13 +415,13 @@ LINES: dict[str, tuple[Callable[[Size, list[str]], dict[str, Work]], tuple[Limit
     **{
         f"{kind.name}, {mode}": (
             lambda size, names, kind=kind, mode=mode: layers(kind, mode, size, names),
-            _BACKWARD if mode == "forward + backward" else _FORWARD,
+            _BACKWARD if mode == BACKWARD else _FORWARD,
         )
         for kind in KINDS[:2]
-        for mode in ("forward", "inference", "forward + backward")
+        for mode in (FORWARD, INFERENCE, BACKWARD)
     },
-    f"{KINDS[2].name}, forward": (
-        lambda size, names: layers(KINDS[2], "forward", size, names),
+    f"{KINDS[2].name}, {FORWARD}": (
+        lambda size, names: layers(KINDS[2], FORWARD, size, names),
         (
             Limit("16 blocks or more", "reference", _ALL, most=1.10),
             Limit("16 blocks or more", PEER, _ALL, least=6.0),
@@ -507,18 +493,6 @@ def sizes(line: str, quick: bool) -> Iterator[Size]:
         yield Size(blocks, samples, features, components)
 
 
-def installed() -> list[str]:
-    """The implementations that are there."""
-    found = []
-    for name in NAMES:
-        try:
-            load(name)
-        except UnknownImplementation:
-            continue
-        found.append(name)
-    return found
-
-
 def measure(line: str, names: list[str], quick: bool, show: Callable[[str], None]) -> dict[Size, dict]:
     """The medians of all ratios, by cell."""
     work, _ = LINES[line]
@@ -570,7 +544,7 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    names = installed()
+    names = installed(NAMES)
     console = Console(width=160)
     console.print(f"{time.strftime('%Y-%m-%d')}, {machine()}")
     wanted = [line for line in LINES if all(word in line for word in options.lines)]

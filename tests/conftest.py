@@ -1,5 +1,6 @@
 """Builders that the tests of the reference share."""
 
+import importlib.util
 import json
 import os
 import re
@@ -46,6 +47,21 @@ def built(repository, tmp_path_factory):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+@pytest.fixture
+def benchmark_script(repository, monkeypatch):
+    """benchmark_script("speed") is asv_benchmarks/speed.py, as a module that is gone after the test."""
+
+    def load(name):
+        path = repository / "asv_benchmarks" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, name, module)  # dataclasses look there
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture

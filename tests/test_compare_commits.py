@@ -1,12 +1,10 @@
 """The script of `make bench-compare`: its statistics on drawn numbers, and what its children time."""
 
-import importlib.util
 import itertools
 import json
 import math
 import shutil
 import subprocess
-import sys
 import types
 
 import numpy as np
@@ -21,28 +19,20 @@ CELLS = [f"cell {i}" for i in range(17)]
 SLOW, STILL = CELLS[:3], CELLS[3:]
 
 
-def _loaded(repository, name, monkeypatch):
-    spec = importlib.util.spec_from_file_location(name, repository / "asv_benchmarks" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, name, module)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def script(repository, monkeypatch, tmp_path):
+def script(benchmark_script, monkeypatch, tmp_path):
     """The script, which installs in a folder of its own."""
-    module = _loaded(repository, "compare_commits", monkeypatch)
+    module = benchmark_script("compare_commits")
     monkeypatch.setattr(module, "FOLDER", tmp_path / "compare")
     return module
 
 
 @pytest.fixture
-def child(repository, monkeypatch):
+def child(benchmark_script, monkeypatch):
     """What a child runs, in this process; what it changes in tmref.nn is put back."""
     for module in (tmref.nn.Linear, tmref.nn.LayerNorm):
         monkeypatch.setattr(module, "__call__", module.__call__)
-    return _loaded(repository, "measure_commit", monkeypatch)
+    return benchmark_script("measure_commit")
 
 
 def drawn(script, seed, *, noise, slower=0.0, drift=0.0, children=6, outliers=0.02):
@@ -249,12 +239,13 @@ def test_a_cell_has_the_least_count_of_its_children(script, fake, capsys):
     assert "valgrind is not here; --counting 0 leaves them out" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("side", ["base", "head"])
-def test_cells_that_a_commit_does_not_have_are_named(script, fake, side, capsys, monkeypatch):
+@pytest.mark.parametrize(("side", "status"), [("base", 0), ("head", 2)])
+def test_cells_that_a_commit_does_not_have_are_named(script, fake, side, status, capsys, monkeypatch):
+    """A head that lacks what there was isn't as fast."""
     fake(1.0, missing=(side, FORWARD_1))
-    assert script.main(["base", "--only", "linear, forward, n = 1"]) == 0
+    assert script.main(["base", "--only", "linear, forward, n = 1"]) == status
     out = capsys.readouterr().out
-    assert f"not on both sides: {FORWARD_1}" in out
+    assert f"the {side} has no {FORWARD_1}\n" in out
     assert "0 of 2 cells slower" in out
     monkeypatch.setattr(script, "CELLS", [("linear", script.FORWARD, 1)])
     with pytest.raises(SystemExit) as refused:
@@ -313,6 +304,7 @@ def test_what_is_found_where_nothing_is_planted_is_false(script, fake, capsys, m
         (["HEAD", "--children", "0"], "--children and --trials must be at least 1"),
         (["HEAD", "--counting", "-1"], "--counting must not be negative"),
         (["--planted", "25", "--head", "HEAD"], "leave out --head"),
+        (["HEAD", "--json", "nowhere/at.json"], "--json nowhere/at.json: there is no folder nowhere"),
     ],
 )
 def test_what_can_not_be_compared_is_refused(script, tiny, arguments, words, capsys):
@@ -343,6 +335,14 @@ def tiny(script, git):
     (script.ROOT / "README.md").write_text("nothing")
     git("add", ".")
     git("commit", "-m", "nothing")
+
+
+def test_of_what_pip_says_its_errors_are_shown(script):
+    said = (
+        "  error: package directory 'a' does not exist\n  [end of output]\n  note: This is an issue with"
+    )
+    assert script._why(said) == "error: package directory 'a' does not exist"
+    assert script._why("no space left\n") == "no space left"
 
 
 def test_a_commit_that_can_not_be_installed_is_refused_by_name(script, tiny, capsys):
@@ -438,6 +438,26 @@ def test_operators_are_those_of_the_reference_and_of_batched(child, monkeypatch)
     assert child.counted([cell]) == {"a": {"reference": {"aten.mul.Tensor": 1}}}
 
 
+def test_a_head_that_lost_an_implementation_is_not_as_fast(script, fake, capsys, tmp_path, monkeypatch):
+    """As where it can't be imported any more."""
+    fake(1.0)
+    measured = script.measured
+
+    def without_batched(of_commit, *arguments):
+        found = measured(of_commit, *arguments)
+        for cell in found.values():
+            cell.get("operators", {}).pop("batched" if of_commit == "head" else "", None)
+        return found
+
+    monkeypatch.setattr(script, "measured", without_batched)
+    file = tmp_path / "numbers.json"
+    assert script.main(["base", "--only", "linear, forward, n = 1", "--json", str(file)]) == 2
+    assert "the head has no batched\n" in capsys.readouterr().out
+    assert json.loads(file.read_text())["lost"] == ["batched"]
+    fake(1.3)
+    assert script.main(["base", "--only", "linear, forward, n = 1"]) == 1
+
+
 def test_operators_of_what_only_one_side_has_are_not_compared(script):
     of_both = {"log_ratio": 0.0, "planted": False}
     base = {"a": {**of_both, "operators": {"reference": {"aten.mm.default": 1}}}}
@@ -445,6 +465,8 @@ def test_operators_of_what_only_one_side_has_are_not_compared(script):
     head = {"a": {**of_both, "operators": operators}}
     found = script._comparison([base], [base], [head], {}, {})
     assert found.operators == {"reference, a": {"aten.mm.default": 1}}
+    assert found.new == ["batched"]
+    assert found.lost == []
 
 
 @pytest.mark.slow

@@ -1,18 +1,13 @@
 """The script that says how far apart the numbers of each benchmark are."""
 
-import importlib.util
 import json
 
 import pytest
 
 
 @pytest.fixture
-def script(repository):
-    path = repository / "asv_benchmarks" / "noise.py"
-    spec = importlib.util.spec_from_file_location("noise", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(benchmark_script):
+    return benchmark_script("noise")
 
 
 @pytest.fixture

@@ -524,7 +524,7 @@ def test_an_issue_has_what_a_tracker_asks_for(several, said):
         "- yours 1: `tanh`",
     ]
     assert "\n\nFound by the law `samples_survive` of tmref 0.1.0, a Python package of laws for " in out
-    assert out.endswith("`pip install 'tmref[check]'`, then `tmref check --help`.\n")
+    assert out.endswith("(`tmref[check]`): `tmref check mine -k 'samples_survive and tanh'`.\n")
     assert os.sep + "script.py" not in out
 
 

@@ -1,28 +1,23 @@
 """The script of `make speed`: that it measures what it says, on a grid of one small cell."""
 
 import functools
-import importlib.util
 
 import pytest
 import torch
 
 
 @pytest.fixture
-def speed(repository, monkeypatch):
+def speed(benchmark_script, monkeypatch):
     """The script, with few rounds; torch's number of threads is put back."""
-    spec = importlib.util.spec_from_file_location("speed", repository / "asv_benchmarks" / "speed.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(__import__("sys").modules, "speed", module)
-    spec.loader.exec_module(module)
+    module = benchmark_script("speed")
     few = functools.partial(module.rounds, most=3, least=3, timing=1e-5)
     monkeypatch.setattr(module, "rounds", few)
-    monkeypatch.setattr(module, "NAMES", ("reference", "batched", "metatensor-torch"))
     threads = torch.get_num_threads()
     yield module
     torch.set_num_threads(threads)
 
 
-def test_the_grid_is_that_of_the_readme(speed):
+def test_the_grid_is_that_of_the_page_of_results(speed):
     grid = list(speed.sizes("Linear, forward", quick=False))
     assert len(set(grid)) == 5 * 4 * 2 * 2
     assert {size.blocks for size in speed.sizes("LayerNorm, forward", quick=False)} == {16, 64, 256}
@@ -32,7 +27,7 @@ def test_the_grid_is_that_of_the_readme(speed):
 @pytest.mark.parametrize("mode", ["forward", "inference", "forward + backward"])
 @pytest.mark.parametrize("kind", [0, 1, 2])
 @pytest.mark.parametrize("components", [(), (5,)])
-def test_all_subjects_do_the_same_work(speed, kind, mode, components):
+def test_all_subjects_do_the_same_work(speed, kind, mode, components, monkeypatch):
     size, kind = speed.Size(2, 3, (4, 2), components), speed.KINDS[kind]
     made = speed.made_recipe(kind, size)
     plain = [speed.plain_module(twin) for twin in made.twins]
@@ -45,20 +40,28 @@ def test_all_subjects_do_the_same_work(speed, kind, mode, components):
             sorted(tuple(p.shape) for p in m.parameters()) for m in (module, torch.nn.ModuleList(plain))
         ]
         assert shapes[0] == shapes[1]
+    asked = []
+    monkeypatch.setattr(speed, "in_mode", lambda *given: asked.append(given))
     work = speed.layers(kind, mode, size, list(speed.NAMES))
     assert list(work) == [speed.TORCH, speed.AGAIN, *speed.NAMES]
-    for do in work.values():
+    expected, *others = [values(call(*inputs)) for _, call, inputs, values, _ in asked]
+    assert len(others) == 1 + len(speed.NAMES)
+    for values in others:
+        torch.testing.assert_close(values, expected)
+    assert {given[0] for given in asked} == {mode}
+    monkeypatch.undo()
+    for do in speed.layers(kind, mode, size, list(speed.NAMES)).values():
         do()
 
 
-def test_training(speed):
-    (size,) = speed.sizes("training, an epoch", quick=False)
-    work = speed.LINES["training, an epoch"][0](size, ["reference"])
-    for do in work.values():
-        do()
-
-
-def test_the_model_of_a_spherical_expansion_is_the_same_for_all(speed, monkeypatch):
+@pytest.mark.parametrize(
+    ("line", "parameters"),
+    [
+        ("training, an epoch", 128 * 64 + 64 + 64 + 1),
+        ("spherical expansion, an epoch", 18 * (4 * 4 + 4) + 9 * (4 + 1)),
+    ],
+)
+def test_the_model_that_is_trained_is_the_same_for_all(line, parameters, speed, monkeypatch):
     found = []
 
     def loss_of_ones(model, loss, x):
@@ -68,11 +71,19 @@ def test_the_model_of_a_spherical_expansion_is_the_same_for_all(speed, monkeypat
         found.append((loss(model(x)).item(), sum(p.numel() for p in model.parameters())))
 
     monkeypatch.setattr(speed, "_epochs", loss_of_ones)
-    (size,) = speed.sizes("spherical expansion, an epoch", quick=True)
-    speed.LINES["spherical expansion, an epoch"][0](size, ["reference", "batched", "metatensor-torch"])
-    assert len(found) == 5
-    assert {count for _, count in found} == {18 * (4 * 4 + 4) + 9 * (4 + 1)}
-    assert [loss for loss, _ in found] == pytest.approx([found[0][0]] * 5)
+    (size,) = speed.sizes(line, quick=True)
+    speed.LINES[line][0](size, list(speed.NAMES))
+    assert len(found) == 2 + len(speed.NAMES)
+    assert {count for _, count in found} == {parameters}
+    assert [loss for loss, _ in found] == pytest.approx([found[0][0]] * len(found))
+
+
+def test_training_makes_the_loss_smaller(speed):
+    torch.manual_seed(0)
+    model, x = torch.nn.Linear(3, 1), torch.randn(5, 3)
+    before = model(x).square().sum().item()
+    speed._epochs(model, lambda y: y.square().sum(), x)()
+    assert model(x).square().sum().item() < before
 
 
 def test_lines_of_labels_and_what_goes_by_them(speed):

@@ -1,7 +1,5 @@
 """The tables of docs/benchmarks/results.md, made anew by a command."""
 
-import importlib.util
-
 import pytest
 
 TEXT = """
@@ -24,10 +22,8 @@ After.
 
 
 @pytest.fixture
-def tables(repository, tmp_path, monkeypatch):
-    spec = importlib.util.spec_from_file_location("tables", repository / "asv_benchmarks" / "tables.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def tables(benchmark_script, tmp_path, monkeypatch):
+    module = benchmark_script("tables")
     monkeypatch.setattr(module, "PAGE", tmp_path / "page.md")
     (tmp_path / "page.md").write_text(TEXT)
     return module

@@ -77,18 +77,6 @@ def tracked(what: str, unit: str) -> Callable[..., float]:
     return track
 
 
-def installed() -> list[str]:
-    """The implementations that are there."""
-    found = []
-    for name in IMPLEMENTATIONS:
-        try:
-            load(name)
-        except UnknownImplementation:
-            continue
-        found.append(name)
-    return found
-
-
 def version_of(file: str, *measuring: str) -> str:
     """What asv knows results by that can be compared: those of one way of measuring them.
 

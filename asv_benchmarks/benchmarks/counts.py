@@ -1,4 +1,4 @@
-"""What is the same on every machine: operators, waits for a device, bytes, instructions by valgrind."""
+"""What other work doesn't change: operators, waits for a device, bytes, instructions by valgrind."""
 
 from __future__ import annotations
 

@@ -8,9 +8,18 @@ import math
 import torch
 
 from tmref.bench import device, timing
-from tmref.bench.work import BACKWARD, EXPANSION, FORWARD, TORCH, Cell, first_line, working
+from tmref.bench.work import (
+    BACKWARD,
+    EXPANSION,
+    FORWARD,
+    TORCH,
+    Cell,
+    first_line,
+    installed,
+    working,
+)
 
-from .common import SUBJECTS, installed, measured, tracked, version_of
+from .common import IMPLEMENTATIONS, SUBJECTS, measured, tracked, version_of
 
 version = version_of(__file__, "device", "timing", "work")
 
@@ -50,7 +59,7 @@ class OnDevice:
     def setup_cache(self) -> Cache:
         if not torch.cuda.is_available():
             return {}
-        names = installed()
+        names = installed(IMPLEMENTATIONS)
         found = {text: _timed(cell, names) for text, cell in CELLS.items()}
         # after all that is timed: the profiler slows down what comes after it
         for text, cell in CELLS.items():

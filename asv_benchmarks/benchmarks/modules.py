@@ -17,10 +17,11 @@ from tmref.bench.work import (
     TORCH,
     Cell,
     first_line,
+    installed,
     working,
 )
 
-from .common import IMPLEMENTATIONS, SUBJECTS, installed, measured, version_of, warm, work_of
+from .common import IMPLEMENTATIONS, SUBJECTS, measured, version_of, warm, work_of
 
 version = version_of(__file__, "timing", "work")
 
@@ -112,7 +113,7 @@ class Ratios:
     def setup_cache(self) -> Cache:
         found: Cache = {}
         for text, cell in CELLS.items():
-            work, failed = working(cell, installed())
+            work, failed = working(cell, installed(IMPLEMENTATIONS))
             times = timing.rounds(work)
             found[text] = {name: timing.Ratio.of(times[name], times[TORCH]) for name in times}
             found[text] |= {name: first_line(error) for name, error in failed.items()}

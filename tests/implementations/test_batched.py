@@ -2,9 +2,11 @@
 
 import copy
 import pickle
+import re
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import tmref
@@ -96,6 +98,14 @@ def test_parameters_are_shared_and_the_module_given_stays(linear):
 def test_what_is_no_module_is_refused(given, words):
     with pytest.raises(TypeError, match=f"module must be a torch.nn.Module to be batched, {words}"):
         batched(given)
+
+
+def test_what_has_no_map_of_modules_of_tmref_is_refused():
+    of_metatensor = load("metatensor-torch")
+    theirs = of_metatensor.nn.Linear(of_metatensor.Labels.range("k", 2), 2, 2)
+    for given in (torch.nn.Linear(2, 2), theirs):
+        with pytest.raises(ValueError, match=r"a tmref.nn.ModuleMap in it to be batched, .* got Linear"):
+            batched(given)
 
 
 def test_as_many_operators_for_any_number_of_blocks():
@@ -260,13 +270,34 @@ def test_parameters_of_a_block_without_samples_have_no_part_in_anything():
         assert all(parameter.grad.isfinite().all() for parameter in reference.parameters())
 
 
-@pytest.mark.parametrize("make", [lambda k: nn.Linear(k, 4, 2), lambda k: nn.LayerNorm(k, 4)])
-def test_parameters_that_are_broadcast_are_those_of_their_block(make):
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda k: nn.Linear(k, 4, 2), "bias"),
+        (lambda k: nn.LayerNorm(k, 4), "bias"),
+        (lambda k: nn.LayerNorm(k, 4), "weight"),
+    ],
+)
+@pytest.mark.parametrize("was_called", [False, True])
+def test_parameters_that_are_broadcast_are_those_of_their_block(make, name, was_called):
     x = of_equal_shape(LEAST_BLOCKS, shape=(LEAST_BLOCKS, 4))
     reference = make(x.keys)
-    for i, part in enumerate(parts(reference)):
-        part.bias = torch.nn.Parameter(torch.tensor(float(i)))
-    assert_like(batched(reference), reference, x)
+    module = batched(reference)
+    if was_called:
+        module(x)
+    for made in (reference, module):
+        for i, part in enumerate(parts(made)):
+            setattr(part, name, torch.nn.Parameter(torch.tensor(float(i + 1))))
+    assert_like(module, reference, x)
+
+
+def test_a_weight_of_one_axis_is_refused_as_the_loop_refuses_it(linear):
+    reference, module = linear
+    for made in (reference, module):
+        for part in parts(made):
+            part.weight, part.bias = torch.nn.Parameter(torch.ones(4)), None
+        with pytest.raises(ValueError, match=re.escape("(3, out_features), got (3,)")):
+            made(of_equal_shape())
 
 
 def test_few_samples_among_many_are_not_filled_up():
@@ -578,6 +609,18 @@ def test_what_is_run_as_one_is_made_once_for_maps_of_any_samples(monkeypatch):
     assert made == [n + 2, n, n, n, n, n, n]
 
 
+def test_a_checkpoint_of_some_of_the_blocks_saves_the_same_the_second_time():
+    reference, x = nn.Linear(keys(2 * LEAST_BLOCKS), 4, 2), of_equal_shape()
+    found = []
+    for module in (reference, batched(reference)):
+        given = [block.values.clone().requires_grad_() for block in x]
+        tensors = TensorMap(x.keys, list(map(block_from_array, given)))
+        y = torch.utils.checkpoint.checkpoint(module, tensors, use_reentrant=False)
+        sum(block.values.square().sum() for block in y).backward()
+        found.append([*(block.values for block in y), *(v.grad for v in given)])
+    torch.testing.assert_close(*found)
+
+
 def test_copies_and_pickles_have_no_plan_and_work(linear):
     reference, module = linear
     assert_like(module, reference, of_equal_shape())
@@ -622,6 +665,90 @@ def test_what_is_compiled_does_not_depend_on_calls_before(linear):
         module(of_equal_shape(shape=(samples, 4)))
         compiled(x)
     assert len(graphs) == 1
+
+
+def test_forward_derivatives_without_recording_are_those_of_the_loop(linear):
+    found = []
+    for module in linear:
+        with torch.no_grad(), forward_ad.dual_level():
+            dual = forward_ad.make_dual(torch.ones(3 * LEAST_BLOCKS, 4), torch.ones(3 * LEAST_BLOCKS, 4))
+            y = module(TensorMap(keys(LEAST_BLOCKS), list(map(block_from_array, dual.split(3)))))
+            found.append([forward_ad.unpack_dual(block.values).tangent for block in y])
+    torch.testing.assert_close(*found)
+    assert found[0][0].abs().sum() > 0
+
+
+def test_values_that_are_negated_lazily_are_not_taken_as_they_lie():
+    torch.manual_seed(0)
+    whole = torch.randn(LEAST_BLOCKS, 1, 1, 2)
+    negated = torch.view_as_complex(whole).conj().imag
+    values = [part if i % 2 else whole[i, ..., 1] for i, part in enumerate(negated)]
+    assert [v.is_neg() for v in values] == [bool(i % 2) for i in range(LEAST_BLOCKS)]
+    x = TensorMap(keys(LEAST_BLOCKS), list(map(block_from_array, values)))
+    reference = nn.Linear(x.keys, 1, 2)
+    with torch.no_grad():
+        assert_like(batched(reference), reference, x)
+
+
+def test_derivatives_with_a_graph_may_be_changed_in_place(linear):
+    found = []
+    for module in linear:
+        y = sum(block.values.square().sum() for block in module(of_equal_shape()))
+        gradients = torch.autograd.grad(y, list(module.parameters()), create_graph=True)
+        for gradient in gradients:
+            gradient.mul_(2)
+        sum(gradient.square().sum() for gradient in gradients).backward()
+        found.append([*gradients, *(parameter.grad for parameter in module.parameters())])
+        module.zero_grad()
+    torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("given", [nn, load("batched").nn])
+def test_a_list_of_modules_that_is_longer_or_shorter_than_the_keys(given):
+    module, x = (
+        given.ModuleMap(keys(LEAST_BLOCKS), [mlp() for _ in range(LEAST_BLOCKS)]),
+        of_equal_shape(),
+    )
+    expected = module(x)
+    module.module_list.append(mlp())
+    assert_like(module, lambda x: expected, x)
+    del module.module_list[-2:]
+    with pytest.raises(ValueError, match=f"modules for {LEAST_BLOCKS - 1} of the {LEAST_BLOCKS} blocks"):
+        module(x)
+
+
+def test_a_module_that_is_made_as_a_batched_one_has_its_parameters_together(linear):
+    layers = [torch.nn.Linear(4, 2) for _ in range(LEAST_BLOCKS)]
+    made = BatchedModuleMap(keys(LEAST_BLOCKS), layers)
+    for module in (made, linear[1].module_map):
+        module(of_equal_shape())
+        assert together(module)
+        state = {name: value.clone() for name, value in module.state_dict().items() if "module" in name}
+        module.load_state_dict(state, assign=True, strict=False)
+        assert not together(module)
+        del state
+        module(of_equal_shape())
+        assert together(module)
+
+
+def together(module):
+    weights = [part.weight for part in module.module_list]
+    step = weights[0].nbytes
+    return [w.data_ptr() - weights[0].data_ptr() for w in weights] == [
+        i * step for i in range(len(weights))
+    ]
+
+
+def test_layers_that_are_batched_are_composed_by_constructors_and_stay_what_they_are():
+    k = keys(2)
+    namespace = load("batched").nn
+    linear, moved = namespace.Linear(k, 4, 4), namespace.ModuleMap(k, [mlp(), mlp()])
+    made = namespace.Sequential(k, linear, namespace.Sequential(k, moved), namespace.Tanh(k))
+    assert isinstance(made.module_map, BatchedModuleMap)
+    assert [type(m) for m in (linear.module_map, moved)] == [BatchedModuleMap] * 2
+    assert made.module_map.module_list[0][0] is linear.module_map.module_list[0]
+    one_by_one = nn.Sequential(k, linear, nn.Tanh(k))
+    assert list(one_by_one.layers) == [linear, one_by_one.layers[1]]
 
 
 def test_the_constructors_make_batched_modules():

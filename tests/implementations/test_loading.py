@@ -81,8 +81,9 @@ def test_an_unknown_name_is_told_the_names():
     with pytest.raises(UnknownImplementation) as error:
         load("metatensor_torch")
     assert str(error.value) == (
-        "there is no implementation 'metatensor_torch'; there are reference, batched, metatensor-learn, "
-        "metatensor-torch, and those of your own by their path: package.module:attribute"
+        "there is no implementation 'metatensor_torch'; did you mean 'metatensor-torch'? There are "
+        "reference, batched, metatensor-learn, metatensor-torch, and those of your own by their path: "
+        "package.module:attribute"
     )
 
 

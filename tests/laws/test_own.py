@@ -472,6 +472,19 @@ def test_a_sample_that_is_lost_is_shown_by_name_and_by_a_script_that_ends_with_i
         exec(last, namespace)
 
 
+def test_the_script_of_a_module_of_another_dtype_fails_as_the_check_did():
+    """Parameters are set in the dtype that the module has: the script mends nothing."""
+
+    def build(x):
+        return tmref.nn.ModuleMap(x.keys, [torch.nn.Linear(len(b.properties), 2) for b in x])
+
+    found = check_module(build, maps={"dtypes": st.just(torch.float64)}, on_fail=None, effort=0.1)
+    (wrong,) = (v for v in found if not v.expected)
+    assert "must have the same dtype" in wrong.message
+    with pytest.raises(RuntimeError, match="must have the same dtype"):
+        exec(wrong.reproducer, {})
+
+
 def test_a_module_of_another_librarys_types_is_one_failure_that_names_the_option(mts):
     def of_metatensor(x):
         return mts.learn.nn.Tanh(x.keys)

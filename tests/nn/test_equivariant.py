@@ -446,6 +446,16 @@ def test_where_values_are_zero_all_derivatives_are_finite(shape, where, dtype, f
     assert torch.allclose(first, weights * factor, rtol=1e-12)
 
 
+@pytest.mark.parametrize(("dtype", "tiny"), [(torch.float32, 1e-25), (F64, 1e-180)], ids=str)
+def test_where_the_norm_is_computed_as_zero_it_is_for_derivatives(dtype, tiny):
+    module = transformation("Tanh", Labels(O3.names, O3.values[:1]), 1).to(dtype)
+    values = torch.full((1, 3, 1), tiny, dtype=dtype, requires_grad=True)
+    out = module(map_of(values))[0].values
+    (first,) = torch.autograd.grad(out.sum(), values, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), values)
+    assert first.tolist() == second.tolist() == torch.zeros(1, 3, 1).tolist()
+
+
 @pytest.mark.parametrize("where", ["a sample", "a property"])
 def test_zeros_do_not_change_what_is_beside_them(where, block, to_mts, mts):
     values = ZEROS[where](block(3, 3, 2).values)

@@ -564,6 +564,17 @@ def test_what_cannot_be_read_is_refused(what, strict, refused):
     assert everything(module) == before
 
 
+def test_the_extra_state_of_a_map_of_modules_is_taken_with_its_weights():
+    one, other = (
+        tmref.nn.Linear(TWO, 2, out_properties=[Labels(name, torch.tensor([[0]]))] * len(TWO))
+        for name in ("a", "b")
+    )
+    one.module_map.set_extra_state(other.module_map.get_extra_state())
+    assert one.module_map.out_properties[0].names == ["a"]
+    one.load_state_dict(other.state_dict())
+    assert one.module_map.out_properties[0].names == ["b"]
+
+
 @pytest.mark.parametrize("what", NO_ENTRIES)
 def test_what_is_no_entry_is_refused_likewise(what):
     module = Keeper(x=TWO)

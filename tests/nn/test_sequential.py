@@ -201,12 +201,30 @@ def test_parameters_of_mixed_layers_are_registered(keys):
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_hooks_of_a_layer_run(before, only):
+@pytest.mark.parametrize("within", [True, False])
+def test_hooks_of_a_layer_run(before, within, only):
     layer, seen = linear(ONE, 4, 3), []
-    register = layer.register_forward_pre_hook if before else layer.register_forward_hook
+    hooked = layer.module_map if within else layer
+    register = hooked.register_forward_pre_hook if before else hooked.register_forward_hook
     register(lambda *_: seen.append("called"))
     Sequential(ONE, layer, Tanh(ONE))(only(2, 4))
     assert seen == ["called"]
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_a_forward_of_an_instance_and_a_subclass_within_a_layer_are_called(within, only, same):
+    class Doubling(ModuleMap):
+        def forward(self, tensor):
+            return super().forward(tensor).copy()._map_blocks(lambda b: b._map_values(lambda v: 2 * v))
+
+    layer, x = linear(ONE, 4, 3), only(2, 4)
+    if within:
+        layer.module_map = Doubling(ONE, list(layer.module_map.module_list))
+    else:
+        forward = Doubling(ONE, list(layer.module_map.module_list))
+        layer.forward = lambda tensor: forward(tensor)
+    same(Sequential(ONE, layer, Tanh(ONE))(x), Tanh(ONE)(layer(x)))
+    assert not torch.equal(layer(x)[0].values, linear(ONE, 4, 3)(x)[0].values)
 
 
 # --- refusals

@@ -12,7 +12,7 @@ import torch
 
 from tmref import Labels, TensorBlock, TensorMap
 from tmref.catalog import ROWS, Call, Recipe, Row, make_torch, recipe, row
-from tmref.implementations import load
+from tmref.implementations import UnknownImplementation, load
 from tmref.printing import counted
 
 Work = Callable[[], Any]
@@ -60,6 +60,7 @@ class Cell:
     @property
     def found(self) -> Row:
         """The row itself."""
+        # the row() of older commits, which are timed as well, takes a name alone
         return row(self.row) if self.rows is ROWS else row(self.row, self.rows)
 
     def __str__(self) -> str:
@@ -169,11 +170,11 @@ def subjects(
             value.requires_grad_()
             # all subjects accumulate on it, whoever is the first
             value.grad = torch.zeros_like(value)
-    found = {name: _in_mode(cell.mode, loop, values, list, ones) for name in (TORCH, AGAIN)}
+    found = {name: in_mode(cell.mode, loop, values, list, ones) for name in (TORCH, AGAIN)}
     for name in names:
         implementation = cell.found.subject(load(name))
         module, encoded = implementation.build(made).to(device), [*map(implementation.encode, maps)]
-        found[name] = _in_mode(cell.mode, module, encoded, _values, ones)
+        found[name] = in_mode(cell.mode, module, encoded, values_of, ones)
     return found
 
 
@@ -209,18 +210,20 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
-def _values(x: Any) -> list[torch.Tensor]:
+def values_of(x: Any) -> list[torch.Tensor]:
+    """The values of the blocks of a map of any implementation."""
     return [block.values for block in x]
 
 
-def _in_mode(
+def in_mode(
     mode: str,
     call: Callable[[Any], Any],
     inputs: Sequence[Any],
     values: Callable[[Any], list[torch.Tensor]],
     ones: Sequence[torch.Tensor],
 ) -> Work:
-    """The work of a call in a mode, on one input after the other; ``values`` are its output's."""
+    """The work of a call in a mode, on one input after the other; ``values`` are its output's, and
+    ``ones`` what a backward begins with."""
     given = itertools.cycle(inputs)
     if mode == BACKWARD:
         return lambda: torch.autograd.backward(values(call(next(given))), ones)
@@ -233,6 +236,16 @@ def _in_mode(
             return run(next(given))
 
     return without_recording
+
+
+def installed(names: Sequence[str]) -> list[str]:
+    """Those of some implementations that are there."""
+    found = []
+    for name in names:
+        with contextlib.suppress(UnknownImplementation):
+            load(name)
+            found.append(name)
+    return found
 
 
 def known_rows(names: Sequence[str]) -> list[Row]:

@@ -18,6 +18,7 @@ import torch
 from ..block import TensorBlock
 from ..catalog import ROWS, Call, Deferred, Recipe, Row, make_torch, set_parameters
 from ..labels import Labels
+from ..printing import meant
 from ..renamed import name_now
 from ..tensor_map import TensorMap
 
@@ -402,8 +403,8 @@ def load(name: str) -> Implementation:
     is_path = all(part.isidentifier() for part in (*module.split("."), *attribute.split(".")))
     if not is_path:
         raise UnknownImplementation(
-            f"there is no implementation {name!r}; there are {', '.join(names())}, and those of your "
-            "own by their path: package.module:attribute"
+            f"there is no implementation {name!r}; {meant(name, names(), 'is it a path?')} There are "
+            f"{', '.join(names())}, and those of your own by their path: package.module:attribute"
         )
     with _of_others(name, f"the module {module} can't be imported"):
         found = importlib.import_module(module)

@@ -345,7 +345,8 @@ class _Subject:
             return ""
         remedies = [
             "for modules that don't take every map say maps={...}, options of "
-            "tmref.strategies.tensor_maps, such as samples=systems_and_atoms()",
+            "tmref.strategies.tensor_maps: of 4 properties and one dtype take {'min_properties': 4, "
+            "'max_properties': 4, 'dtypes': st.just(torch.float32)}",
             "for those that take more than a map say call= and given=",
         ]
         if "AttributeError" in message or "TypeError" in message:

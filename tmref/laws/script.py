@@ -255,7 +255,7 @@ class ScriptWriter:
             values = ", ".join(map(plain_source, call.parameters))
             parameters = self._parameters.format(name)
             lines.append(f"for parameter, value in zip({parameters}, [{values}], strict=True):")
-            lines.append("    parameter.data = value")
+            lines.append("    parameter.data.copy_(value)")  # as it was set: in the dtype of the module
         if self._moved and self._moves(call):
             lines.append(f"{name}{self._moved}")
         return lines

@@ -18,36 +18,57 @@ def checked_keys(in_keys: object) -> Labels:
     return in_keys
 
 
+def checked_modules(modules: object, keys: Labels) -> None:
+    """Raise TypeError for what is no list of modules, ValueError where they aren't one for every key."""
+    if not isinstance(modules, (list, tuple, torch.nn.ModuleList)):
+        raise TypeError(f"modules must be a list of torch.nn.Module, got {type(modules).__name__}")
+    for module in modules:
+        if not isinstance(module, torch.nn.Module):
+            raise TypeError(
+                f"modules must be a list of torch.nn.Module, got {type(module).__name__} in it"
+            )
+    if len(modules) != len(keys):
+        raise ValueError(
+            f"modules must have one module for each of the {len(keys)} keys, got {len(modules)}"
+        )
+
+
 def per_key(name: str, value: object, kind: type, keys: Labels) -> list[Any]:
     """One value for every key: ``value`` repeated, or the list that it is.
 
     Raises TypeError where a value is of another type than ``kind``, ValueError where the list has
     another length than the keys.
     """
-    values = list(value) if isinstance(value, (list, tuple)) else [value] * len(keys)
-    if len(values) != len(keys):
+    is_list = isinstance(value, (list, tuple))
+    given: list[Any] = list(value) if is_list else [value]  # type: ignore[call-overload]
+    if is_list and len(given) != len(keys):
         raise ValueError(
-            f"{name} must have one value for each of the {len(keys)} keys, got {len(values)}"
+            f"{name} must have one value for each of the {len(keys)} keys, got {len(given)}"
         )
-    for item in [value] if not isinstance(value, (list, tuple)) else values:
+    for item in given:
         if not isinstance(item, kind) or (kind is int and isinstance(item, bool)):
-            one = "" if isinstance(value, Sequence) and kind is Labels else f"{kind.__name__} or "
+            one = "" if kind is Labels else f"{kind.__name__} or "
             raise TypeError(
                 f"{name} must be {one}a list of {kind.__name__}, one for each key, "
                 f"got {item!r} of type {type_of(item)}"
             )
-    return values
+    return given if is_list else given * len(keys)
 
 
 def sizes_per_key(name: str, value: object, keys: Labels) -> list[int]:
     """As :func:`per_key` for sizes. Raises ValueError where one is negative, too."""
     sizes = per_key(name, value, int, keys)
-    for key, size in zip(keys, sizes, strict=True):
-        if size < 0:
-            raise ValueError(f"{name} must be at least 0, got {size} for the key {key.print()}")
+    check_not_negative(name, sizes, keys)
     if isinstance(value, int) and value < 0:
         raise ValueError(f"{name} must be at least 0, got {value}")
     return sizes
+
+
+def check_not_negative(name: str, sizes: Sequence[int | None], keys: Labels) -> None:
+    """Raise ValueError where a size of a key is negative; None is not."""
+    for key, size in zip(keys, sizes, strict=True):
+        if size is not None and size < 0:
+            raise ValueError(f"{name} must be at least 0, got {size} for the key {key.print()}")
 
 
 def checked_properties(out_properties: object, keys: Labels) -> list[Labels] | None:
@@ -81,7 +102,8 @@ def which_are_invariant(in_keys: Labels, invariant_keys: object) -> list[bool]:
     selection = INVARIANT if invariant_keys is None else invariant_keys
     if not isinstance(selection, Labels):
         raise TypeError(f"invariant_keys must be Labels, got {type_of(invariant_keys)}")
-    unknown = [name for name in selection.names if name not in checked_keys(in_keys).names]
+    known = checked_keys(in_keys).names
+    unknown = [name for name in selection.names if name not in known]
     if unknown:
         raise ValueError(
             f"invariant_keys select by {selection.names}, but in_keys have no {unknown[0]!r}, they have "

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from ..labels import Labels
-from ._arguments import checked_keys, which_are_invariant
+from ._arguments import which_are_invariant
 from .module_map import Delegating, ModuleMap
 
 
@@ -22,7 +22,6 @@ class _Activation(Delegating):
         out_properties: Sequence[Labels] | None,
     ) -> None:
         super().__init__()
-        checked_keys(in_keys)
         self.module_map = ModuleMap.from_module(in_keys, activation, out_properties)
 
 

@@ -34,10 +34,9 @@ class CovariantTransform(Module):
 def _norm(x: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
     """‖x‖ over some axes, which stay with size 1; its derivatives of all orders are 0 where it is 0.
 
-    torch's are not: the second is NaN. So where all is zero, the norm is that of something else.
+    torch's are not: the second is NaN. So where the norm is zero, or so small that it is computed as
+    that, it is the norm of something else.
     """
-    is_zero = (x == 0).all(dim=axes[0], keepdim=True)
-    for axis in axes[1:]:  # before torch 2.2, all takes one axis
-        is_zero = is_zero.all(dim=axis, keepdim=True)
+    is_zero = torch.linalg.vector_norm(x.detach(), dim=axes, keepdim=True) == 0
     norm = torch.linalg.vector_norm(torch.where(is_zero, 1, x), dim=axes, keepdim=True)
     return torch.where(is_zero, 0, norm)

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 import torch
 
 from ..labels import Labels
-from ._arguments import checked_properties, out_sizes, sizes_per_key, which_are_invariant
+from ._arguments import (
+    checked_modules,
+    checked_properties,
+    out_sizes,
+    sizes_per_key,
+    which_are_invariant,
+)
 from .covariant import CovariantTransform
 from .module_map import Delegating, ModuleMap
 
@@ -23,7 +29,7 @@ class EquivariantTransformation(Delegating):
     ``module_map.module_list.<i>.module.<name>`` for covariant ones. ``out_features`` may be left out;
     the properties are ``out_properties``, without them one dimension ``_`` counting from 0.
 
-    At zero the norm has no derivative; it is taken to be 0, as torch takes it, in all orders.
+    At zero the norm has no derivative; it is taken to be 0 in all orders, as torch takes the first.
 
     Raises TypeError or ValueError for arguments that don't fit each other; the forward raises as
     :class:`ModuleMap`'s does, and ValueError for covariant blocks without components or an f that
@@ -47,7 +53,7 @@ class EquivariantTransformation(Delegating):
         properties = checked_properties(out_properties, in_keys)
         if out_features is not None:
             out_sizes(out_features, properties, in_keys)
-        ModuleMap(in_keys, modules)  # raises where they are no modules, or not one for each key
+        checked_modules(modules, in_keys)
         self.module_map = ModuleMap(
             in_keys,
             [

@@ -12,8 +12,9 @@ from ..block import TensorBlock
 from ..moves import attach
 from ..tensor_map import TensorMap
 from .covariant import CovariantTransform
+from .hooks import has_hooks
 
-#: torch's modules that are deterministic functions of each sample by itself.
+#: Modules of torch that are known to be deterministic functions of each sample by itself.
 _PER_SAMPLE = (
     torch.nn.Identity,
     torch.nn.Linear,
@@ -22,19 +23,18 @@ _PER_SAMPLE = (
     torch.nn.Tanh,
 )
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-
 
 def why_no_gradients(module: torch.nn.Module) -> str | None:
     """The reason why explicit gradients can't go through ``module``, or None where they can.
 
     They can where the module is a deterministic function of each sample by itself, changes nothing
-    in place, and can be called a second time without anybody noticing. That is known of torch's own
-    modules in exactly their types, and of modules composed of them by torch.nn.Sequential; any other
-    module says it of itself by an attribute ``per_sample = True``.
+    in place, and can be called a second time without anybody noticing. That is known of torch's
+    Identity, Linear, ReLU, SiLU and Tanh, in exactly these types, and of what torch.nn.Sequential and
+    :class:`CovariantTransform` make of them; any other module says it of itself by an attribute
+    ``per_sample = True``.
     """
     for part in module.modules():
-        if any(getattr(part, hooks) for hooks in _HOOKS):
+        if has_hooks(part):
             return f"{type(part).__name__} has hooks, which would be called twice"
         if getattr(part, "inplace", False):
             return f"{type(part).__name__} changes its input in place"

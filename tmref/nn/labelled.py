@@ -24,6 +24,8 @@ def labelled(
     """
     keys = tensor._keys
     blocks: list[TensorBlock] = []
+    if len(outputs) != len(tensor._blocks):  # whoever changed the list of modules
+        raise ValueError(f"there are modules for {len(outputs)} of the {len(tensor._blocks)} blocks")
     for values, block, labels in zip(outputs, tensor._blocks, properties):  # noqa: B905, they are as many
         samples, components = block._samples, block._components
         shape: Sequence[int] = values.shape if isinstance(values, torch.Tensor) else ()

@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from ..labels import Labels
 from ._arguments import (
+    check_not_negative,
     checked_keys,
-    checked_properties,
     per_invariant_key,
     per_key,
     sizes_per_key,
@@ -46,7 +46,9 @@ class LayerNorm(Delegating):
     The properties are ``out_properties``, without them one dimension ``_`` counting from 0.
 
     Raises TypeError or ValueError for arguments that don't fit each other; the forward raises as
-    :class:`ModuleMap`'s does, and ValueError for values of other than ``in_features`` properties.
+    :class:`ModuleMap`'s does, and ValueError for values of other than ``in_features`` properties, of a
+    dtype that isn't floating, or of another one than the parameters. (float16 and bfloat16 go with
+    parameters of float32, too; the norm of either is computed in float32.)
 
     Source: the documentation of ``metatensor.learn.nn.LayerNorm`` and of ``torch.nn.LayerNorm``.
     """
@@ -75,7 +77,7 @@ class LayerNorm(Delegating):
             strict=True,
         )
         modules = [_LayerNorm(*of_key, device, dtype) for of_key in options]
-        self.module_map = ModuleMap(in_keys, modules, checked_properties(out_properties, in_keys))
+        self.module_map = ModuleMap(in_keys, modules, out_properties)
 
 
 class InvariantLayerNorm(Delegating):
@@ -108,9 +110,7 @@ class InvariantLayerNorm(Delegating):
         invariant = which_are_invariant(in_keys, invariant_keys)
         of_invariant = in_keys, invariant
         sizes = per_invariant_key("in_features", in_features, int, *of_invariant)
-        for key, size in zip(in_keys, sizes, strict=True):
-            if size is not None and size < 0:
-                raise ValueError(f"in_features must be at least 0, got {size} for the key {key.print()}")
+        check_not_negative("in_features", sizes, in_keys)
         options = zip(
             sizes,
             per_invariant_key("eps", eps, float, *of_invariant),
@@ -123,7 +123,7 @@ class InvariantLayerNorm(Delegating):
             _LayerNorm(*of_key, device, dtype) if is_invariant else torch.nn.Identity()
             for is_invariant, of_key in zip(invariant, options, strict=True)
         ]
-        self.module_map = ModuleMap(in_keys, modules, checked_properties(out_properties, in_keys))
+        self.module_map = ModuleMap(in_keys, modules, out_properties)
 
 
 class _LayerNorm(Module):

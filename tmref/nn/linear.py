@@ -29,7 +29,8 @@ class Linear(Delegating):
     of the keys, as ``module_map.module_list.<i>.weight`` and ``.bias``.
 
     Raises TypeError or ValueError for arguments that don't fit each other; the forward raises as
-    :class:`ModuleMap`'s does.
+    :class:`ModuleMap`'s does, and as ``torch.nn.Linear``'s, RuntimeError, for values of other than
+    ``in_features`` properties or of another dtype.
 
     Source: the documentation of ``metatensor.learn.nn.Linear`` and of ``torch.nn.Linear``.
     """

@@ -109,7 +109,8 @@ class Module(torch.nn.Module):
     def set_extra_state(self, state: Mapping[str, Any]) -> None:
         """Give the buffers of these names the values of :meth:`get_extra_state`, with the dtype and on
         the device that they have here; other names are left out. Raises ValueError where a value
-        can't be read, and changes nothing then."""
+        can't be read, and changes nothing then. A module that takes its buffers only together with its
+        parameters, as :class:`ModuleMap` does, takes none here: :meth:`load_state_dict` has both."""
         self.__dict__.update(self._arranged(self._decoded(state), {}, ""))
 
     def _decoded(self, state: Mapping[str, Any], assign: bool = False) -> dict[str, Any]:
@@ -164,7 +165,7 @@ class Module(torch.nn.Module):
             found = self._arranged(self._decoded(state, assign), state_dict, prefix)
         except ValueError as error:
             error_msgs.append(f"{entry} is not loaded: {error}")
-            found = state = {}
+            found = {}
         else:
             if strict and entry in state_dict:
                 missing_keys += [prefix + name for name in self.get_extra_state() if name not in state]

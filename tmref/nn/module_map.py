@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 from ..labels import Labels
 from ..printing import type_of
 from ..tensor_map import TensorMap
-from ._arguments import checked_keys, checked_properties
+from ._arguments import checked_keys, checked_modules, checked_properties
 from .gradients import check_gradients, push_gradients
 from .labelled import labelled
 from .module import Module, submodule
@@ -28,8 +28,10 @@ class ModuleMap(Module):
     Explicit gradients are transformed by the chain rule.
 
     Raises TypeError or ValueError for arguments that don't fit each other. The forward raises
-    ValueError for a block with another key, where a module returns another shape than it may, and
-    where a block has gradients that can't go through its module (:mod:`tmref.nn.gradients`).
+    TypeError for what is no map, and ValueError for a block with another key, where a module returns
+    another shape than it may, another dtype than the others or another number of properties than are
+    given, and where a block has gradients that can't go through its module
+    (:mod:`tmref.nn.gradients`).
 
     Source: the documentation of ``metatensor.learn.nn.ModuleMap``.
     """
@@ -45,18 +47,7 @@ class ModuleMap(Module):
         out_properties: Sequence[Labels] | None = None,
     ) -> None:
         super().__init__()
-        checked_keys(in_keys)
-        if not isinstance(modules, (list, tuple, torch.nn.ModuleList)):
-            raise TypeError(f"modules must be a list of torch.nn.Module, got {type(modules).__name__}")
-        for module in modules:
-            if not isinstance(module, torch.nn.Module):
-                raise TypeError(
-                    f"modules must be a list of torch.nn.Module, got {type(module).__name__} in it"
-                )
-        if len(modules) != len(in_keys):
-            raise ValueError(
-                f"modules must have one module for each of the {len(in_keys)} keys, got {len(modules)}"
-            )
+        checked_modules(modules, checked_keys(in_keys))
         self.register_buffer("_in_keys", in_keys)
         self.register_buffer("_out_properties", checked_properties(out_properties, in_keys))
         self.module_list = torch.nn.ModuleList(modules)

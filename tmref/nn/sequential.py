@@ -10,6 +10,7 @@ from ..labels import Labels
 from ..printing import type_of
 from ..tensor_map import TensorMap
 from ._arguments import checked_keys
+from .hooks import has_hooks
 from .module import Module
 from .module_map import Delegating, ModuleMap
 
@@ -58,12 +59,14 @@ class Sequential(Module):
 
 def _module_map(layer: torch.nn.Module) -> ModuleMap | None:
     """The ModuleMap that is all there is to a layer, or None: a subclass or a hook may do more."""
-    if layer._forward_hooks or layer._forward_pre_hooks:
+    forward = type(layer).forward
+    if has_hooks(layer) or "forward" in layer.__dict__:
         return None
-    if type(layer).forward is ModuleMap.forward:
+    if forward is ModuleMap.forward:
         return cast(ModuleMap, layer)
-    if type(layer).forward in (Delegating.forward, Sequential.forward):
-        return getattr(layer, "module_map", None)
+    within = layer._modules.get("module_map")
+    if forward in (Delegating.forward, Sequential.forward) and within is not None:
+        return _module_map(within)
     return None
 
 

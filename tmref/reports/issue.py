@@ -64,7 +64,9 @@ def _parts(verdict: Verdict, results: Results, output: str) -> Iterator[str]:
     yield ""
     found_by = f"Found by the law {code(verdict.law)} of tmref {__version__}"
     yield _filled(f"{found_by}, a Python package of laws for modules on TensorMap.", "", "")
-    yield "To check it again: `pip install 'tmref[check]'`, then `tmref check --help`.\n"
+    extras = "check,metatensor" if verdict.implementation.startswith("metatensor") else "check"
+    check = f"tmref check {verdict.implementation} -k '{verdict.law} and {verdict.row}'"
+    yield f"To check it again, with tmref and what it needs (`tmref[{extras}]`): {code(check)}.\n"
 
 
 def script_of(verdict: Verdict) -> str:

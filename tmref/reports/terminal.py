@@ -302,7 +302,9 @@ def _show_kinds_of_known(of: Sequence[Column], console: Console) -> None:
     shown = len(kinds) if len(kinds) <= _MOST_KINDS else _MOST_KINDS - 1
     lines = [(kind, [len(found) for found in in_each]) for kind, in_each in kinds[:shown]]
     if rare := kinds[shown:]:
-        together = [sum(map(len, found)) for found in zip(*(in_each for _, in_each in rare), strict=True)]
+        together = [
+            sum(map(len, found)) for found in zip(*(in_each for _, in_each in rare), strict=True)
+        ]
         names = " or ".join(dict.fromkeys(column.name for column in having))
         lines.append((f"and {len(rare)} more kinds: tmref known {names}", together))
     for what, counts in lines:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar
 
 import torch
 
 import tmref
+from tmref.labels import Labels
 from tmref.nn.covariant import CovariantTransform
 from tmref.nn.gradients import check_gradients, push_gradients
 from tmref.nn.labelled import labelled, labelled_alike
@@ -52,13 +54,19 @@ def batched(module: _Module) -> _Module:
 
     Every ModuleMap in it becomes a :class:`BatchedModuleMap`; subclasses of yours stay what they are.
     Parameters and buffers are shared with ``module``, not copied: training one trains the other, and
-    state dicts are the same. It is for the whole: a tmref.nn.Sequential makes a plain ModuleMap of the
-    layers that it is given, batched or not.
+    state dicts are the same. It is for the whole: layers that are batched before a tmref.nn.Sequential
+    is made of them are called one after the other, not composed key by key.
 
-    Raises TypeError for what is no module.
+    Raises TypeError for what is no module, ValueError where there is no tmref.nn.ModuleMap in it: of
+    other libraries' modules it knows nothing.
     """
     if not isinstance(module, torch.nn.Module):
         raise TypeError(f"module must be a torch.nn.Module to be batched, got {type_of(module)}")
+    if not any(isinstance(part, tmref.nn.ModuleMap) for part in module.modules()):
+        raise ValueError(
+            "module must have a tmref.nn.ModuleMap in it to be batched, as modules of tmref.nn have, "
+            f"got {type_of(module)}"
+        )
     shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
     return _batch(copy.deepcopy(module, shared), BatchedModuleMap)
 
@@ -68,16 +76,9 @@ def _batch(module: _Module, kind: type[BatchedModuleMap]) -> _Module:
     for part in module.modules():
         if type(part) is tmref.nn.ModuleMap:
             part.__class__ = kind
-            part.register_load_state_dict_post_hook(_loaded)
         if isinstance(part, BatchedModuleMap):
             part.prepare()
     return module
-
-
-def _loaded(module: torch.nn.Module, _: object) -> None:
-    # what is assigned, instead of copied, lies elsewhere: where what it was loaded from is, for now
-    if isinstance(module, BatchedModuleMap):
-        module.__dict__["_is_unprepared"] = True
 
 
 class BatchedModuleMap(tmref.nn.ModuleMap):
@@ -92,20 +93,33 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
 
     Parameters stay the modules' own, but when it is made or moved, their memory becomes
     one tensor's, where nobody else has a hold of it (:mod:`.beside`): of what was copied, unpickled or
-    loaded, in the first forward after that. No other forward moves anything.
+    loaded, in the first forward after that. No other forward moves anything. torch.utils.swap_tensors,
+    and what goes by it, refuses such parameters.
 
     Arguments, shapes and errors are :class:`tmref.nn.ModuleMap`'s. Values are the same up to rounding;
-    blocks of the output may share memory with each other, never with the input.
+    blocks of the output may share memory with each other, never with the input, and so may gradients by
+    the input's values.
 
     For autograd, what is run as one is one: a backward from one block and then another needs
     ``retain_graph=True``, and parameters of blocks that a loss does not depend on get gradients of zero,
-    not None; an optimizer with weight decay tells these apart. Where only some of the blocks, or of the
-    modules, require gradients, they are called block by block.
+    not None; an optimizer with weight decay tells these apart. Zero times what isn't finite is NaN, for
+    such parameters where values of their blocks aren't, and for those of blocks that are filled up where
+    other parameters aren't. Where only some of the blocks, or of the modules, require gradients, they
+    are called block by block.
     """
 
     least_blocks: ClassVar[int] = LEAST_BLOCKS
     #: Whether some of the modules are run as one from the second time on only.
     waits: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        in_keys: Labels,
+        modules: Sequence[torch.nn.Module],
+        out_properties: Sequence[Labels] | None = None,
+    ) -> None:
+        super().__init__(in_keys, modules, out_properties)
+        self.prepare()
 
     @classmethod
     def most_values(cls, blocks: int, module: torch.nn.Module) -> int:
@@ -132,14 +146,15 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
         """What the modules make of the values, as one where it pays: a tuple where they are the parts of
         one tensor."""
         is_wide = values and values[0].dtype in (torch.float32, torch.float64)
-        may_pay = len(values) >= self.least_blocks and is_wide
+        # where module_list is no longer what it was made as, the loop is as tmref's own
+        may_pay = len(modules) == len(values) >= self.least_blocks and is_wide
         kinds = None
         if may_pay and not torch._C._is_any_autocast_enabled():
             # what is compiled depends on no call before
             is_compiling = torch.compiler.is_compiling()
             kinds = Kinds(modules, self.most_values) if is_compiling else self._kinds(modules)
         if kinds is None:
-            return [module(x) for module, x in zip(modules, values, strict=True)]
+            return [module(x) for module, x in zip(modules, values)]  # noqa: B905, see above
         return kinds.plan([value.shape for value in values])(modules, values)
 
     def _kinds(self, modules: list[torch.nn.Module]) -> Kinds | None:
@@ -158,7 +173,8 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
         is_new = these not in before and len(modules) < len(self.module_list)
         kinds = before.get(these)
         if kinds is None or not kinds.still_of(modules):
-            kinds = None if is_new and self.waits else Kinds(modules, self.most_values)
+            waits = is_new and self.waits and not _must_be_done_again()
+            kinds = None if waits else Kinds(modules, self.most_values)
         latest = [(ids, of) for ids, of in list(before.items()) if ids != these][1 - _MOST_KNOWN :]
         self.__dict__["_before"] = {**dict(latest), these: kinds}  # for other threads: never changed
         if kinds is not None:
@@ -178,12 +194,24 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
         self.prepare()
         return self
 
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        # what is assigned, instead of copied, lies elsewhere: where what it was loaded from is, for now
+        self.__dict__["_is_unprepared"] = True
+
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in _CACHES}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self.__dict__["_is_unprepared"] = True  # what unpickles it still has a hold of its memory
+
+
+def _must_be_done_again() -> bool:
+    """Whether hooks keep what autograd saves, as a checkpoint's do: its second forward has to save as
+    many tensors as the first. What torch before 2.8 doesn't tell."""
+    top = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
+    return top is not None and top(False) is not None
 
 
 class _AlwaysBatchedModuleMap(BatchedModuleMap):
@@ -197,13 +225,20 @@ class _AlwaysBatchedModuleMap(BatchedModuleMap):
         return sys.maxsize
 
 
-def _composable(value: Any) -> Any:
-    """What tmref.nn.Sequential composes key by key: a plain ModuleMap for one that is batched."""
-    if not isinstance(value, BatchedModuleMap):
-        return value
-    plain: tmref.nn.ModuleMap = copy.copy(value)
-    plain.__class__ = tmref.nn.ModuleMap
-    return plain
+@contextlib.contextmanager
+def _plain(layers: Sequence[Any], kind: type[BatchedModuleMap]) -> Iterator[None]:
+    """Meanwhile their batched ModuleMaps are plain ones, which tmref.nn.Sequential composes by key."""
+    modules = [
+        part for layer in layers if isinstance(layer, torch.nn.Module) for part in layer.modules()
+    ]
+    were_batched = [part for part in modules if type(part) is kind]
+    for part in were_batched:
+        part.__class__ = tmref.nn.ModuleMap
+    try:
+        yield
+    finally:
+        for part in were_batched:
+            part.__class__ = kind
 
 
 def _namespace(kind: type[BatchedModuleMap]) -> SimpleNamespace:
@@ -214,7 +249,9 @@ def _namespace(kind: type[BatchedModuleMap]) -> SimpleNamespace:
 
         @functools.wraps(made, updated=())
         def make(*args: Any, **kwargs: Any) -> torch.nn.Module:
-            return _batch(made(*map(_composable, args), **kwargs), kind)
+            with _plain(args, kind):
+                module = made(*args, **kwargs)
+            return _batch(module, kind)
 
         return make
 

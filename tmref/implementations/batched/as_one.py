@@ -109,12 +109,20 @@ class _Calls(torch.nn.Module):
         self.forward = function
 
 
-def _transposed(weight: torch.Tensor) -> torch.Tensor:
-    return weight.mT
+def _transposed(weights: torch.Tensor) -> torch.Tensor:
+    _check_axes(weights, 3)
+    return weights.mT
 
 
-def _per_block(parameter: torch.Tensor) -> torch.Tensor:
-    return parameter.unsqueeze(1)
+def _per_block(parameters: torch.Tensor) -> torch.Tensor:
+    _check_axes(parameters, 2)
+    return parameters.unsqueeze(1)
+
+
+def _check_axes(parameters: torch.Tensor, axes: int) -> None:
+    # others of as many numbers would be broadcast: a module may have got another one since it was seen
+    if parameters.dim() != axes:
+        raise RuntimeError(f"the parameters have {parameters.dim() - 1} axes, not {axes - 1}")
 
 
 def _in_parts(x: torch.Tensor, count: int) -> torch.Tensor:

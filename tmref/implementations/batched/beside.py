@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 from torch.utils.dlpack import from_dlpack, to_dlpack  # type: ignore[attr-defined]
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -52,7 +53,8 @@ class Beside:
         """The ``view`` of the parameters, for the values ``x``; None where there are none.
 
         Raises RuntimeError where only some have one, where they don't go with the values, and where
-        autograd records and only some of them require gradients: together, all would.
+        autograd records and only some of them require gradients: together, all would; and what the view
+        raises.
         """
         found: list[Any] = [parameters[self._name] for parameters in self._parameters]
         if found[0] is None and all(parameter is None for parameter in found):
@@ -144,7 +146,9 @@ class _Joined(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
-        return None, *gradients[0].unbind()
+        parts = gradients[0].unbind()
+        # what is differentiated once more is anybody's to change, which such views can't be
+        return None, *(map(torch.clone, parts) if torch.is_grad_enabled() else parts)
 
 
 def bring_together(parameters: Sequence[Any]) -> None:
@@ -207,7 +211,7 @@ def _as_they_lie(tensors: Sequence[torch.Tensor]) -> torch.Tensor | None:
     starts = [tensor.data_ptr() for tensor in tensors]
     if starts != list(range(start, start + step * len(tensors), step)):
         return None
-    if not all(map(torch.Tensor.is_contiguous, tensors)):
+    if not all(map(torch.Tensor.is_contiguous, tensors)) or any(map(torch.Tensor.is_neg, tensors)):
         return None
     return first.as_strided((len(tensors), *first.shape), (first.numel(), *first.stride()))
 
@@ -275,5 +279,10 @@ def records(tensors: Sequence[torch.Tensor]) -> bool:
 
 
 def _is_transformed() -> bool:
-    """Whether torch compiles, exports, maps or differentiates what is called as a function."""
-    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    """Whether torch compiles, exports, maps or differentiates what is called: it sees what is done to
+    tensors, not where they lie."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or forward_ad._current_level >= 0
+    )

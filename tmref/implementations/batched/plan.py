@@ -11,6 +11,7 @@ import torch
 from torch.nn.modules import module as _of_torch
 
 from tmref.nn.covariant import CovariantTransform
+from tmref.nn.hooks import HOOKS, has_hooks
 from tmref.nn.layer_norm import _LayerNorm
 
 from .as_one import ACTIVATIONS, AsOne, steps
@@ -30,9 +31,8 @@ _AXES: dict[type[torch.nn.Module], set[tuple[int | None, ...]]] = {
     torch.nn.Linear: {(2, 1), (2, None)},
     _LayerNorm: {(1, 1), (1, None), (None, None)},
 }
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 #: Those of all modules; torch 2.3 has no function that says whether there are any.
-_HOOKS_OF_ALL = [getattr(_of_torch, f"_global{hooks}") for hooks in _HOOKS]
+_HOOKS_OF_ALL = [getattr(_of_torch, f"_global{hooks}") for hooks in HOOKS]
 #: Blocks are filled up to at most so many times their values, and are smaller by as much than those that
 #: needn't be. Chosen on a CPU, by ``make speed``.
 MOST_FILLED = 2
@@ -54,7 +54,7 @@ class Kinds:
             for module, kind in zip(modules, self.kinds, strict=True)
             for part in (module.modules() if kind else ())
         ]
-        self._hooks = [getattr(part, name) for part in self._parts for name in _HOOKS]
+        self._hooks = [getattr(part, name) for part in self._parts for name in HOOKS]
         self._dictionaries = [part.__dict__ for part in self._parts]
         self._attributes = [
             (part.__dict__, name) for part in self._parts for name in _ATTRIBUTES[type(part)]
@@ -119,7 +119,7 @@ def _kind(module: torch.nn.Module) -> Any:
     children = [None if child is None else _kind(child) for child in module._modules.values()]
     if kind not in _ATTRIBUTES or None in children or "forward" in module.__dict__:
         return None
-    if any(getattr(module, hooks) for hooks in _HOOKS) or getattr(module, "inplace", False):
+    if has_hooks(module) or getattr(module, "inplace", False):
         return None
     options = [getattr(module, name) for name in _ATTRIBUTES[kind]]
     parameters = [(name, None if p is None else p.shape) for name, p in module._parameters.items()]
