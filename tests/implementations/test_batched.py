@@ -2,7 +2,10 @@
 
 import copy
 import pickle
+import platform
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -619,6 +622,47 @@ def test_a_checkpoint_of_some_of_the_blocks_saves_the_same_the_second_time():
         sum(block.values.square().sum() for block in y).backward()
         found.append([*(block.values for block in y), *(v.grad for v in given)])
     torch.testing.assert_close(*found)
+
+
+FAULTS = """
+import resource
+import threading
+import torch
+from tmref.implementations.batched import plan
+
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        pieces = [torch.ones(256, 100, 32) for _ in range(3)]  # what is put together, and made of it
+        del pieces
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) // 10
+
+
+def with_and_without():
+    faults()
+    print(faults())
+    plan.make_room(256 * 100 * 32)
+    faults()
+    print(faults())
+
+
+alone = threading.Thread(target=with_and_without)  # with a heap that nothing else lies in
+alone.start()
+alone.join()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is about glibc's malloc")
+def test_memory_of_large_maps_is_kept_for_the_next_forward(monkeypatch):
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
+    without, with_room = map(int, done.stdout.split())
+    assert with_room < 100 < 1000 < without
+    asked = []
+    monkeypatch.setattr(plan, "make_room", asked.append)
+    x = tensor(*[(3, 4)] * LEAST_BLOCKS, (400, 4))
+    batched(nn.Linear(x.keys, 4, 2))(x)
+    assert asked == [LEAST_BLOCKS * 12]
 
 
 def test_copies_and_pickles_have_no_plan_and_work(linear):

@@ -231,7 +231,7 @@ def _plain(layers: Sequence[Any], kind: type[BatchedModuleMap]) -> Iterator[None
     modules = [
         part for layer in layers if isinstance(layer, torch.nn.Module) for part in layer.modules()
     ]
-    were_batched = [part for part in modules if type(part) is kind]
+    were_batched: list[torch.nn.Module] = [part for part in modules if type(part) is kind]
     for part in were_batched:
         part.__class__ = tmref.nn.ModuleMap
     try:

@@ -36,6 +36,9 @@ _HOOKS_OF_ALL = [getattr(_of_torch, f"_global{hooks}") for hooks in HOOKS]
 #: Blocks are filled up to at most so many times their values, and are smaller by as much than those that
 #: needn't be. Chosen on a CPU, by ``make speed``.
 MOST_FILLED = 2
+#: From so many values on, their memory may be given back to the system after a forward; what is larger
+#: than such a piece, in bytes, always is (glibc's DEFAULT_MMAP_THRESHOLD_MAX, malloc.c, is 32 MiB).
+_MANY_VALUES, _LARGEST_PIECE = 2**14, 2**25 - 2**16
 #: So many groups of modules are remembered; there are many where keys come and go.
 _MOST_FOUND = 128
 
@@ -151,6 +154,7 @@ class Plan:
         alone = [i for i in range(len(shapes)) if i not in as_one]
         if alone:
             self._groups.append((alone, None))
+        make_room(sum(shapes[i].numel() for i in as_one))
 
     def __call__(
         self, modules: list[torch.nn.Module], values: list[torch.Tensor]
@@ -165,6 +169,17 @@ class Plan:
             for i, result in zip(positions, results, strict=True):
                 outputs[i] = result
         return outputs
+
+
+def make_room(values: int) -> None:
+    """Have glibc keep the memory of so many values for the next forward, where it is megabytes.
+
+    It gives the end of its heap back to the system, to be asked for again page by page, where that is
+    more than twice the largest piece that was given back before: just what is put together and what is
+    made of it. So a larger piece is given back, once.
+    """
+    if values > _MANY_VALUES and not torch.compiler.is_compiling():
+        torch.empty(min(4 * 8 * values, _LARGEST_PIECE), dtype=torch.uint8, device="cpu")
 
 
 def _called(
