@@ -172,7 +172,7 @@ class Plan:
 
 
 def make_room(values: int) -> None:
-    """Have glibc keep the memory of so many values for the next forward, where it is megabytes.
+    """Have glibc keep the memory of so many values for the next forward, where they are many.
 
     It gives the end of its heap back to the system, to be asked for again page by page, where that is
     more than twice the largest piece that was given back before: just what is put together and what is
