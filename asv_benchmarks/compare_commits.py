@@ -356,28 +356,30 @@ def _comparison(
 
     groups = {BASE: numbers(base), AGAIN: numbers(again), HEAD: numbers(head)}
     operators = {}
-    has: dict[str, dict[str, None]] = {
-        side: {cell: None for cell, of in child.items() if of}
-        for side, child in ((BASE, base[0]), (HEAD, head[0]))
-    }
     for cell in there:
-        of_base, of_head = base[0][cell]["operators"], head[0][cell]["operators"]
-        has[BASE].update(dict.fromkeys(of_base))
-        has[HEAD].update(dict.fromkeys(of_head))
-        for name in of_base.keys() & of_head.keys():
-            operators[f"{name}, {cell}"] = more_operators(of_base[name], of_head[name])
+        before, after = base[0][cell]["operators"], head[0][cell]["operators"]
+        for name in before.keys() & after.keys():
+            operators[f"{name}, {cell}"] = more_operators(before[name], after[name])
     found = changes(*groups.values())
     for cell in counted_base.keys() & counted_head.keys() & found.keys():
         both = (counted_base[cell], counted_head[cell])
         found[cell] = replace(found[cell], instructions=both)
+    of_base, of_head = _has(base[0]), _has(head[0])
     return Comparison(
         found,
         {what: changed for what, changed in operators.items() if changed},
-        [what for what in has[HEAD] if what not in has[BASE]],
-        [what for what in has[BASE] if what not in has[HEAD]],
+        [what for what in of_head if what not in of_base],
+        [what for what in of_base if what not in of_head],
         [cell for cell in there if head[0][cell]["planted"]],
         groups,
     )
+
+
+def _has(child: Mapping[str, Any]) -> list[str]:
+    """The cells, and the implementations whose operators are counted, that a child has."""
+    cells = {cell: of for cell, of in child.items() if of}
+    names = dict.fromkeys(name for of in cells.values() for name in of["operators"])
+    return [*cells, *names]
 
 
 def table(comparison: Comparison) -> Table:
@@ -545,9 +547,8 @@ def main(arguments: list[str]) -> int:
             comparison = found[HEAD]
             show(comparison, console)
             written = {"base": base, "head": head, **_as_json(comparison)}
-            status = 2 if comparison.lost else 0
-            if comparison.cells("slower") or comparison.more:
-                status = 1
+            worse = comparison.cells("slower") or comparison.more
+            status = 1 if worse else 2 if comparison.lost else 0
     except Unusable as error:
         parser.error(str(error))
     if options.json:

@@ -251,7 +251,7 @@ def test_a_crash_is_an_error_with_its_own_verdict(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["check", "nosuch"], "there are reference, batched, metatensor-learn, metatensor-torch"),
+        (["check", "nosuch"], "There are reference, batched, metatensor-learn, metatensor-torch"),
         (["check"], "the following arguments are required: NAME"),
         (["check", "no_such_module:x"], "the module no_such_module can't be imported"),
         (["check", "tmref:nosuch"], "the module tmref has no 'nosuch'"),

@@ -630,6 +630,8 @@ import threading
 import torch
 from tmref.implementations.batched import plan
 
+torch.set_num_threads(1)  # others would have a part of the heap
+
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

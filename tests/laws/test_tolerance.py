@@ -115,12 +115,11 @@ class Reversed(torch.nn.Module):
 
 
 class RoundedOtherwise(nn.ModuleMap):
-    """Linear modules take the product and add the bias apart."""
+    """The last digit is another one, as where a product is added up in another order."""
 
     def forward(self, tensor):
-        modules = zip(self.module_list, tensor, strict=True)
-        outputs = [block.values @ module.weight.mT + module.bias for module, block in modules]
-        return with_values(super().forward(tensor), outputs)
+        output = super().forward(tensor)
+        return with_values(output, [b.values * (1 + torch.finfo(b.dtype).eps) for b in output])
 
 
 def test_parameters_of_torch_are_no_small_integers(laws, rows):

@@ -18,7 +18,7 @@ def checked_keys(in_keys: object) -> Labels:
     return in_keys
 
 
-def checked_modules(modules: object, keys: Labels) -> None:
+def check_modules(modules: object, keys: Labels) -> None:
     """Raise TypeError for what is no list of modules, ValueError where they aren't one for every key."""
     if not isinstance(modules, (list, tuple, torch.nn.ModuleList)):
         raise TypeError(f"modules must be a list of torch.nn.Module, got {type(modules).__name__}")

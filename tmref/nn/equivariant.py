@@ -8,7 +8,7 @@ import torch
 
 from ..labels import Labels
 from ._arguments import (
-    checked_modules,
+    check_modules,
     checked_properties,
     out_sizes,
     sizes_per_key,
@@ -53,7 +53,7 @@ class EquivariantTransformation(Delegating):
         properties = checked_properties(out_properties, in_keys)
         if out_features is not None:
             out_sizes(out_features, properties, in_keys)
-        checked_modules(modules, in_keys)
+        check_modules(modules, in_keys)
         self.module_map = ModuleMap(
             in_keys,
             [

@@ -109,8 +109,8 @@ class Module(torch.nn.Module):
     def set_extra_state(self, state: Mapping[str, Any]) -> None:
         """Give the buffers of these names the values of :meth:`get_extra_state`, with the dtype and on
         the device that they have here; other names are left out. Raises ValueError where a value
-        can't be read, and changes nothing then. A module that takes its buffers only together with its
-        parameters, as :class:`ModuleMap` does, takes none here: :meth:`load_state_dict` has both."""
+        can't be read, and changes nothing then. A module that takes its buffers with its parameters, as
+        a ModuleMap that has some does, takes none here: :meth:`load_state_dict` has both."""
         self.__dict__.update(self._arranged(self._decoded(state), {}, ""))
 
     def _decoded(self, state: Mapping[str, Any], assign: bool = False) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 from ..labels import Labels
 from ..printing import type_of
 from ..tensor_map import TensorMap
-from ._arguments import checked_keys, checked_modules, checked_properties
+from ._arguments import check_modules, checked_keys, checked_properties
 from .gradients import check_gradients, push_gradients
 from .labelled import labelled
 from .module import Module, submodule
@@ -47,7 +47,7 @@ class ModuleMap(Module):
         out_properties: Sequence[Labels] | None = None,
     ) -> None:
         super().__init__()
-        checked_modules(modules, checked_keys(in_keys))
+        check_modules(modules, checked_keys(in_keys))
         self.register_buffer("_in_keys", in_keys)
         self.register_buffer("_out_properties", checked_properties(out_properties, in_keys))
         self.module_list = torch.nn.ModuleList(modules)

@@ -19,7 +19,7 @@ from tmref.laws.twin import quiet
 #: The lines by which a script makes a module of nn, and sets its parameters.
 _MADE = re.compile(
     r"""^(\ *)(\w+)\ =\ nn\.\w+\(.*\n
-    (?:\1for\ parameter,\ value\ in\ zip\(\2\..*\n\1\ \ \ \ parameter\.data\ =\ value\n)?""",
+    (?:\1for\ parameter,\ value\ in\ zip\(\2\..*\n\1\ \ \ \ parameter\.data\.copy_\(value\)\n)?""",
     re.MULTILINE | re.VERBOSE,
 )
 

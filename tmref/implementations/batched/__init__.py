@@ -15,7 +15,6 @@ from typing import Any, ClassVar, TypeVar
 import torch
 
 import tmref
-from tmref.labels import Labels
 from tmref.nn.covariant import CovariantTransform
 from tmref.nn.gradients import check_gradients, push_gradients
 from tmref.nn.labelled import labelled, labelled_alike
@@ -112,13 +111,9 @@ class BatchedModuleMap(tmref.nn.ModuleMap):
     #: Whether some of the modules are run as one from the second time on only.
     waits: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        in_keys: Labels,
-        modules: Sequence[torch.nn.Module],
-        out_properties: Sequence[Labels] | None = None,
-    ) -> None:
-        super().__init__(in_keys, modules, out_properties)
+    @functools.wraps(tmref.nn.ModuleMap.__init__)  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.prepare()
 
     @classmethod
