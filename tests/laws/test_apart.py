@@ -131,10 +131,12 @@ def test_what_was_printed_before_is_not_printed_twice(capfd):
 
 
 def test_a_crash_is_not_told_by_python_too():
-    script = (
-        "import os; from tmref.laws.apart import apart; print(apart(lambda: os.kill(os.getpid(), 11)))"
-    )
-    command = [sys.executable, "-X", "faulthandler", "-c", script]
+    script = """
+import os, signal
+from tmref.laws.apart import apart
+print(apart(lambda: os.kill(os.getpid(), signal.SIGSEGV)))
+"""
+    command = [sys.executable, "-W", "ignore", "-X", "faulthandler", "-c", script]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == str(Ended("crashed (SIGSEGV)", None, -11))
     assert found.stderr == ""
